@@ -1,0 +1,101 @@
+//! One typed value and its encoding. The encoding is that of a field in PostgreSQL's binary COPY
+//! format for the column's natural type, so that a write path may take whole rows as bytes; it is
+//! plain data here and no PostgreSQL call may appear.
+
+use crate::{Kind, Timestamp};
+
+/// Length word of a NULL.
+const NULL: i32 = -1;
+/// First byte of every encoded JSON cell: the version that `jsonb_recv` asks for.
+const JSON_VERSION: u8 = 1;
+
+/// A value of one column of one row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// No value.
+    Null,
+    /// Value of a [`Kind::Text`] column.
+    Text(&'a str),
+    /// Value of a [`Kind::Json`] column.
+    Json(&'a str),
+    /// Value of a [`Kind::Timestamp`] column.
+    Timestamp(Timestamp),
+    /// Value of a [`Kind::Int4`] column.
+    Int4(i32),
+    /// Value of a [`Kind::Int8`] column.
+    Int8(i64),
+    /// Value of a [`Kind::Float8`] column.
+    Float8(f64),
+    /// Value of a [`Kind::Bool`] column.
+    Bool(bool),
+}
+
+impl<'a> Cell<'a> {
+    /// Whether a column of this kind can hold the cell.
+    pub fn fits(self, kind: Kind) -> bool {
+        match self {
+            Cell::Null => true,
+            Cell::Text(_) => kind == Kind::Text,
+            Cell::Json(_) => kind == Kind::Json,
+            Cell::Timestamp(_) => kind == Kind::Timestamp,
+            Cell::Int4(_) => kind == Kind::Int4,
+            Cell::Int8(_) => kind == Kind::Int8,
+            Cell::Float8(_) => kind == Kind::Float8,
+            Cell::Bool(_) => kind == Kind::Bool,
+        }
+    }
+
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        match self {
+            Cell::Null => out.extend_from_slice(&NULL.to_be_bytes()),
+            Cell::Text(text) => {
+                out.extend_from_slice(&length(text.len()));
+                out.extend_from_slice(text.as_bytes());
+            }
+            Cell::Json(text) => {
+                out.extend_from_slice(&length(text.len() + 1));
+                out.push(JSON_VERSION);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Cell::Timestamp(time) => fixed(out, &time.postgres_micros().to_be_bytes()),
+            Cell::Int4(value) => fixed(out, &value.to_be_bytes()),
+            Cell::Int8(value) => fixed(out, &value.to_be_bytes()),
+            Cell::Float8(value) => fixed(out, &value.to_be_bytes()),
+            Cell::Bool(value) => fixed(out, &[u8::from(value)]),
+        }
+    }
+
+    /// Reads one cell of the given kind from the front of `bytes`; `None` when the bytes are not an
+    /// encoded cell of that kind.
+    pub(crate) fn decode(kind: Kind, bytes: &mut &'a [u8]) -> Option<Cell<'a>> {
+        let (head, rest) = bytes.split_first_chunk::<4>()?;
+        let length = i32::from_be_bytes(*head);
+        if length == NULL {
+            *bytes = rest;
+            return Some(Cell::Null);
+        }
+        let (field, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        *bytes = rest;
+        Some(match kind {
+            Kind::Text => Cell::Text(std::str::from_utf8(field).ok()?),
+            Kind::Json => Cell::Json(std::str::from_utf8(field.get(1..)?).ok()?),
+            Kind::Timestamp => Cell::Timestamp(Timestamp::from_postgres_micros(
+                i64::from_be_bytes(field.try_into().ok()?),
+            )?),
+            Kind::Int4 => Cell::Int4(i32::from_be_bytes(field.try_into().ok()?)),
+            Kind::Int8 => Cell::Int8(i64::from_be_bytes(field.try_into().ok()?)),
+            Kind::Float8 => Cell::Float8(f64::from_be_bytes(field.try_into().ok()?)),
+            Kind::Bool => Cell::Bool(field.first()? != &0),
+        })
+    }
+}
+
+/// A field's length word. Fields are bounded by the message they come from, far below 2 GiB.
+fn length(bytes: usize) -> [u8; 4] {
+    i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()
+}
+
+fn fixed(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(&length(bytes.len()));
+    out.extend_from_slice(bytes);
+}

@@ -1,0 +1,224 @@
+//! Encoded rows in one buffer per table. Rows are only ever appended or cut off at the end, so
+//! that a message which fails half-way leaves nothing behind.
+
+use crate::{Cell, Kind, Table};
+
+/// Rows for one table: each row the encoded cells of all the table's columns in order.
+#[derive(Debug)]
+pub struct Rows {
+    table: &'static Table,
+    bytes: Vec<u8>,
+    /// End of each finished row in `bytes`.
+    ends: Vec<usize>,
+    /// Cells of the row being built.
+    open: usize,
+}
+
+impl Rows {
+    /// No rows yet, for `table`.
+    pub fn new(table: &'static Table) -> Self {
+        Self { table, bytes: Vec::new(), ends: Vec::new(), open: 0 }
+    }
+
+    /// The table these rows are for.
+    pub fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// Number of finished rows.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is no finished row.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Bytes held by the rows.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    }
+
+    /// Appends the next column's cell to the row being built.
+    pub fn push(&mut self, cell: Cell<'_>) {
+        debug_assert!(
+            self.table.columns.get(self.open).is_some_and(|c| cell.fits(c.kind)),
+            "cell {} of {} does not fit: {cell:?}",
+            self.open,
+            self.table.name
+        );
+        cell.encode(&mut self.bytes);
+        self.open += 1;
+    }
+
+    /// Finishes the row being built.
+    pub fn end_row(&mut self) {
+        debug_assert_eq!(self.open, self.table.columns.len(), "row of {} is short", self.table.name);
+        self.ends.push(self.bytes.len());
+        self.open = 0;
+    }
+
+    /// Cuts off the row being built and every finished row from number `rows` on.
+    pub fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows);
+        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.open = 0;
+    }
+
+    /// Row number `index`.
+    pub fn get(&self, index: usize) -> Option<Row<'_>> {
+        let end = *self.ends.get(index)?;
+        let start = match index.checked_sub(1) {
+            Some(previous) => *self.ends.get(previous)?,
+            None => 0,
+        };
+        Some(Row { table: self.table, bytes: self.bytes.get(start..end)? })
+    }
+
+    /// Rows of a range, in order.
+    pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = Row<'_>> {
+        range.filter_map(|index| self.get(index))
+    }
+}
+
+/// One finished row.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    table: &'static Table,
+    bytes: &'a [u8],
+}
+
+impl<'a> Row<'a> {
+    /// The encoded cells: fields of PostgreSQL's binary COPY format for the natural types.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The cells in column order.
+    pub fn cells(self) -> impl Iterator<Item = Cell<'a>> {
+        let mut rest = self.bytes;
+        let kinds = self.table.columns.iter().map(|c| c.kind);
+        kinds.map_while(move |kind: Kind| Cell::decode(kind, &mut rest))
+    }
+}
+
+/// Rows of all tables that one format writes, in the format's order of tables.
+#[derive(Debug)]
+pub struct RowSet {
+    tables: Vec<Rows>,
+}
+
+impl RowSet {
+    /// No rows yet, for these tables.
+    pub fn new(tables: &'static [&'static Table]) -> Self {
+        Self { tables: tables.iter().map(|table| Rows::new(table)).collect() }
+    }
+
+    /// Rows of each table.
+    pub fn tables(&self) -> &[Rows] {
+        &self.tables
+    }
+
+    /// Rows of table number `index` of the format, to append to.
+    pub fn table_mut(&mut self, index: usize) -> Option<&mut Rows> {
+        self.tables.get_mut(index)
+    }
+
+    /// Bytes held by all rows.
+    pub fn size(&self) -> usize {
+        self.tables.iter().map(Rows::size).sum()
+    }
+
+    /// Number of finished rows in all tables.
+    pub fn len(&self) -> usize {
+        self.tables.iter().map(Rows::len).sum()
+    }
+
+    /// Whether no table has a finished row.
+    pub fn is_empty(&self) -> bool {
+        self.tables.iter().all(Rows::is_empty)
+    }
+
+    /// Number of finished rows in each table: a point to come back to with [`RowSet::truncate`].
+    pub fn mark(&self) -> Vec<usize> {
+        self.tables.iter().map(Rows::len).collect()
+    }
+
+    /// Cuts off everything that was appended since `mark` was taken.
+    pub fn truncate(&mut self, mark: &[usize]) {
+        for (rows, &len) in self.tables.iter_mut().zip(mark) {
+            rows.truncate(len);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, Conflict, Timestamp};
+
+    static TABLE: Table = Table {
+        name: "t",
+        columns: &[
+            Column::required("at", Kind::Timestamp),
+            Column::optional("name", Kind::Text),
+            Column::optional("tags", Kind::Json),
+            Column::optional("n", Kind::Int4),
+            Column::optional("big", Kind::Int8),
+            Column::optional("x", Kind::Float8),
+            Column::optional("ok", Kind::Bool),
+        ],
+        time: "at",
+        conflict: Conflict::Keep,
+    };
+
+    fn cells(n: i32) -> [Cell<'static>; 7] {
+        [
+            Cell::Timestamp(Timestamp::from_postgres_micros(i64::from(n)).unwrap()),
+            Cell::Text("größe"),
+            Cell::Json("{\"a\":1}"),
+            Cell::Int4(n),
+            Cell::Int8(-1),
+            Cell::Float8(0.5),
+            Cell::Null,
+        ]
+    }
+
+    fn append(rows: &mut Rows, n: i32) {
+        cells(n).into_iter().for_each(|cell| rows.push(cell));
+        rows.end_row();
+    }
+
+    #[test]
+    fn rows_read_back_as_they_were_written() {
+        let mut rows = Rows::new(&TABLE);
+        append(&mut rows, 1);
+        append(&mut rows, 2);
+        let second: Vec<_> = rows.get(1).unwrap().cells().collect();
+        assert_eq!(second, cells(2));
+        assert_eq!(rows.range(0..2).count(), 2);
+        assert!(rows.get(2).is_none());
+    }
+
+    #[test]
+    fn a_half_built_row_leaves_nothing_behind() {
+        let mut set = RowSet { tables: vec![Rows::new(&TABLE)] };
+        append(set.table_mut(0).unwrap(), 1);
+        let mark = set.mark();
+        append(set.table_mut(0).unwrap(), 2);
+        set.table_mut(0).unwrap().push(cells(3)[0]);
+        set.truncate(&mark);
+        append(set.table_mut(0).unwrap(), 4);
+        let rows = &set.tables()[0];
+        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.get(1).unwrap().cells().collect::<Vec<_>>(), cells(4));
+    }
+
+    #[test]
+    fn json_carries_the_version_byte_that_copy_wants() {
+        let mut bytes = Vec::new();
+        Cell::Json("{}").encode(&mut bytes);
+        assert_eq!(bytes, [0, 0, 0, 3, 1, b'{', b'}']);
+    }
+}

@@ -1,0 +1,69 @@
+//! Exponential backoff with jitter, for everything that is tried again.
+
+use std::time::Duration;
+
+/// Delays between tries: doubling from `min` to `max`, each spread over its upper half at random
+/// so that several waiters do not return at once.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    min: Duration,
+    max: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// A backoff whose first delay is about `min` and whose delays never exceed `max`.
+    pub fn new(min: Duration, max: Duration) -> Self {
+        Self { min, max: max.max(min), failures: 0 }
+    }
+
+    /// Counts one more failure and says how long to wait before the next try.
+    pub fn next_delay(&mut self) -> Duration {
+        let delay = Self::delay(self.min, self.max, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        delay
+    }
+
+    /// Forgets the failures after a success.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Consecutive failures so far.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The delay after `failures` earlier failures.
+    pub fn delay(min: Duration, max: Duration, failures: u32) -> Duration {
+        let full = min.saturating_mul(1u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX));
+        full.min(max).mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_millis(500);
+    const MAX: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn delays_double_up_to_the_limit_and_start_again_after_a_success() {
+        let mut backoff = Backoff::new(MIN, MAX);
+        for failures in 0..40 {
+            let full = MIN.saturating_mul(1 << failures.min(20)).min(MAX);
+            let delay = backoff.next_delay();
+            assert!(delay >= full / 2 && delay <= full, "{failures}: {delay:?} of {full:?}");
+        }
+        backoff.reset();
+        assert!(backoff.next_delay() <= MIN);
+    }
+
+    #[test]
+    fn waiters_do_not_return_at_once() {
+        let delays: std::collections::BTreeSet<_> =
+            (0..50).map(|_| Backoff::delay(MIN, MAX, 3)).collect();
+        assert!(delays.len() > 10);
+    }
+}

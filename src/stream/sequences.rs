@@ -1,0 +1,120 @@
+//! A set of stream sequence numbers that stays small: everything up to a floor, and ranges above
+//! it. The database records one as the position of a pipeline; a fetch keeps one to recognise what
+//! it has already taken. It must stay correct for any order of arrival and any repetition.
+
+use std::collections::BTreeMap;
+
+/// Sequence numbers `1..=floor`, plus disjoint ranges above the floor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequences {
+    floor: u64,
+    /// First to last of each range; disjoint, never touching each other or the floor.
+    above: BTreeMap<u64, u64>,
+}
+
+impl Sequences {
+    /// Everything up to `floor` and nothing else.
+    pub fn up_to(floor: u64) -> Self {
+        Self { floor, above: BTreeMap::new() }
+    }
+
+    /// The highest number up to which nothing is missing.
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    /// The highest number in the set.
+    pub fn last(&self) -> u64 {
+        self.above.last_key_value().map_or(self.floor, |(_, &last)| last)
+    }
+
+    /// The ranges above the floor, first to last, ascending.
+    pub fn above(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
+        self.above.iter().map(|(&first, &last)| (first, last))
+    }
+
+    /// Whether `sequence` is in the set.
+    pub fn contains(&self, sequence: u64) -> bool {
+        sequence <= self.floor
+            || self.above.range(..=sequence).next_back().is_some_and(|(_, &last)| sequence <= last)
+    }
+
+    /// Adds `first..=last`. Nothing happens when the range is empty.
+    pub fn insert(&mut self, first: u64, last: u64) {
+        let (mut first, mut last) = (first.max(1), last);
+        if last < first || last <= self.floor {
+            return;
+        }
+        while let Some((&start, &end)) = self.above.range(..=last.saturating_add(1)).next_back() {
+            if end.saturating_add(1) < first {
+                break;
+            }
+            first = first.min(start);
+            last = last.max(end);
+            self.above.remove(&start);
+        }
+        if first <= self.floor.saturating_add(1) {
+            self.floor = last;
+        } else {
+            self.above.insert(first, last);
+        }
+    }
+
+    /// Adds everything up to `floor`.
+    pub fn raise_floor(&mut self, floor: u64) {
+        self.insert(1, floor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn in_order_arrival_needs_no_range() {
+        let mut set = Sequences::default();
+        (1..=1_000).for_each(|n| set.insert(n, n));
+        assert_eq!(set, Sequences::up_to(1_000));
+    }
+
+    #[test]
+    fn a_hole_is_kept_until_it_is_filled() {
+        let mut set = Sequences::up_to(4);
+        set.insert(6, 9);
+        assert!(!set.contains(5) && set.contains(6) && set.contains(9) && !set.contains(10));
+        assert_eq!((set.floor(), set.last()), (4, 9));
+        set.insert(5, 5);
+        assert_eq!(set, Sequences::up_to(9));
+    }
+
+    #[test]
+    fn the_highest_number_does_not_overflow() {
+        let mut set = Sequences::default();
+        set.insert(u64::MAX, u64::MAX);
+        set.insert(u64::MAX - 1, u64::MAX);
+        assert!(set.contains(u64::MAX) && !set.contains(u64::MAX - 2));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_set(
+            floor in 0u64..20,
+            ranges in prop::collection::vec((0u64..60, 0u64..8), 0..40),
+        ) {
+            let mut set = Sequences::up_to(floor);
+            let mut plain: BTreeSet<u64> = (1..=floor).collect();
+            for (first, length) in ranges {
+                set.insert(first, first + length);
+                plain.extend(first.max(1)..=first + length);
+            }
+            for n in 1..80 {
+                prop_assert_eq!(set.contains(n), plain.contains(&n), "sequence {}", n);
+            }
+            let above: Vec<_> = set.above().collect();
+            prop_assert!(above.iter().all(|&(first, _)| first > set.floor() + 1));
+            prop_assert!(above.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
+        }
+    }
+}

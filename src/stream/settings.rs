@@ -1,0 +1,71 @@
+//! What the NATS side is told: plain values, already validated by whoever read the settings.
+
+use decode::Format;
+use std::time::Duration;
+
+/// Settings that all pipelines share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Server addresses, tried in order.
+    pub servers: Vec<String>,
+    /// JetStream domain, if not the server's own.
+    pub domain: Option<String>,
+    /// Prefix of the durable consumers' names.
+    pub consumer_prefix: String,
+    /// First and longest delay between tries.
+    pub retry_min: Duration,
+    /// Longest delay between tries.
+    pub retry_max: Duration,
+    /// Bytes of messages in memory, all pipelines together.
+    pub buffer_bytes: usize,
+    /// Rows a transaction may grow to under backlog; bounds how much is asked for at once.
+    pub max_batch_rows: usize,
+    /// How long a message may be on its way before the server sends it again. Longer than any
+    /// batch may take.
+    pub ack_wait: Duration,
+}
+
+/// One pipeline: where its messages come from and how they become rows.
+#[derive(Clone)]
+pub struct Pipeline {
+    /// Name in settings, SQL and logs, such as `otel_metrics`.
+    pub name: String,
+    /// Decoder of the payloads.
+    pub format: &'static dyn Format,
+    /// JetStream stream; found by subject when not given.
+    pub stream: Option<String>,
+    /// Subject filters; at least one.
+    pub subjects: Vec<String>,
+    /// A batch is handed on when it has this many messages …
+    pub batch_size: usize,
+    /// … or when its oldest message has waited this long.
+    pub batch_timeout: Duration,
+    /// Messages per second; 0 means as many as come.
+    pub max_rate: u32,
+    /// Age of a row's time stamp at arrival above which the message is refused.
+    pub max_age: Option<Duration>,
+    /// How far in the future a row's time stamp may lie.
+    pub max_future: Option<Duration>,
+}
+
+impl Pipeline {
+    /// Name of the durable consumer: the prefix and the pipeline's name with `_` as `-`.
+    pub fn consumer_name(&self, settings: &Settings) -> String {
+        format!("{}-{}", settings.consumer_prefix, self.name.replace('_', "-"))
+    }
+}
+
+impl PartialEq for Pipeline {
+    fn eq(&self, other: &Self) -> bool {
+        let key = |p: &Self| {
+            (
+                p.name.clone(),
+                p.format.name(),
+                p.stream.clone(),
+                p.subjects.clone(),
+                (p.batch_size, p.batch_timeout, p.max_rate, p.max_age, p.max_future),
+            )
+        };
+        key(self) == key(other)
+    }
+}
