@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod merge;
 mod rows;
 mod table;
 mod timestamp;
 
 pub use cell::Cell;
+pub use merge::{Merged, merge};
 pub use rows::{Row, RowSet, Rows};
 pub use table::{Column, Conflict, Kind, Table};
 pub use timestamp::Timestamp;

@@ -1,0 +1,102 @@
+# The door to the project. Every command runs inside the testbed (testbed/README.md), which is made
+# on first use, so a bare Debian machine will do. Two ways around it:
+#
+#   make install PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config    builds for a PostgreSQL of this
+#       machine and installs into it; also `build` and `package`. DESTDIR is honoured.
+#   TESTBED=none make test    everything on this machine, if it has all that it takes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# The PostgreSQL majors that are built and tested, and the one that `up`, `demo` and `bench` run.
+MAJORS ?= 18 17
+MAJOR ?= 18
+
+ENTER := testbed/enter
+
+# A PG_CONFIG on the command line is a PostgreSQL of this machine.
+ifeq ($(origin PG_CONFIG),command line)
+BUILD_IN :=
+MAJORS := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
+MAJOR := $(MAJORS)
+$(if $(filter 17 18,$(MAJOR)),,$(error $(PG_CONFIG) is not that of a PostgreSQL 17 or 18))
+pg_config = $(PG_CONFIG)
+else
+BUILD_IN := $(ENTER)
+pg_config = /usr/lib/postgresql/$1/bin/pg_config
+endif
+
+# One target folder a major, so that they do not rebuild each other's dependencies.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+target_dir = $(if $(filter 18,$1),$(TARGET),$(TARGET)/pg$1)
+
+# The program that starts and stops a TimescaleDB and a NATS server (pg_test/src/bin/stack.rs).
+STACK = $(ENTER) cargo run --release --package pg_test --bin stack --
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+# --- build and install ---------------------------------------------------------------------------
+
+.PHONY: build install package
+build: $(MAJORS:%=build-%) ## build the extension (PG_CONFIG=... for a PostgreSQL of this machine)
+install: $(MAJORS:%=install-%) ## build and install it (PG_CONFIG=..., DESTDIR=...)
+package: $(MAJORS:%=package-%) ## lay its files out below target/package (PG_CONFIG=...)
+
+# Standard output stays clean: that of `make up` is for programs to read.
+build-%:
+	@$(BUILD_IN) env PGRX_PG_CONFIG_PATH='$(call pg_config,$*)' \
+		cargo build --release --lib --package sr_event_writer \
+		--no-default-features --features pg$* --target-dir '$(call target_dir,$*)' >&2
+
+install_files = $(BUILD_IN) testbed/install '$(call pg_config,$1)' \
+	'$(call target_dir,$1)/release/libsr_event_writer.so'
+
+install-%: build-%
+	@$(call install_files,$*) '$(DESTDIR)' >&2
+
+package-%: build-%
+	@$(call install_files,$*) '$(TARGET)/package' >&2
+
+# --- check ---------------------------------------------------------------------------------------
+
+.PHONY: test lint
+test: install ## the whole test suite, on PostgreSQL 18 and 17
+	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo test --workspace
+
+lint: ## formatting, clippy, shell scripts, and what is in lint/checks
+	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' lint/run
+
+# --- run -----------------------------------------------------------------------------------------
+
+.PHONY: demo up down psql shell bench
+demo: install-$(MAJOR) ## publish messages on all subjects and see them become rows
+	@$(STACK) demo
+
+up: install-$(MAJOR) ## start a TimescaleDB and a NATS to play with; prints KEY=value lines
+	@$(STACK) up
+
+down: ## stop them
+	@$(STACK) down
+
+psql: ## psql on them
+	@settings=$$($(STACK) env); \
+	mapfile -t settings <<<"$$settings"; \
+	exec $(ENTER) env "$${settings[@]}" psql
+
+shell: ## a shell in the testbed
+	@exec $(ENTER) bash
+
+bench: install-$(MAJOR) ## the benchmark; prints a table, writes target/bench.json
+	@$(ENTER) cargo run --release --package pg_test --bin bench
+
+# --- remove --------------------------------------------------------------------------------------
+
+.PHONY: clean clean-testbed
+clean: ## remove what was built (the testbed stays)
+	@rm -rf -- '$(TARGET)'
+
+clean-testbed: ## remove all testbeds of this user, of all clones
+	@testbed/build --clean

@@ -1,0 +1,83 @@
+//! Where a server keeps its files: a temporary directory that vanishes with its owner.
+//!
+//! The name holds the process id. What a killed process left behind is removed by the next one.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::unistd::geteuid;
+
+use crate::process;
+
+const PREFIX: &str = "sr_event_writer-test-";
+
+/// A directory, removed on drop unless it is a lasting one.
+///
+/// With `SR_KEEP=1` in the environment a failed test leaves it, and says where.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Directory {
+    /// A new, empty one below the system's temporary directory, traversable by every user.
+    pub fn temporary(purpose: &str) -> Self {
+        static SWEEP: Once = Once::new();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        SWEEP.call_once(remove_orphans);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{count}-{purpose}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        create(&path);
+        Self { path, temporary: true }
+    }
+
+    /// One that stays; made if missing.
+    pub fn lasting(path: &Path) -> Self {
+        create(path);
+        Self { path: path.to_owned(), temporary: false }
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if !self.temporary {
+            return;
+        }
+        if std::thread::panicking() && std::env::var_os("SR_KEEP").is_some() {
+            eprintln!("SR_KEEP: left {}", self.path.display());
+        } else if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+/// Makes a directory that every user may traverse and only this one may change.
+pub fn create(path: &Path) {
+    fs::create_dir_all(path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
+    let owner = fs::metadata(path).expect("its metadata").uid();
+    assert_eq!(owner, geteuid().as_raw(), "{} belongs to another user", path.display());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set its permissions");
+}
+
+fn remove_orphans() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else { continue };
+        if !process::alive(pid) {
+            // Another process may be at it as well; the next one tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The seven streams of the seed design, and what each is called at every place of its way.
+
+/// One of the seven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Feed {
+    Telemetry,
+    Events,
+    Sweep,
+    Netflow,
+    OtelMetrics,
+    OtelTraces,
+    Logs,
+}
+
+impl Feed {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Telemetry,
+        Self::Events,
+        Self::Sweep,
+        Self::Netflow,
+        Self::OtelMetrics,
+        Self::OtelTraces,
+        Self::Logs,
+    ];
+
+    /// The pipeline, which is also its processor's name: `otel_metrics`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Telemetry => "telemetry",
+            Self::Events => "events",
+            Self::Sweep => "sweep",
+            Self::Netflow => "netflow",
+            Self::OtelMetrics => "otel_metrics",
+            Self::OtelTraces => "otel_traces",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// The JetStream stream: `OTEL_METRICS`.
+    pub fn stream(self) -> String {
+        self.name().to_uppercase()
+    }
+
+    /// The subjects that the stream takes: `otel.metrics.>`.
+    pub fn subjects(self) -> String {
+        format!("{}.>", self.name().replace('_', "."))
+    }
+
+    /// The durable consumer that the extension makes by default: `db-writer-otel-metrics`.
+    pub fn consumer(self) -> String {
+        format!("db-writer-{}", self.name().replace('_', "-"))
+    }
+
+    /// The destination table.
+    pub fn table(self) -> &'static str {
+        match self {
+            Self::Telemetry => "timeseries_metrics",
+            Self::Events => "events",
+            Self::Sweep => "sweep_host_states",
+            Self::Netflow => "netflow_metrics",
+            Self::OtelMetrics => "otel_metrics",
+            Self::OtelTraces => "otel_traces",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// The time column of that table.
+    pub fn time_column(self) -> &'static str {
+        match self {
+            Self::Events => "event_timestamp",
+            Self::Sweep => "last_sweep_time",
+            _ => "timestamp",
+        }
+    }
+
+    /// The column that holds the marker of a generated message, which no two of them share.
+    pub fn marker_column(self) -> &'static str {
+        match self {
+            Self::Telemetry => "value",
+            Self::Events => "id",
+            Self::Sweep => "host_ip",
+            Self::Netflow => "octets",
+            Self::OtelMetrics | Self::OtelTraces | Self::Logs => "span_id",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Real servers for the tests: PostgreSQL with TimescaleDB, and NATS with JetStream.
+//!
+//! A test starts what it needs, on ports of its own, and nothing survives it: not a process (even
+//! when the test itself is killed), not a file. The order to read in:
+//!
+//! - [`stack`]: both servers, the streams, the tables, ready to use. Most tests start here.
+//! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
+//! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
+//! - [`wait`]: the only place where anything waits.
+//! - [`directory`], [`port`], [`process`]: what the servers stand on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a fixture that fails ends the test, with its message"
+)]
+
+pub mod directory;
+pub mod feed;
+pub mod messages;
+pub mod nats;
+pub mod port;
+pub mod postgres;
+pub mod process;
+pub mod stack;
+pub mod wait;

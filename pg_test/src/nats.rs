@@ -1,0 +1,226 @@
+//! One NATS server with JetStream: started, stopped, killed, frozen, always on the same port and
+//! with the same store.
+
+mod publish;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer, stream};
+
+use crate::directory::Directory;
+use crate::port::Port;
+use crate::postgres::tail;
+use crate::process::{Lifetime, Process, Signal};
+use crate::wait;
+
+/// Generous: a store with a million messages is read again at a start.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// How a server is to be made. Start from [`Options::default`].
+#[derive(Debug)]
+pub struct Options {
+    /// More lines for its configuration file.
+    pub configuration: String,
+    /// Where it stays for good, instead of in a temporary directory.
+    pub home: Option<PathBuf>,
+    /// The port, instead of one picked now.
+    pub port: Option<Port>,
+    /// How long it lives when nobody stops it.
+    pub lifetime: Lifetime,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            configuration: String::new(),
+            home: None,
+            port: None,
+            lifetime: Lifetime::Tied(Signal::SIGKILL),
+        }
+    }
+}
+
+/// A server. Dropping it kills it, unless it is detached, and removes a temporary store.
+#[derive(Debug)]
+pub struct Nats {
+    port: Port,
+    lifetime: Lifetime,
+    process: Mutex<Option<Process>>,
+    // Last, so that it is removed after everything else.
+    directory: Directory,
+}
+
+impl Nats {
+    /// Makes a server with an empty store, or takes the one at `home`; it is not running yet.
+    pub fn create(options: Options) -> Self {
+        let directory = match &options.home {
+            Some(home) => Directory::lasting(home),
+            None => Directory::temporary("nats"),
+        };
+        let port = options.port.unwrap_or_else(Port::reserve);
+        let path = directory.path().display();
+        let mut text = String::new();
+        writeln!(text, "listen: 127.0.0.1:{}", port.number()).expect("write to a string");
+        writeln!(text, "pid_file: \"{path}/nats.pid\"").expect("write to a string");
+        writeln!(text, "jetstream {{ store_dir: \"{path}/store\", max_file_store: 20GB }}")
+            .expect("write to a string");
+        text.push_str(&options.configuration);
+        let server =
+            Self { port, lifetime: options.lifetime, process: Mutex::new(None), directory };
+        fs::write(server.configuration_path(), text).expect("write nats.conf");
+        server
+    }
+
+    /// What a client connects to.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port.number())
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Its configuration file; its path stands in the server's command line.
+    pub fn configuration_path(&self) -> PathBuf {
+        self.directory.path().join("nats.conf")
+    }
+
+    /// Everything in its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Starts it and waits until JetStream answers.
+    pub async fn start(&self) {
+        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"));
+    }
+
+    /// [`Nats::start`]; when that fails, the end of its log.
+    pub async fn try_start(&self) -> Result<(), String> {
+        let mut command = Command::new("nats-server");
+        command.arg("--config").arg(self.configuration_path()).current_dir("/");
+        let process = Process::spawn(command, &self.log_path(), self.lifetime)
+            .map_err(|error| format!("cannot run nats-server: {error}"))?;
+        *self.process() = Some(process);
+        let answer = wait::try_eventually(WITHIN, "JetStream answers", async || {
+            if !self.is_running() {
+                return Ok(Err("nats-server did not start".to_owned()));
+            }
+            let client = async_nats::connect(self.url()).await.map_err(|e| e.to_string())?;
+            let account = jetstream::new(client).query_account().await;
+            account.map(|_| Ok(())).map_err(|e| e.to_string())
+        });
+        let started = answer.await.unwrap_or_else(Err);
+        started.map_err(|why| format!("{why}\n{}", tail(&self.log(), 10)))
+    }
+
+    /// Stops it in an orderly way.
+    pub async fn stop(&self) {
+        self.end(Signal::SIGTERM).await;
+    }
+
+    /// Kills it with SIGKILL.
+    pub async fn kill(&self) {
+        self.end(Signal::SIGKILL).await;
+    }
+
+    /// Stops and starts it.
+    pub async fn restart(&self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    /// Freezes it: connections stay open and nothing answers. Undone by [`Nats::unfreeze`].
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn unfreeze(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Whether the server that this object started is there.
+    pub fn is_running(&self) -> bool {
+        self.process().as_mut().is_some_and(|process| process.status().is_none())
+    }
+
+    /// A new connection.
+    pub async fn client(&self) -> async_nats::Client {
+        wait::eventually(WITHIN, "a connection to NATS", async || {
+            async_nats::connect(self.url()).await
+        })
+        .await
+    }
+
+    /// JetStream over a new connection.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.client().await)
+    }
+
+    /// Makes a stream with file storage and no limits.
+    pub async fn create_stream(&self, name: &str, subjects: &[&str]) {
+        let config = stream::Config {
+            name: name.to_owned(),
+            subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
+            ..stream::Config::default()
+        };
+        let made = self.jetstream().await.get_or_create_stream(config).await;
+        made.unwrap_or_else(|error| panic!("make stream {name}: {error}"));
+    }
+
+    /// What the stream holds.
+    pub async fn stream_state(&self, stream: &str) -> stream::State {
+        let found = self.jetstream().await.get_stream(stream).await;
+        let found = found.unwrap_or_else(|error| panic!("look up stream {stream}: {error}"));
+        found.cached_info().state.clone()
+    }
+
+    /// How far a consumer is; why it cannot be told (it does not exist yet, no server).
+    pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
+        let client = async_nats::connect(self.url()).await.map_err(|e| e.to_string())?;
+        let stream = jetstream::new(client).get_stream_no_info(stream).await;
+        let stream = stream.map_err(|e| e.to_string())?;
+        stream.consumer_info(name).await.map_err(|e| e.to_string())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join("nats.log")
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(process) = &mut *self.process() {
+            process.signal(signal);
+        }
+    }
+
+    async fn end(&self, signal: Signal) {
+        let process = self.process().take();
+        if let Some(mut process) = process {
+            process.signal(signal);
+            process.signal(Signal::SIGCONT);
+            process.ended(WITHIN).await;
+        }
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        if matches!(self.lifetime, Lifetime::Tied(_)) {
+            if let Some(process) = &mut *self.process() {
+                process.signal(Signal::SIGKILL);
+                process.ended_blocking(Duration::from_secs(10));
+            }
+        }
+    }
+}

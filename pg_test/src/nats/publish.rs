@@ -1,0 +1,112 @@
+//! Publishing through JetStream: many at a time, and each acknowledged by the server.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_nats::jetstream::context::{Publish, PublishAckFuture};
+use async_nats::jetstream::{Context, ContextBuilder};
+
+use super::Nats;
+use crate::messages::Message;
+use crate::wait;
+
+/// Messages under way without an acknowledgement.
+const WINDOW: usize = 2000;
+
+impl Nats {
+    /// Publishes payloads under one subject; their sequence numbers, in the same order.
+    ///
+    /// A quarter of a million small messages take a few seconds.
+    pub async fn publish_all<P: Into<Vec<u8>>>(
+        &self,
+        subject: &str,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Vec<u64> {
+        let messages = payloads.into_iter().map(|payload| Message::plain(subject, payload));
+        self.publish_messages(messages).await
+    }
+
+    /// Publishes messages, each under its subject; their sequence numbers, in the same order.
+    pub async fn publish_messages(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
+        let context = self.jetstream().await;
+        let mut sequences = Vec::new();
+        let mut window = VecDeque::with_capacity(WINDOW);
+        for message in messages {
+            if window.len() == WINDOW {
+                let oldest = window.pop_front().expect("a full window has a first");
+                sequences.push(sequence(oldest).await.expect("a publish is acknowledged"));
+            }
+            let sent = send(&context, message, None).await;
+            window.push_back(sent.expect("a message can be sent"));
+        }
+        for ack in window {
+            sequences.push(sequence(ack).await.expect("a publish is acknowledged"));
+        }
+        sequences
+    }
+
+    /// Publishes one message with headers; its sequence number.
+    pub async fn publish_with_headers(&self, message: Message, headers: &[(&str, &str)]) -> u64 {
+        let mut map = async_nats::HeaderMap::new();
+        headers.iter().for_each(|&(name, value)| map.append(name, value));
+        let context = self.jetstream().await;
+        let sent = context.publish_with_headers(message.subject, map, message.payload.into()).await;
+        sequence(sent.expect("a message can be sent")).await.expect("a publish is acknowledged")
+    }
+
+    /// Publishes messages, each once, while the server is being stopped and started: what is not
+    /// acknowledged is sent again under the same id, and the server drops the repetition.
+    pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) {
+        let client = self.client().await;
+        let context = ContextBuilder::new()
+            .timeout(Duration::from_secs(2))
+            .ack_timeout(Duration::from_secs(2))
+            .build(client);
+        let mut messages = messages.into_iter().peekable();
+        while messages.peek().is_some() {
+            let mut left: Vec<Message> = messages.by_ref().take(WINDOW).collect();
+            wait::eventually(Duration::from_secs(120), "NATS takes all messages", async || {
+                left = unacknowledged(&context, std::mem::take(&mut left)).await;
+                if left.is_empty() { Ok(()) } else { Err(format!("{} refused", left.len())) }
+            })
+            .await;
+        }
+    }
+}
+
+/// Sends all, and returns those that were not acknowledged.
+async fn unacknowledged(context: &Context, messages: Vec<Message>) -> Vec<Message> {
+    let mut sent = Vec::with_capacity(messages.len());
+    for message in messages {
+        let id = format!("{} {}", message.subject, message.marker);
+        let ack = send(context, message.clone(), Some(id)).await;
+        sent.push((message, ack));
+    }
+    let mut left = Vec::new();
+    for (message, ack) in sent {
+        let acknowledged = match ack {
+            Ok(ack) => sequence(ack).await.is_ok(),
+            Err(_) => false,
+        };
+        if !acknowledged {
+            left.push(message);
+        }
+    }
+    left
+}
+
+async fn send(
+    context: &Context,
+    message: Message,
+    id: Option<String>,
+) -> Result<PublishAckFuture, String> {
+    let mut publish = Publish::build().payload(message.payload.into());
+    if let Some(id) = id {
+        publish = publish.message_id(id);
+    }
+    context.send_publish(message.subject, publish).await.map_err(|error| error.to_string())
+}
+
+async fn sequence(ack: PublishAckFuture) -> Result<u64, String> {
+    ack.await.map(|ack| ack.sequence).map_err(|error| error.to_string())
+}

@@ -1,0 +1,48 @@
+//! Ports on loopback that nobody else takes while a test stops and starts a server on them.
+//!
+//! They lie below the range from which the kernel serves outgoing connections, and a lock file per
+//! port keeps the test processes of this user apart.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::unistd::geteuid;
+
+const FIRST: u32 = 20_000;
+const COUNT: u32 = 10_000;
+
+/// A reserved port; free again when dropped.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _lock: File,
+}
+
+impl Port {
+    /// One that nothing listens on.
+    pub fn reserve() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Processes that start together begin at different places.
+        let start = std::process::id().wrapping_mul(97);
+        (0..COUNT)
+            .map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST)
+            .find_map(|number| Self::claim(number.try_into().expect("below 65536")))
+            .expect("no free port between 20000 and 30000")
+    }
+
+    /// This very one, unless something listens on it or a test holds it.
+    pub fn claim(number: u16) -> Option<Self> {
+        let directory = std::env::temp_dir().join(format!("sr_event_writer-ports-{}", geteuid()));
+        fs::create_dir_all(&directory).expect("make the folder of port locks");
+        let lock = File::create(directory.join(number.to_string())).expect("make a port lock");
+        lock.try_lock().ok()?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
+        Some(Self { number, _lock: lock })
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+}

@@ -1,0 +1,260 @@
+//! One PostgreSQL cluster: made from a template in a fraction of a second, started, stopped, killed.
+//!
+//! It listens on loopback TCP only and trusts everyone. Unless asked otherwise it does not force
+//! its writes to the disk: a killed process loses nothing by that, only a lost machine would.
+
+mod installation;
+mod session;
+mod template;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+pub use self::installation::Installation;
+pub use self::session::Failure;
+use crate::directory::{self, Directory};
+use crate::port::Port;
+use crate::process::{self, Lifetime, Process, Signal};
+use crate::wait;
+
+/// Crash recovery after a kill with much unflushed WAL is what takes longest.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// How a cluster is to be made. Start from [`Options::default`].
+#[derive(Debug)]
+pub struct Options {
+    /// `shared_preload_libraries`.
+    pub preload: String,
+    /// More settings, in the words of postgresql.conf, without quotes. The last one wins.
+    pub settings: Vec<(String, String)>,
+    /// Where it stays for good, instead of in a temporary directory.
+    pub home: Option<PathBuf>,
+    /// The port, instead of one picked now.
+    pub port: Option<Port>,
+    /// How long the server lives when nobody stops it.
+    pub lifetime: Lifetime,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            preload: "timescaledb,sr_event_writer".to_owned(),
+            settings: Vec::new(),
+            home: None,
+            port: None,
+            lifetime: Lifetime::Tied(Signal::SIGQUIT),
+        }
+    }
+}
+
+/// As in `pg_ctl stop -m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Sessions are ended, what they did is rolled back, a checkpoint is made.
+    Fast,
+    /// Everything ends at once; the next start recovers.
+    Immediate,
+}
+
+/// A cluster. Dropping it stops the server, unless that is detached, and removes a temporary one.
+#[derive(Debug)]
+pub struct Postgres {
+    installation: Installation,
+    port: Port,
+    lifetime: Lifetime,
+    process: Mutex<Option<Process>>,
+    session: tokio::sync::Mutex<Option<Client>>,
+    // Last, so that it is removed after everything else.
+    directory: Directory,
+}
+
+impl Postgres {
+    /// Makes a cluster, or takes the one that is at `home`; it is not running yet.
+    pub fn create(options: Options) -> Self {
+        let installation = Installation::choose();
+        let directory = match &options.home {
+            Some(home) => Directory::lasting(home),
+            None => Directory::temporary("postgres"),
+        };
+        let cluster = Self {
+            installation,
+            port: options.port.unwrap_or_else(Port::reserve),
+            lifetime: options.lifetime,
+            process: Mutex::new(None),
+            session: tokio::sync::Mutex::new(None),
+            directory,
+        };
+        if !cluster.data().join("PG_VERSION").exists() {
+            template::copy(&cluster.installation, &cluster.data());
+        }
+        cluster.configure(&options.preload, &options.settings);
+        cluster
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// The server log.
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.path().join("postgres.log")
+    }
+
+    /// Everything in the server log.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether the server log holds `text`.
+    pub fn log_contains(&self, text: &str) -> bool {
+        self.log().contains(text)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Its major version.
+    pub fn major(&self) -> u32 {
+        self.installation.major()
+    }
+
+    /// Starts the server and waits until it takes connections.
+    pub async fn start(&self) {
+        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"));
+    }
+
+    /// [`Postgres::start`]; when that fails, the end of the server log.
+    pub async fn try_start(&self) -> Result<(), String> {
+        let mut command = self.installation.command("postgres");
+        command.arg("-D").arg(self.data());
+        let process = Process::spawn(command, &self.log_path(), self.lifetime)
+            .map_err(|error| format!("cannot run {:?}: {error}", self.installation))?;
+        *self.process() = Some(process);
+        let answer = wait::try_eventually(START_WITHIN, "PostgreSQL takes connections", async || {
+            if !self.is_running() {
+                return Ok(Err("PostgreSQL did not start".to_owned()));
+            }
+            self.try_connect("postgres", "postgres").await.map(|_| Ok(()))
+        });
+        let started = answer.await.unwrap_or_else(Err);
+        started.map_err(|why| format!("{why}\n{}", tail(&self.log(), 25)))
+    }
+
+    /// Stops the server as `pg_ctl stop` does, and tells how long that took.
+    pub async fn stop(&self, mode: Stop) -> Duration {
+        let began = Instant::now();
+        self.installation.stop(&self.data(), mode).await;
+        let took = began.elapsed();
+        let process = self.process().take();
+        if let Some(mut process) = process {
+            process.ended(Duration::from_secs(10)).await;
+        }
+        self.forget_session().await;
+        took
+    }
+
+    /// Stops and starts.
+    pub async fn restart(&self) {
+        self.stop(Stop::Fast).await;
+        self.start().await;
+    }
+
+    /// Kills the server and every process of it with SIGKILL, as a power failure would.
+    pub async fn kill_all(&self) {
+        self.kill_everything();
+        self.forget_session().await;
+    }
+
+    /// Kills the first process of the background worker with SIGKILL and waits until it is gone.
+    ///
+    /// The postmaster answers by ending all sessions and recovering.
+    pub async fn kill_worker(&self) {
+        let within = Duration::from_secs(30);
+        let pid = wait::eventually(within, "a background worker to kill", async || {
+            self.try_worker_pid().await.ok().flatten()
+        })
+        .await;
+        process::kill(pid, Signal::SIGKILL);
+        wait::eventually(within, "the killed worker is gone", async || !process::alive(pid)).await;
+    }
+
+    /// Whether the server that this object started is there.
+    pub fn is_running(&self) -> bool {
+        self.process().as_mut().is_some_and(|process| process.status().is_none())
+    }
+
+    /// Replaces the settings that it was made with; for the next start.
+    pub fn configure(&self, preload: &str, settings: &[(String, String)]) {
+        let mut text = String::new();
+        let own = [
+            ("port", self.port().to_string()),
+            ("shared_preload_libraries", preload.to_owned()),
+        ];
+        let given = settings.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        for (key, value) in own.into_iter().chain(given) {
+            writeln!(text, "{key} = '{}'", value.replace('\'', "''")).expect("write to a string");
+        }
+        fs::write(self.data().join("settings.conf"), text).expect("write settings.conf");
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kill_everything(&self) {
+        let Some(mut postmaster) = self.process().take() else { return };
+        // Stopped, it makes no new children while they are counted.
+        postmaster.signal(Signal::SIGSTOP);
+        let children = process::children(postmaster.pid());
+        postmaster.signal(Signal::SIGKILL);
+        children.iter().for_each(|&pid| process::kill(pid, Signal::SIGKILL));
+        let gone = wait::blocking(Duration::from_secs(10), || {
+            postmaster.status().is_some() && !children.iter().any(|&pid| process::alive(pid))
+        });
+        assert!(gone, "killed PostgreSQL processes are still there: {children:?}");
+    }
+
+    fn shut_down(&self) {
+        if let Some(process) = &mut *self.process() {
+            process.signal(Signal::SIGQUIT);
+            process.ended_blocking(Duration::from_secs(10));
+        }
+        if self.is_running() {
+            self.kill_everything();
+        }
+        self.installation.remove_shared_memory(&self.data());
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if matches!(self.lifetime, Lifetime::Tied(_)) {
+            self.shut_down();
+        }
+    }
+}
+
+/// Where the pieces of a cluster are that another process made at `home`.
+pub fn data_of(home: &Path) -> PathBuf {
+    home.join("data")
+}
+
+/// The last lines of a text.
+pub fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Makes the parent of a data directory, traversable for the user that PostgreSQL runs as.
+fn make_parent(data: &Path) {
+    directory::create(data.parent().expect("a data directory has a parent"));
+}

@@ -1,0 +1,95 @@
+//! Which PostgreSQL is used, and running its programs as a user that it accepts.
+//!
+//! `SR_PG_MAJOR` (default 18) or, more exactly, `SR_PG_BIN` (the folder of its programs) choose.
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::unistd::User;
+
+use super::Stop;
+use crate::process;
+
+/// The programs of one PostgreSQL version.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    bin: PathBuf,
+    version: String,
+    account: Option<User>,
+}
+
+impl Installation {
+    /// The one that the environment names.
+    pub fn choose() -> Self {
+        let bin = std::env::var_os("SR_PG_BIN").map_or_else(
+            || {
+                let major = std::env::var("SR_PG_MAJOR").unwrap_or_else(|_| "18".to_owned());
+                PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"))
+            },
+            PathBuf::from,
+        );
+        let output = Command::new(bin.join("postgres")).arg("--version").output();
+        let output = output.unwrap_or_else(|error| {
+            panic!("no PostgreSQL in {}: {error} (SR_PG_MAJOR, SR_PG_BIN)", bin.display())
+        });
+        let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Self { bin, version, account: process::server_account() }
+    }
+
+    /// Its full version, e.g. `postgres (PostgreSQL) 18.1 (Debian 18.1-2)`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Its major version.
+    pub fn major(&self) -> u32 {
+        let number = self.version.split(' ').find_map(|word| word.split_once('.'));
+        let major = number.and_then(|(major, _)| major.parse().ok());
+        major.unwrap_or_else(|| panic!("cannot read the version from {:?}", self.version))
+    }
+
+    /// A command that runs one of its programs as the user that it accepts.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.current_dir("/").env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+        if let Some(user) = &self.account {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw()).env("HOME", &user.dir);
+        }
+        command
+    }
+
+    /// The user id that its files must belong to, if it is not this process's own.
+    pub fn owner(&self) -> Option<(u32, u32)> {
+        self.account.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()))
+    }
+
+    /// `pg_ctl stop` on the cluster in `data`, until the server is gone.
+    pub async fn stop(&self, data: &Path, mode: Stop) {
+        let mode = match mode {
+            Stop::Fast => "fast",
+            Stop::Immediate => "immediate",
+        };
+        let mut command = self.command("pg_ctl");
+        command.arg("stop").arg("-D").arg(data).args(["-m", mode, "-w", "-t", "120"]);
+        let output = tokio::process::Command::from(command).stdin(Stdio::null()).output().await;
+        let output = output.expect("run pg_ctl");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pg_ctl stop -m {mode}: {complaint}");
+    }
+
+    /// Removes what a server that was killed left in the kernel: the small System V segment that
+    /// tells whether some process of it still runs.
+    pub(super) fn remove_shared_memory(&self, data: &Path) {
+        // The seventh line of a lock file that is still there: key and number of the segment.
+        let Ok(lock) = fs::read_to_string(data.join("postmaster.pid")) else { return };
+        let segment = lock.lines().nth(6).and_then(|line| line.split_ascii_whitespace().nth(1));
+        if let Some(segment) = segment {
+            let command = Command::new("ipcrm").args(["-m", segment]).stderr(Stdio::null()).status();
+            if let Err(error) = command {
+                eprintln!("cannot run ipcrm: {error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Child processes that end with the test, however that ends, and looks into `/proc`.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use nix::sys::prctl::set_pdeathsig;
+pub use nix::sys::signal::Signal;
+use nix::unistd::{Pid, User, geteuid, getpid, getppid, setsid};
+
+use crate::wait;
+
+/// How long a process lives.
+#[derive(Debug, Clone, Copy)]
+pub enum Lifetime {
+    /// As long as this process at most: when this one dies, the kernel sends the signal.
+    Tied(Signal),
+    /// In a session of its own, for as long as it likes.
+    Detached,
+}
+
+/// A child process. Dropping it does not end it; its owner knows how that is done.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command` with its output appended to the file `log`.
+    pub fn spawn(mut command: Command, log: &Path, lifetime: Lifetime) -> io::Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let parent = getpid();
+        let prepare = move || {
+            match lifetime {
+                Lifetime::Detached => drop(setsid()?),
+                Lifetime::Tied(signal) => {
+                    set_pdeathsig(signal)?;
+                    if getppid() != parent {
+                        return Err(io::Error::other("the test died meanwhile"));
+                    }
+                }
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec, `prepare` makes only system calls; it takes no lock and
+        // allocates nothing but for the error with which the child ends.
+        unsafe { command.pre_exec(prepare) };
+        let child = on_spawner_thread(move || command.spawn())?;
+        Ok(Self { child })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.child.id().try_into().expect("a process id")
+    }
+
+    /// How it ended, if it has.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("wait for a child")
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.status().is_none() {
+            kill(self.pid(), signal);
+        }
+    }
+
+    /// Waits for its end; panics when it does not come.
+    pub async fn ended(&mut self, within: Duration) -> ExitStatus {
+        let what = format!("the end of process {}", self.pid());
+        wait::eventually(within, what, async || self.status()).await
+    }
+
+    /// [`Process::ended`] for `Drop`: tells whether the end came.
+    pub fn ended_blocking(&mut self, within: Duration) -> bool {
+        wait::blocking(within, || self.status().is_some())
+    }
+}
+
+/// The kernel sends a child's death signal when the *thread* that made it ends, so all are made by
+/// one thread, which lives as long as this process.
+fn on_spawner_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    type Job = Box<dyn FnOnce() + Send>;
+    static SPAWNER: OnceLock<SyncSender<Job>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (sender, jobs) = sync_channel::<Job>(0);
+        std::thread::spawn(move || jobs.into_iter().for_each(|job| job()));
+        sender
+    });
+    let (reply, answer) = sync_channel(1);
+    let job = Box::new(move || drop(reply.send(work())));
+    spawner.send(job).expect("the spawner thread lives as long as this process");
+    answer.recv().expect("the spawner thread's answer")
+}
+
+/// The account that PostgreSQL runs under, because it refuses root: `postgres`. None when this
+/// process is not root, and PostgreSQL runs as the same user.
+pub fn server_account() -> Option<User> {
+    geteuid().is_root().then(|| {
+        User::from_name("postgres")
+            .expect("read the list of users")
+            .expect("PostgreSQL refuses to run as root, and this machine has no user `postgres`")
+    })
+}
+
+/// Sends a signal to any process; one that is gone does not matter.
+pub fn kill(pid: i32, signal: Signal) {
+    // The only other error would be a missing permission, which the test then shows by itself.
+    let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
+}
+
+/// Whether the process exists and is not a mere entry that nobody has waited for yet.
+pub fn alive(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// The processes whose parent is `pid`.
+pub fn children(pid: i32) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").expect("list /proc");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&child| stat(child).is_some_and(|(_, parent)| parent == pid))
+        .collect()
+}
+
+/// The program and arguments of a process, separated by spaces; empty when it is gone.
+pub fn command_line(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\0', " ")
+}
+
+/// Memory that the process alone uses (heap, stacks; not PostgreSQL's shared buffers), in bytes.
+pub fn private_memory(pid: i32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// State letter and parent.
+fn stat(pid: i32) -> Option<(char, i32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it is in parentheses and may hold anything, even parentheses.
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}

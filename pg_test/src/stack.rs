@@ -1,0 +1,260 @@
+//! Everything together: NATS with the seven streams, PostgreSQL with the extension and the tables.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::feed::Feed;
+use crate::nats::{self, Nats};
+use crate::postgres::{self, Failure, Postgres, tail};
+use crate::wait;
+
+/// For what takes a moment: a batch, a reload, a reconnect after a backoff.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// What is to be started. Start from [`Stack::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    postgres: postgres::Options,
+    nats: nats::Options,
+    database: String,
+    streams: bool,
+    nats_running: bool,
+    extension: bool,
+    tables: bool,
+    hypertables: bool,
+    enabled: bool,
+}
+
+impl Builder {
+    /// One more line of postgresql.conf.
+    pub fn setting(mut self, key: &str, value: &str) -> Self {
+        self.postgres.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// How the PostgreSQL server is made, but for the settings that this builder adds.
+    pub fn postgres(mut self, change: impl FnOnce(&mut postgres::Options)) -> Self {
+        change(&mut self.postgres);
+        self
+    }
+
+    /// How the NATS server is made.
+    pub fn nats(mut self, change: impl FnOnce(&mut nats::Options)) -> Self {
+        change(&mut self.nats);
+        self
+    }
+
+    /// The streams do not exist yet.
+    pub fn without_streams(mut self) -> Self {
+        self.streams = false;
+        self
+    }
+
+    /// NATS is not running yet, and so has no streams.
+    pub fn without_nats(mut self) -> Self {
+        self.nats_running = false;
+        self.without_streams()
+    }
+
+    /// The extension is loaded but not created, and so there are no tables of it.
+    pub fn without_extension(mut self) -> Self {
+        self.extension = false;
+        self.without_tables()
+    }
+
+    /// The destination tables do not exist.
+    pub fn without_tables(mut self) -> Self {
+        self.tables = false;
+        self
+    }
+
+    /// The destinations are plain tables.
+    pub fn plain_tables(mut self) -> Self {
+        self.hypertables = false;
+        self
+    }
+
+    /// `sr_event_writer.enabled` stays off.
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+
+    /// `sr_event_writer.database`. When it is not `postgres` it does not exist yet.
+    pub fn database(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.database);
+        self.without_extension()
+    }
+
+    /// Starts it all.
+    pub async fn start(self) -> Stack {
+        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    /// [`Builder::start`]; when that fails, why, with the end of a log.
+    pub async fn try_start(mut self) -> Result<Stack, String> {
+        let nats = Nats::create(self.nats);
+        if self.nats_running {
+            nats.try_start().await?;
+        }
+        let own = [("nats_url", nats.url()), ("database", self.database)];
+        let own = own.map(|(key, value)| (format!("sr_event_writer.{key}"), value));
+        self.postgres.settings.splice(0..0, own);
+        let stack = Stack { pg: Postgres::create(self.postgres), nats };
+        stack.pg.try_start().await?;
+        if self.streams {
+            stack.create_streams().await;
+        }
+        let describe = |failure: Failure| format!("{failure}\n{}", tail(&stack.pg.log(), 25));
+        if self.extension {
+            stack.try_create_extension().await.map_err(describe)?;
+        }
+        if self.tables {
+            stack.try_create_tables(self.hypertables).await.map_err(describe)?;
+        }
+        if self.enabled {
+            stack.enable().await;
+        }
+        Ok(stack)
+    }
+}
+
+/// A running pair of servers.
+#[derive(Debug)]
+pub struct Stack {
+    /// The database server.
+    pub pg: Postgres,
+    /// The message server.
+    pub nats: Nats,
+}
+
+impl Stack {
+    /// With everything, enabled, ready to use.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// With everything but what is left out.
+    pub fn builder() -> Builder {
+        Builder {
+            postgres: postgres::Options::default(),
+            nats: nats::Options::default(),
+            database: "postgres".to_owned(),
+            streams: true,
+            nats_running: true,
+            extension: true,
+            tables: true,
+            hypertables: true,
+            enabled: true,
+        }
+    }
+
+    /// Makes the seven streams, where they are missing.
+    pub async fn create_streams(&self) {
+        for feed in Feed::ALL {
+            self.create_stream(feed).await;
+        }
+    }
+
+    /// Makes one of them.
+    pub async fn create_stream(&self, feed: Feed) {
+        self.nats.create_stream(&feed.stream(), &[&feed.subjects()]).await;
+    }
+
+    /// `CREATE EXTENSION`, where it is missing.
+    pub async fn try_create_extension(&self) -> Result<(), Failure> {
+        let sql = "SET client_min_messages = error;
+                   CREATE EXTENSION IF NOT EXISTS timescaledb;
+                   CREATE EXTENSION IF NOT EXISTS sr_event_writer;
+                   RESET client_min_messages";
+        // TimescaleDB wants to be the first thing that a session does.
+        self.pg.forget_session().await;
+        self.pg.try_execute(sql).await
+    }
+
+    /// Makes the destination tables, where they are missing.
+    pub async fn try_create_tables(&self, hypertables: bool) -> Result<(), Failure> {
+        let sql = format!("SELECT sr_event_writer_create_tables(hypertables => {hypertables})");
+        self.pg.try_execute(&sql).await
+    }
+
+    /// Switches the writer on.
+    pub async fn enable(&self) {
+        self.pg.alter_system("sr_event_writer.enabled", "on").await;
+    }
+
+    /// Switches the writer off.
+    pub async fn disable(&self) {
+        self.pg.alter_system("sr_event_writer.enabled", "off").await;
+    }
+
+    /// How many rows the destination table has.
+    pub async fn rows(&self, feed: Feed) -> Result<i64, Failure> {
+        self.pg.try_value(&format!("SELECT count(*) FROM {}", feed.table())).await
+    }
+
+    /// How many dead letters the stream has.
+    pub async fn dead_letters(&self, feed: Feed) -> Result<i64, Failure> {
+        let name = feed.name();
+        let sql = "SELECT count(*) FROM sr_event_writer.dead_letter WHERE lower(stream)";
+        self.pg.try_value(&format!("{sql} = '{name}'")).await
+    }
+
+    /// Waits until the table has `count` rows; then no two of them may come from one message.
+    ///
+    /// For messages of [`crate::messages::Generator::good`], and nothing else in the table.
+    pub async fn expect_rows(&self, feed: Feed, count: u64, within: Duration) {
+        let count = i64::try_from(count).expect("a number of messages");
+        let what = format!("rows in {}", feed.table());
+        wait::eventually(within, format_args!("{count} {what}"), async || {
+            match self.rows(feed).await {
+                Ok(rows) if rows >= count => Ok(()),
+                Ok(rows) => Err(format!("{rows} {what}")),
+                Err(failure) => Err(failure.to_string()),
+            }
+        })
+        .await;
+        let (table, marker) = (feed.table(), feed.marker_column());
+        let sql = format!("SELECT count(*), count(DISTINCT {marker}) FROM {table}");
+        let row = self.pg.query_one(&sql, &[]).await;
+        let found: (i64, i64) = (row.get(0), row.get(1));
+        assert_eq!(found, (count, count), "rows and different messages in {table}");
+    }
+
+    /// Waits until every message of the stream that was ever stored is acknowledged.
+    pub async fn expect_all_acknowledged(&self, feed: Feed) {
+        let what = format!("everything in {} is acknowledged", feed.stream());
+        wait::eventually(SOON, what, async || {
+            let consumer = self.nats.consumer(&feed.stream(), &feed.consumer()).await?;
+            match (consumer.num_pending, consumer.num_ack_pending) {
+                (0, 0) => Ok(()),
+                (waiting, unacknowledged) => {
+                    Err(format!("{waiting} waiting, {unacknowledged} unacknowledged"))
+                }
+            }
+        })
+        .await;
+    }
+
+    /// `sr_event_writer_status()`.
+    pub async fn status(&self) -> Result<Value, Failure> {
+        self.pg.try_value("SELECT sr_event_writer_status()").await
+    }
+
+    /// The pipeline's row of `sr_event_writer.stream_status`, as an object.
+    pub async fn stream_status(&self, feed: Feed) -> Result<Value, Failure> {
+        let name = feed.name();
+        let sql = "SELECT to_jsonb(s) FROM sr_event_writer.stream_status s WHERE name";
+        self.pg.try_value(&format!("{sql} = '{name}'")).await
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- end of the PostgreSQL log\n{}", tail(&self.pg.log(), 40));
+            eprintln!("--- end of the NATS log\n{}\n---", tail(&self.nats.log(), 8));
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Waiting for a condition, with a deadline: the only place where a test waits.
+//!
+//! A wait that is over too late panics with what was awaited and what was seen last, so that the
+//! message alone tells how far things got.
+
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// Between two looks. Short against what is awaited, long against what a look costs.
+const STEP: Duration = Duration::from_millis(40);
+
+/// What a look can say: here it is, or why not yet.
+pub trait Outcome {
+    /// What [`eventually`] returns.
+    type Value;
+
+    /// The value, or what was seen instead of it.
+    fn settle(self) -> Result<Self::Value, String>;
+}
+
+impl Outcome for bool {
+    type Value = ();
+
+    fn settle(self) -> Result<(), String> {
+        if self { Ok(()) } else { Err("false".to_owned()) }
+    }
+}
+
+impl<T> Outcome for Option<T> {
+    type Value = T;
+
+    fn settle(self) -> Result<T, String> {
+        self.ok_or_else(|| "nothing".to_owned())
+    }
+}
+
+impl<T, E: Display> Outcome for Result<T, E> {
+    type Value = T;
+
+    fn settle(self) -> Result<T, String> {
+        self.map_err(|seen| seen.to_string())
+    }
+}
+
+/// Looks until `probe` is satisfied, and returns what it found.
+///
+/// Panics after `within`, with `what` and what the last look saw.
+pub async fn eventually<O: Outcome>(
+    within: Duration,
+    what: impl Display,
+    probe: impl AsyncFnMut() -> O,
+) -> O::Value {
+    match try_eventually(within, what, probe).await {
+        Ok(value) => value,
+        Err(timeout) => panic!("{timeout}"),
+    }
+}
+
+/// As [`eventually`], but hands back the message instead of panicking with it.
+pub async fn try_eventually<O: Outcome>(
+    within: Duration,
+    what: impl Display,
+    mut probe: impl AsyncFnMut() -> O,
+) -> Result<O::Value, String> {
+    let began = Instant::now();
+    let mut seen = "nothing: the first look did not end".to_owned();
+    loop {
+        let left = within.saturating_sub(began.elapsed());
+        match tokio::time::timeout(left.max(STEP), probe()).await.map(Outcome::settle) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(reason)) => seen = reason,
+            Err(_) => {}
+        }
+        if began.elapsed() >= within {
+            return Err(format!(
+                "waited {:.1} s in vain for: {what}; last seen: {seen}",
+                began.elapsed().as_secs_f32()
+            ));
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// Looks until the value of `probe` equals `expected`.
+pub async fn eventually_equal<T, E>(
+    within: Duration,
+    what: impl Display,
+    expected: T,
+    mut probe: impl AsyncFnMut() -> Result<T, E>,
+) where
+    T: PartialEq + Display,
+    E: Display,
+{
+    eventually(within, format_args!("{what} = {expected}"), async || match probe().await {
+        Ok(value) if value == expected => Ok(()),
+        Ok(value) => Err(value.to_string()),
+        Err(error) => Err(error.to_string()),
+    })
+    .await;
+}
+
+/// Looks again and again for the time `span`: panics as soon as `probe` is *not* satisfied.
+///
+/// For what must keep holding ("no row appears while paused"), and to let an outage last.
+pub async fn throughout<O: Outcome>(
+    span: Duration,
+    what: impl Display,
+    mut probe: impl AsyncFnMut() -> O,
+) {
+    let began = Instant::now();
+    while began.elapsed() < span {
+        if let Err(seen) = probe().await.settle() {
+            panic!("after {:.1} s it no longer held that {what}: {seen}", began.elapsed().as_secs_f32());
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// [`eventually`] for where no runtime is at hand (`Drop`); tells whether it came true.
+pub fn blocking(within: Duration, mut probe: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if probe() {
+            return true;
+        }
+        if began.elapsed() >= within {
+            return false;
+        }
+        std::thread::park_timeout(STEP);
+    }
+}

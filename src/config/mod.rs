@@ -1,0 +1,98 @@
+//! Settings: the only place that reads a GUC. Everything else gets an immutable [`Config`], made on
+//! the main thread and made anew after a reload.
+
+mod check;
+mod gucs;
+mod parse;
+mod preset;
+
+pub use gucs::define;
+pub use gucs::WORKERS_MAX;
+pub use parse::{PIPELINES_MAX, ParseError};
+
+use std::time::Duration;
+use stream::{Pipeline, Settings};
+
+/// How far a commit must have come before its messages are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckAfter {
+    /// On this server's disk.
+    Flush,
+    /// Also on the disks of the synchronous standbys.
+    Replicated,
+    /// Also visible on the synchronous standbys.
+    Applied,
+}
+
+/// All settings at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Master switch.
+    pub enabled: bool,
+    /// What the NATS side needs.
+    pub stream: Settings,
+    /// The active pipelines, in order.
+    pub pipelines: Vec<PipelineConfig>,
+    /// What the write path needs.
+    pub write: WriteConfig,
+}
+
+/// One pipeline: the NATS side of it, and its destination.
+#[derive(Clone, PartialEq)]
+pub struct PipelineConfig {
+    /// Fetch and decode.
+    pub pipeline: Pipeline,
+    /// Destination instead of the format's own table, as given: perhaps schema-qualified.
+    pub table: Option<String>,
+}
+
+impl std::fmt::Debug for PipelineConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PipelineConfig({})", self.pipeline.name)
+    }
+}
+
+/// Settings of the main thread's work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WriteConfig {
+    /// Rows a transaction may grow to under backlog.
+    pub max_batch_rows: usize,
+    /// A batch that takes longer is cancelled and tried again smaller.
+    pub insert_timeout: Duration,
+    /// When to acknowledge.
+    pub ack_after: AckAfter,
+    /// First delay after a database error.
+    pub retry_min: Duration,
+    /// Longest delay after a database error.
+    pub retry_max: Duration,
+    /// Consecutive failures that open the circuit breaker.
+    pub breaker_failures: u32,
+    /// How long the breaker stays open before a probe.
+    pub breaker_reset: Duration,
+    /// Age at which dead letters are removed; `None` keeps them.
+    pub dead_letter_retention: Option<Duration>,
+}
+
+/// Settings as they are now, for worker number `worker` of `workers`, which share the memory.
+///
+/// # Errors
+/// What is wrong with a setting. Each was checked when it was set, so this is a contradiction
+/// between two of them.
+pub fn read() -> Result<Config, ParseError> {
+    gucs::read()
+}
+
+/// Name of the database that holds the extension and the tables.
+pub fn database() -> String {
+    gucs::database()
+}
+
+/// Number of background workers.
+pub fn workers() -> usize {
+    gucs::workers()
+}
+
+/// Names of the active pipelines, in order.
+pub fn pipeline_names() -> Vec<String> {
+    gucs::pipeline_names()
+}

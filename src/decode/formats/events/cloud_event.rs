@@ -1,0 +1,143 @@
+//! The two CloudEvents whose `data` has a form of its own (formats.md 2B.1): what their columns
+//! hold is put together from it as the Go writer did.
+
+use std::borrow::Cow;
+
+use row::Cell::{Int4, Text};
+use row::Kind;
+
+use crate::json::Raw;
+use crate::mapping::{Field, Found, Source, Value, Variant, computed, convert, converted, int4, text};
+use crate::{Message, Reject};
+
+/// How such an event is known.
+const KEYS: &[&str] = &["type", "subject", "data"];
+const VERSION: Field = text("version", &[]).or(Text("1.1"));
+
+/// A poller became healthy or unhealthy.
+pub(super) const POLLER_HEALTH: Variant = Variant {
+    keys: KEYS,
+    applies: |event, message| {
+        const TYPE: &str = "com.carverauto.serviceradar.poller.health";
+        is(event, message, TYPE, "events.poller.health")
+    },
+    fields: &[
+        converted("level", Kind::Int4, &["data/current_state"], health_level),
+        converted("severity", Kind::Text, &["data/current_state"], health_severity),
+        computed(
+            "short_message",
+            Kind::Text,
+            &["data/poller_id", "data/previous_state", "data/current_state"],
+            health_message,
+        ),
+        VERSION,
+    ],
+};
+
+/// A device came, went or changed.
+pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
+    keys: KEYS,
+    applies: |event, message| {
+        const TYPE: &str = "com.carverauto.serviceradar.device.lifecycle";
+        is(event, message, TYPE, "events.devices.lifecycle")
+    },
+    fields: &[
+        text("host", &["data/device_id"]),
+        int4("level", &["data/level"]).or(Int4(5)),
+        text("severity", &["data/severity"]).or(Text("Medium")),
+        computed(
+            "short_message",
+            Kind::Text,
+            &[
+                "data/device_id",
+                "data/action",
+                "data/actor",
+                "data/metadata/previous_service_id",
+                "data/metadata/alias_current_service_id",
+                "data/metadata/previous_ip",
+                "data/metadata/alias_current_ip",
+                "data/metadata/previous_collector_ip",
+                "data/metadata/alias_collector_ip",
+            ],
+            lifecycle_message,
+        ),
+        VERSION,
+    ],
+};
+
+/// Whether an event carries an object and has this type or subject. An event without a subject
+/// has that of its message.
+fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &str) -> bool {
+    let own = event.text("subject");
+    let actual = if own.is_empty() { message.subject } else { &own };
+    matches!(event.get("data"), Some(Found { raw: Raw::Object(_), .. }))
+        && (event.text("type") == event_type || actual == subject)
+}
+
+fn health_level(state: Found<'_>) -> Result<Value<'_>, Reject> {
+    health(state).map(|(level, _)| Value::Int4(level))
+}
+
+fn health_severity(state: Found<'_>) -> Result<Value<'_>, Reject> {
+    health(state).map(|(_, severity)| Value::Text(severity.into()))
+}
+
+fn health(state: Found<'_>) -> Result<(i32, &'static str), Reject> {
+    let Value::Text(state) = convert::text(state)? else { return Ok((6, "info")) };
+    Ok(match &*state {
+        "unhealthy" => (3, "error"),
+        "unknown" => (5, "notice"),
+        _ => (6, "info"),
+    })
+}
+
+fn health_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
+    let poller = event.text("data/poller_id");
+    let previous = event.text("data/previous_state");
+    let current = event.text("data/current_state");
+    let message = format!("Poller {poller} state changed from {previous} to {current}");
+    Ok(Value::Text(message.into()))
+}
+
+fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
+    let device = event.text("data/device_id");
+    let action = match event.text("data/action").to_lowercase() {
+        action if action.is_empty() => Cow::Borrowed("updated"),
+        action => Cow::Owned(action),
+    };
+    let actor = event.text("data/actor");
+    let message = if action == "alias_updated" {
+        match changes(event) {
+            changes if changes.is_empty() => format!("Device {device} alias updated"),
+            changes => format!("Device {device} alias updated ({})", changes.join(", ")),
+        }
+    } else if actor.is_empty() {
+        format!("Device {device} {action}")
+    } else {
+        format!("Device {device} {action} by {actor}")
+    };
+    Ok(Value::Text(message.into()))
+}
+
+/// What changed about a device's other names.
+fn changes(event: Source<'_, '_>) -> Vec<String> {
+    const PAIRS: [(&str, &str, &str); 3] = [
+        (
+            "service",
+            "data/metadata/previous_service_id",
+            "data/metadata/alias_current_service_id",
+        ),
+        ("ip", "data/metadata/previous_ip", "data/metadata/alias_current_ip"),
+        ("collector", "data/metadata/previous_collector_ip", "data/metadata/alias_collector_ip"),
+    ];
+    let change = |(label, old, new): (&str, &'static str, &'static str)| {
+        let (old, new) = (event.text(old), event.text(new));
+        match (old.is_empty(), new.is_empty()) {
+            (true, true) => None,
+            (true, false) => Some(format!("{label} {new}")),
+            (false, true) => Some(format!("{label} removed (was {old})")),
+            (false, false) => (old != new).then(|| format!("{label} {old}→{new}")),
+        }
+    };
+    PAIRS.into_iter().filter_map(change).collect()
+}

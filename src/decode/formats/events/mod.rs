@@ -1,0 +1,105 @@
+//! Events: CloudEvents and GELF messages on `events.>` for `events` (formats.md 2A.2).
+//!
+//! What a CloudEvent does not say itself is looked for in the object that it carries, its `data`.
+//! The events of which the Go writer knew the data by heart are in `cloud_event`.
+
+mod cloud_event;
+#[cfg(test)]
+mod tests;
+
+use row::{Conflict, Kind, Table};
+
+use crate::json::Raw;
+use crate::mapping::{
+    Field, Found, ObjectFormat, Value, columns, convert, converted, text, time, timestamp,
+};
+use crate::{Reject, ids};
+
+pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("Events", &[&TABLE], &FIELDS)
+    .with_variants(&[cloud_event::POLLER_HEALTH, cloud_event::DEVICE_LIFECYCLE]);
+
+static TABLE: Table = Table {
+    name: "events",
+    columns: &columns(&FIELDS),
+    time: "event_timestamp",
+    conflict: Conflict::Update {
+        key: &["event_timestamp", "id"],
+        columns: &["short_message", "level", "severity"],
+    },
+};
+
+static FIELDS: [Field; 13] = [
+    timestamp("event_timestamp", &["time", "timestamp", "data/timestamp"], time::seconds)
+        .required(),
+    text("specversion", &["specversion"]),
+    text("id", &["id"]).or_derived(ids::uuid).required(),
+    text("source", &["source"]),
+    text("type", &["type"]),
+    text("datacontenttype", &["datacontenttype"]),
+    text("subject", &["subject"]),
+    text(
+        "remote_addr",
+        &[
+            "remote_addr",
+            "remoteAddr",
+            "_remote_addr",
+            "data/remote_addr",
+            "data/remoteAddr",
+            "data/_remote_addr",
+        ],
+    ),
+    text("host", &["host", "data/host"]),
+    converted("level", Kind::Int4, &["level", "data/level"], level),
+    converted(
+        "severity",
+        Kind::Text,
+        &["severity", "data/severity", "level", "data/level"],
+        severity,
+    ),
+    converted(
+        "short_message",
+        Kind::Text,
+        &[
+            "short_message",
+            "message",
+            "msg",
+            "data/message",
+            "data/msg",
+            "data/short_message",
+            "data",
+        ],
+        short_message,
+    ),
+    text("version", &["version", "data/version"]),
+];
+
+/// Severities of syslog (RFC 5424), by level.
+const SEVERITIES: [&str; 8] =
+    ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+
+/// A level as a number or as its word; another word is no level.
+fn level(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    let number = convert::int4(found);
+    let Raw::String(word) = found.raw else { return number };
+    let known = (0..).zip(SEVERITIES).find(|(_, known)| word.text() == *known);
+    Ok(known.map_or_else(|| number.unwrap_or(Value::Null), |(level, _)| Value::Int4(level)))
+}
+
+/// A severity, or the word for a level.
+fn severity(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    if matches!(found.key, "severity" | "data/severity") {
+        return convert::text(found);
+    }
+    let Value::Int4(level) = level(found)? else { return Ok(Value::Null) };
+    let word = usize::try_from(level).ok().and_then(|level| SEVERITIES.get(level));
+    Ok(word.map_or(Value::Null, |word| Value::Text((*word).into())))
+}
+
+/// A message. Data that is an object is not one, but may hold one.
+fn short_message(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    match found {
+        Found { key: "data", raw: Raw::String(string) } => Ok(Value::Text(string.text())),
+        Found { key: "data", .. } => Ok(Value::Null),
+        _ => convert::text(found),
+    }
+}

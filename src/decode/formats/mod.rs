@@ -1,0 +1,65 @@
+//! The payload formats. A new one is a file here and a line in [`formats`].
+
+mod events;
+mod logs;
+mod netflow;
+mod otel_metrics;
+mod otel_traces;
+mod sweep;
+mod telemetry;
+
+use crate::Format;
+
+/// Every format.
+pub fn formats() -> &'static [&'static dyn Format] {
+    &[
+        &telemetry::FORMAT,
+        &events::FORMAT,
+        &sweep::FORMAT,
+        &netflow::FORMAT,
+        &otel_metrics::FORMAT,
+        &otel_traces::FORMAT,
+        &logs::FORMAT,
+    ]
+}
+
+/// The format of a name, whether it is written `OtelMetrics`, `otel_metrics` or `otel-metrics`.
+pub fn format(name: &str) -> Option<&'static dyn Format> {
+    formats().iter().copied().find(|format| letters(format.name()).eq(letters(name)))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_found_however_its_name_is_written() {
+        for name in ["OtelMetrics", "otel_metrics", "OTEL-METRICS", "otelmetrics"] {
+            assert_eq!(format(name).unwrap().name(), "OtelMetrics");
+        }
+        for name in ["", "otel metrics", "otel", "unknown"] {
+            assert!(format(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn tables_are_consistent() {
+        for table in formats().iter().flat_map(|format| format.tables()) {
+            let time = &table.columns[table.position(table.time).unwrap()];
+            assert!(time.required && time.kind == row::Kind::Timestamp, "{}", table.name);
+            for (at, column) in table.columns.iter().enumerate() {
+                assert_eq!(table.position(column.name), Some(at), "{} twice", column.name);
+                let alias = (column.name == "poller_id").then_some("gateway_id");
+                assert_eq!(column.alias, alias, "{}.{}", table.name, column.name);
+            }
+            if let row::Conflict::Update { key, columns } = table.conflict {
+                assert!(key.iter().chain(columns).all(|name| table.position(name).is_some()));
+                assert!(key.iter().all(|k| table.columns[table.position(k).unwrap()].required));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Documents for jsonb and for JSON kept as text. Only what carries no meaning is changed, and
+//! what PostgreSQL would refuse: a number keeps every digit it was written with.
+
+use std::borrow::Cow;
+
+use super::escape::{Edit, REPLACEMENT, escape};
+
+/// Deepest nesting that is let through: PostgreSQL's parser recurses and must never reach the
+/// limit of its stack.
+pub(crate) const DEEPEST: usize = 100;
+
+/// The document is nested deeper than [`DEEPEST`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooDeep;
+
+/// A valid JSON document without white space between its tokens and without escapes of U+0000 or
+/// of half a surrogate pair.
+pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
+    let mut edit = Edit::new(document);
+    let mut depth = 0_usize;
+    while let Some(first) = edit.rest().as_bytes().first() {
+        match first {
+            b'"' => string(&mut edit),
+            b' ' | b'\t' | b'\n' | b'\r' => edit.replace(1, ""),
+            b'{' | b'[' if depth == DEEPEST => return Err(TooDeep),
+            b'{' | b'[' => {
+                depth += 1;
+                edit.keep(1);
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                edit.keep(1);
+            }
+            _ => edit.keep(1),
+        }
+    }
+    Ok(edit.finish())
+}
+
+/// Passes over the string that `edit` has come to.
+fn string(edit: &mut Edit<'_>) {
+    edit.keep(1);
+    while let Some(at) = edit.rest().find(['"', '\\']) {
+        edit.keep(at);
+        let rest = edit.rest().as_bytes();
+        if rest.starts_with(b"\"") {
+            edit.keep(1);
+            return;
+        }
+        match escape(rest) {
+            (length, REPLACEMENT) => edit.replace(length, "\\ufffd"),
+            (length, _) => edit.keep(length),
+        }
+    }
+    edit.keep(edit.rest().len());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_between_tokens_goes_and_nothing_else() {
+        let compacted = compact("{ \"a b\" :\t[ 1.50 , -0.0e+10 ,\r\n null ] }").unwrap();
+        assert_eq!(compacted, r#"{"a b":[1.50,-0.0e+10,null]}"#);
+        let exact = r#"{"n":123456789012345678901234567890,"s":"\"{[ \\"}"#;
+        assert!(matches!(compact(exact), Ok(Cow::Borrowed(same)) if same == exact));
+    }
+
+    #[test]
+    fn escapes_that_jsonb_refuses_are_replaced() {
+        assert_eq!(
+            compact(r#"["\u0000","\\u0000","\ud800","\udc00\ud83d\ude00","\u00e9"]"#).unwrap(),
+            r#"["\ufffd","\\u0000","\ufffd","\ufffd\ud83d\ude00","\u00e9"]"#
+        );
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(compact(&nested(DEEPEST)).is_ok());
+        assert_eq!(compact(&nested(DEEPEST + 1)), Err(TooDeep));
+        assert_eq!(compact(&nested(1_000_000)), Err(TooDeep));
+        let wide = format!("[{}{{}}]", "{},".repeat(1000));
+        assert_eq!(compact(&wide).unwrap(), wide);
+    }
+}

@@ -1,0 +1,135 @@
+//! Reads a payload once and hands out, object by object, the values of the keys asked for.
+//! Values are skipped over, not parsed: serde_json does that in constant stack.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::keys::{Keys, Level};
+use super::raw::{Quoted, Raw};
+use crate::Reject;
+
+/// Values found in one object, by slot. Of a key that occurs twice, the later value counts.
+pub(crate) type Slots<'a> = [Option<Raw<'a>>];
+
+/// Calls `each` with number and values of every object: of the one that the payload is, or of
+/// those in the array that it is.
+pub(crate) fn each_object<'a>(
+    payload: &'a str,
+    keys: &Keys,
+    mut each: impl FnMut(usize, &Slots<'a>) -> Result<(), Reject>,
+) -> Result<(), Reject> {
+    let mut slots = vec![None; keys.len()];
+    let mut reader = serde_json::Deserializer::from_str(payload);
+    match payload.trim_ascii_start().as_bytes().first() {
+        Some(b'{') => {
+            Object { keys, slots: &mut slots }.deserialize(&mut reader).map_err(|e| invalid(&e))?;
+            reader.end().map_err(|e| invalid(&e))?;
+            each(0, &slots)
+        }
+        Some(b'[') => {
+            let mut elements = Elements { keys, slots: &mut slots, each, at: 0, reject: None };
+            let read = reader.deserialize_seq(&mut elements);
+            let (at, reject) = (elements.at, elements.reject);
+            read.map_err(|e| reject.unwrap_or_else(|| invalid(&e)).in_element(at))?;
+            reader.end().map_err(|e| invalid(&e))
+        }
+        Some(_) => Err(Reject::payload("expected a JSON object or an array of objects")),
+        None => Err(Reject::payload("expected a JSON object, got nothing")),
+    }
+}
+
+/// serde_json's own text for a wrong type repeats the value, however long it is.
+fn invalid(error: &serde_json::Error) -> Reject {
+    if error.is_data() {
+        Reject::payload("expected a JSON object")
+    } else {
+        Reject::payload(format!("invalid JSON: {error}"))
+    }
+}
+
+/// The objects of an array, each handed on as soon as it was read.
+struct Elements<'k, 's, 'a, F> {
+    keys: &'k Keys,
+    slots: &'s mut Slots<'a>,
+    each: F,
+    /// Number of the element being read.
+    at: usize,
+    /// What `each` said, because serde's error cannot carry it.
+    reject: Option<Reject>,
+}
+
+impl<'a, F> Visitor<'a> for &mut Elements<'_, '_, 'a, F>
+where
+    F: FnMut(usize, &Slots<'a>) -> Result<(), Reject>,
+{
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
+        loop {
+            let object = Object { keys: self.keys, slots: self.slots };
+            if array.next_element_seed(object)?.is_none() {
+                return Ok(());
+            }
+            if let Err(reject) = (self.each)(self.at, self.slots) {
+                self.reject = Some(reject);
+                return Err(A::Error::custom("rejected"));
+            }
+            self.at += 1;
+        }
+    }
+}
+
+/// One object with everything asked for in it and in the objects inside it.
+struct Object<'k, 's, 'a> {
+    keys: &'k Keys,
+    slots: &'s mut Slots<'a>,
+}
+
+impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<(), D::Error> {
+        self.slots.fill(None);
+        reader.deserialize_map(Members { level: self.keys.top(), slots: self.slots })?;
+        for inner in self.keys.inner_objects() {
+            if let Some(Some(Raw::Object(text))) = self.slots.get(inner.slot) {
+                let members = Members { level: &inner.level, slots: self.slots };
+                let mut reader = serde_json::Deserializer::from_str(text);
+                reader.deserialize_map(members).map_err(D::Error::custom)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The members of one object on one level.
+struct Members<'k, 's, 'a> {
+    level: &'k Level,
+    slots: &'s mut Slots<'a>,
+}
+
+impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(key) = object.next_key::<&'a RawValue>()? {
+            // The key is taken as text too: one with half a surrogate pair is no reason to fail.
+            let key = Quoted::new(key.get());
+            match self.level.slot(&key.text()).and_then(|slot| self.slots.get_mut(slot)) {
+                Some(slot) => *slot = Raw::new(object.next_value::<&'a RawValue>()?.get()),
+                None => drop(object.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! From the keys of an object to the columns of a row, as a table of [`Field`]s says.
+//!
+//! A format is such a table, one line per column: `text("unit", &["unit"])`. This module carries
+//! the table out; knowledge of a particular format does not belong here.
+
+pub(crate) mod convert;
+mod field;
+mod number;
+mod objects;
+mod plan;
+mod source;
+pub(crate) mod time;
+mod value;
+
+pub(crate) use field::{
+    Field, boolean, columns, computed, converted, float8, int4, int8, json, json_object, json_text, text,
+    timestamp,
+};
+pub(crate) use number::whole;
+pub(crate) use objects::{ObjectFormat, Variant};
+pub(crate) use source::{Found, Source};
+pub(crate) use value::Value;

@@ -1,0 +1,94 @@
+//! Points in time out of payloads. A value that is no point in time gives NULL, for which the
+//! caller puts "now"; only an integer beyond what PostgreSQL can hold is an error. Units follow
+//! the original processors, which tell them apart by size.
+
+use row::Timestamp;
+use speedate::{DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
+
+use super::{Found, Value};
+use crate::Reject;
+use crate::json::Raw;
+
+/// Integers above this are milliseconds, else seconds.
+const LARGEST_SECONDS: i128 = 1_000_000_000_000;
+/// Integers above this are nanoseconds, else milliseconds.
+const LARGEST_MILLIS: i128 = 1_000_000_000_000_000_000;
+const MICROS: i64 = 1_000_000;
+
+/// A date, or an integer of seconds or milliseconds.
+pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    instant(found, |number| {
+        let unit = if number > LARGEST_SECONDS { 1_000 } else { MICROS };
+        number.checked_mul(unit.into())
+    })
+}
+
+/// A date, or an integer of milliseconds or nanoseconds.
+pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    instant(found, |number| {
+        if number > LARGEST_MILLIS { Some(number / 1_000) } else { number.checked_mul(1_000) }
+    })
+}
+
+/// A date, or any number of seconds, of which everything below a microsecond is cut off.
+pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
+    match found.raw {
+        Raw::Number(literal) if !is_integer(literal) => in_range(found, decimal_micros(literal)),
+        _ => instant(found, |number| number.checked_mul(MICROS.into())),
+    }
+}
+
+/// A date, or an integer that `micros` turns into microseconds since the Unix epoch.
+fn instant(
+    found: Found<'_>,
+    micros: impl Fn(i128) -> Option<i128>,
+) -> Result<Value<'_>, Reject> {
+    match found.raw {
+        Raw::Number(literal) if is_integer(literal) => {
+            in_range(found, literal.parse().ok().and_then(micros))
+        }
+        Raw::String(string) => Ok(date(&string.text()).map_or(Value::Null, Value::Timestamp)),
+        _ => Ok(Value::Null),
+    }
+}
+
+fn in_range(found: Found<'_>, unix_micros: Option<i128>) -> Result<Value<'_>, Reject> {
+    unix_micros
+        .and_then(|micros| Timestamp::from_unix_micros(i64::try_from(micros).ok()?))
+        .map(Value::Timestamp)
+        .ok_or_else(|| found.expected("a time that PostgreSQL can hold"))
+}
+
+fn is_integer(literal: &str) -> bool {
+    !literal.contains(['.', 'e', 'E'])
+}
+
+/// Microseconds of a decimal number of seconds. Digit by digit, because a float would turn
+/// 1767026614.123456 into …455 when it is cut off.
+fn decimal_micros(literal: &str) -> Option<i128> {
+    let Some((seconds, fraction)) = literal.split_once('.').filter(|_| !literal.contains(['e', 'E']))
+    else {
+        // The cast saturates, far outside of what a timestamp can be.
+        return Some((literal.parse::<f64>().ok()? * 1e6) as i128);
+    };
+    let seconds: i128 = seconds.parse::<i64>().ok()?.into();
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let micros = digits.fold(0, |micros, digit| micros * 10 + i128::from(digit - b'0'));
+    Some(seconds * 1_000_000 + if literal.starts_with('-') { -micros } else { micros })
+}
+
+/// An ISO 8601 date and time with an offset. What is below a microsecond is cut off.
+fn date(text: &str) -> Option<Timestamp> {
+    const CONFIG: TimeConfig = TimeConfig {
+        microseconds_precision_overflow_behavior: MicrosecondsPrecisionOverflowBehavior::Truncate,
+        unix_timestamp_offset: None,
+    };
+    let parse = |text: &str| DateTime::parse_bytes_rfc3339_with_config(text.as_bytes(), &CONFIG);
+    let date = parse(text)
+        .ok()
+        // PostgreSQL writes offsets of whole hours like +00, which speedate does not read.
+        .or_else(|| parse(&format!("{text}:00")).ok())
+        .filter(|date| date.time.tz_offset.is_some())?;
+    let micros = date.timestamp_tz() * MICROS + i64::from(date.time.microsecond);
+    Timestamp::from_unix_micros(micros)
+}

@@ -1,0 +1,33 @@
+//! A converted value that may own its text. [`Cell`] can only borrow, because rows copy anyway.
+
+use std::borrow::Cow;
+
+use row::{Cell, Timestamp};
+
+/// What a conversion gives: a cell that may own its text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value<'a> {
+    Null,
+    Text(Cow<'a, str>),
+    Json(Cow<'a, str>),
+    Timestamp(Timestamp),
+    Int4(i32),
+    Int8(i64),
+    Float8(f64),
+    Bool(bool),
+}
+
+impl Value<'_> {
+    pub fn cell(&self) -> Cell<'_> {
+        match self {
+            Value::Null => Cell::Null,
+            Value::Text(text) => Cell::Text(text),
+            Value::Json(text) => Cell::Json(text),
+            Value::Timestamp(time) => Cell::Timestamp(*time),
+            Value::Int4(value) => Cell::Int4(*value),
+            Value::Int8(value) => Cell::Int8(*value),
+            Value::Float8(value) => Cell::Float8(*value),
+            Value::Bool(value) => Cell::Bool(*value),
+        }
+    }
+}

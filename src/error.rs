@@ -1,0 +1,70 @@
+//! What SQL functions refuse, with SQLSTATE, DETAIL and HINT, mapped in this one place.
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::prelude::*;
+
+/// An error that a user can act on.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// The library was loaded too late for workers and shared memory.
+    #[error("sr_event_writer must be loaded via shared_preload_libraries")]
+    NotPreloaded,
+    /// No active pipeline has this name.
+    #[error("there is no pipeline \"{0}\"")]
+    UnknownPipeline(String),
+    /// No format has this name.
+    #[error("there is no processor \"{0}\"")]
+    UnknownProcessor(String),
+    /// The payload could not be decoded.
+    #[error("the payload cannot be decoded: {0}")]
+    Undecodable(decode::Reject),
+    /// The extension's own tables could not be used.
+    #[error("{0}")]
+    Spi(#[from] pgrx::spi::Error),
+}
+
+impl UserError {
+    fn sqlstate(&self) -> PgSqlErrorCode {
+        match self {
+            Self::NotPreloaded => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::UnknownPipeline(_) | Self::UnknownProcessor(_) => {
+                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+            }
+            Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
+            Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotPreloaded => Some(
+                "Add sr_event_writer to shared_preload_libraries in postgresql.conf and restart the server."
+                    .to_owned(),
+            ),
+            Self::UnknownPipeline(_) => Some(format!(
+                "Active pipelines (sr_event_writer.streams) are: {}.",
+                crate::config::pipeline_names().join(", ")
+            )),
+            Self::UnknownProcessor(_) => {
+                let names: Vec<_> = decode::formats().iter().map(|f| f.name()).collect();
+                Some(format!("Processors are: {}.", names.join(", ")))
+            }
+            Self::Undecodable(_) | Self::Spi(_) => None,
+        }
+    }
+
+    /// Raises this as a PostgreSQL ERROR.
+    pub fn raise(self) -> ! {
+        let mut report = ErrorReport::new(self.sqlstate(), self.to_string(), "");
+        if let Some(hint) = self.hint() {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("report(ERROR) does not return")
+    }
+}
+
+/// The value, or the error as a PostgreSQL ERROR.
+pub fn or_raise<T>(result: Result<T, UserError>) -> T {
+    result.unwrap_or_else(|error| error.raise())
+}

@@ -1,0 +1,28 @@
+//! NATS JetStream messages become rows in TimescaleDB, inside PostgreSQL.
+//!
+//! The way of a message, folder by folder: `stream` (NATS, threads of its own) → `decode` → `row`
+//! → [`worker`] (one transaction: rows, dead letters, position) → back to `stream` to acknowledge.
+//! Beside it: [`config`] (settings), [`status`] (what operators see), [`control`] (what they do).
+
+mod config;
+mod control;
+mod error;
+mod status;
+mod worker;
+
+use pgrx::prelude::*;
+
+pgrx::pg_module_magic!(name, version);
+
+/// Called by PostgreSQL when the library is loaded.
+#[allow(non_snake_case, reason = "PostgreSQL gives the name")]
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    // SAFETY: a flag of the postmaster, read on the only thread there is.
+    if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        error::UserError::NotPreloaded.raise();
+    }
+    config::define();
+    status::request();
+    worker::register();
+}

@@ -1,0 +1,100 @@
+//! Rows that share a key, where a later row updates an earlier one: one statement may touch a key
+//! once, so they become one row that holds what writing them in turn would have left.
+
+use crate::{Cell, Conflict, Row, Table};
+use std::collections::HashMap;
+
+/// A row, and the later row with the same key whose updated columns it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Merged<'a> {
+    first: Row<'a>,
+    last: Option<Row<'a>>,
+}
+
+impl<'a> Merged<'a> {
+    /// A row as it is.
+    pub fn alone(row: Row<'a>) -> Self {
+        Self { first: row, last: None }
+    }
+
+    /// Appends the cells in column order.
+    pub fn cells(self, table: &Table, out: &mut Vec<Cell<'a>>) {
+        out.clear();
+        out.extend(self.first.cells());
+        let (Some(last), Conflict::Update { columns, .. }) = (self.last, table.conflict) else {
+            return;
+        };
+        for ((cell, new), column) in out.iter_mut().zip(last.cells()).zip(table.columns) {
+            if columns.contains(&column.name) {
+                *cell = new;
+            }
+        }
+    }
+}
+
+/// Merges rows that share the key of the table's [`Conflict::Update`], in order.
+pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merged<'a>> {
+    let Conflict::Update { key, .. } = table.conflict else {
+        return rows.map(Merged::alone).collect();
+    };
+    let is_key: Vec<bool> = table.columns.iter().map(|c| key.contains(&c.name)).collect();
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut merged: Vec<Merged<'a>> = Vec::new();
+    for row in rows {
+        let mut bytes = Vec::new();
+        for (cell, _) in row.cells().zip(&is_key).filter(|&(_, &is_key)| is_key) {
+            cell.encode(&mut bytes);
+        }
+        let place = *places.entry(bytes).or_insert(merged.len());
+        match merged.get_mut(place) {
+            Some(known) => known.last = Some(row),
+            None => merged.push(Merged::alone(row)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, Kind, Rows};
+
+    static TABLE: Table = Table {
+        name: "t",
+        columns: &[
+            Column::required("id", Kind::Text),
+            Column::optional("host", Kind::Text),
+            Column::optional("level", Kind::Int4),
+        ],
+        time: "id",
+        conflict: Conflict::Update { key: &["id"], columns: &["level"] },
+    };
+
+    fn rows(cells: &[[Cell<'_>; 3]]) -> Rows {
+        let mut rows = Rows::new(&TABLE);
+        for row in cells {
+            row.iter().for_each(|&cell| rows.push(cell));
+            rows.end_row();
+        }
+        rows
+    }
+
+    #[test]
+    fn a_later_row_gives_only_its_updated_columns() {
+        let rows = rows(&[
+            [Cell::Text("a"), Cell::Text("h1"), Cell::Int4(1)],
+            [Cell::Text("b"), Cell::Null, Cell::Int4(2)],
+            [Cell::Text("a"), Cell::Text("h2"), Cell::Int4(3)],
+            [Cell::Text("a"), Cell::Null, Cell::Null],
+        ]);
+        let merged = merge(&TABLE, rows.range(0..4));
+        let mut cells = Vec::new();
+        let mut read = |n: usize| {
+            merged[n].cells(&TABLE, &mut cells);
+            cells.clone()
+        };
+        assert_eq!(merged.len(), 2);
+        assert_eq!(read(0), [Cell::Text("a"), Cell::Text("h1"), Cell::Null]);
+        assert_eq!(read(1), [Cell::Text("b"), Cell::Null, Cell::Int4(2)]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Decoded messages on their way to the database: what a fetch hands over and a transaction
+//! writes.
+
+use crate::budget::Share;
+use async_nats::{HeaderMap, Subject};
+use bytes::Bytes;
+use decode::{Format, Reject};
+use row::{RowSet, Timestamp};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The stream a batch was read from. Two streams of one name are told apart by their creation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// JetStream stream.
+    pub stream: String,
+    /// When the server created the stream.
+    pub created: Timestamp,
+}
+
+/// One message; its rows are in the batch.
+#[derive(Debug)]
+pub struct Message {
+    /// Sequence in the stream.
+    pub sequence: u64,
+    /// No message of this pipeline lies in `covers..sequence`, so writing this one settles them.
+    pub covers: u64,
+    /// How often the server has sent it, this time included.
+    pub delivered: i64,
+    /// When the server took it from its publisher.
+    pub published: Timestamp,
+    /// Subject it was published on.
+    pub subject: Subject,
+    /// Headers, if any.
+    pub headers: Option<HeaderMap>,
+    /// Payload as published, kept until the commit for a dead letter.
+    pub payload: Bytes,
+    /// Subject that takes the acknowledgement.
+    pub reply: Subject,
+    /// Why there are no rows, if the payload could not be decoded.
+    pub reject: Option<Reject>,
+}
+
+/// Messages of one pipeline with their rows, in order of arrival.
+#[derive(Debug)]
+pub struct Batch {
+    /// The stream they came from.
+    pub source: Arc<Source>,
+    /// The messages.
+    pub messages: Vec<Message>,
+    rows: RowSet,
+    /// For each message, for each table: number of rows up to and including this message.
+    ends: Vec<usize>,
+    payload_bytes: usize,
+    share: Option<Share>,
+}
+
+impl Batch {
+    /// A batch without messages.
+    pub fn new(source: Arc<Source>, format: &'static dyn Format) -> Self {
+        Self {
+            source,
+            messages: Vec::new(),
+            rows: RowSet::new(format.tables()),
+            ends: Vec::new(),
+            payload_bytes: 0,
+            share: None,
+        }
+    }
+
+    /// Appends a message after its rows were appended to [`Batch::rows_mut`].
+    pub fn push(&mut self, message: Message, share: Share) {
+        self.payload_bytes += message.payload.len();
+        self.messages.push(message);
+        self.ends.extend(self.rows.tables().iter().map(row::Rows::len));
+        match &mut self.share {
+            Some(mine) => mine.absorb(share),
+            None => self.share = Some(share),
+        }
+    }
+
+    /// Rows of all messages.
+    pub fn rows(&self) -> &RowSet {
+        &self.rows
+    }
+
+    /// Rows to append the next message's rows to.
+    pub fn rows_mut(&mut self) -> &mut RowSet {
+        &mut self.rows
+    }
+
+    /// Rows of table number `table` that messages `messages` became.
+    pub fn rows_of(&self, messages: &Range<usize>, table: usize) -> Range<usize> {
+        let tables = self.rows.tables().len();
+        let end_of = |count: usize| match count.checked_sub(1) {
+            Some(message) => self.ends.get(message * tables + table).copied().unwrap_or(0),
+            None => 0,
+        };
+        end_of(messages.start)..end_of(messages.end)
+    }
+
+    /// Number of messages.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Payload bytes of all messages.
+    pub fn payload_bytes(&self) -> usize {
+        self.payload_bytes
+    }
+}

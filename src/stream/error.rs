@@ -1,0 +1,84 @@
+//! What can go wrong between a pipeline and its stream, in words an operator can act on.
+
+use async_nats::jetstream::{
+    consumer::{StreamError, pull::MessagesError},
+    context::{GetStreamByNameError, GetStreamError, RequestError},
+    stream::{ConsumerError, ConsumerUpdateError, DeleteConsumerError, InfoError},
+};
+
+/// Why a session ended or could not start. Every kind is tried again after a delay.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    #[error("no JetStream stream has subject \"{subject}\"; create it, or set nats_stream")]
+    NoStreamForSubject { subject: String },
+    #[error("JetStream stream \"{stream}\" does not exist; create it, or correct nats_stream")]
+    StreamMissing { stream: String },
+    #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
+    Api(String),
+    #[error("consumer \"{consumer}\" {problem}; delete it and it will be made anew")]
+    ConsumerUnfit { consumer: String, problem: &'static str },
+    #[error("consumer: {0}")]
+    Consumer(String),
+    #[error("fetch: {0}")]
+    Fetch(String),
+    #[error("connection lost")]
+    Disconnected,
+    #[error("{0} messages were lost on the way; reading them again")]
+    Lost(u64),
+    #[error("the worker is shutting down")]
+    Stopped,
+}
+
+impl From<RequestError> for SessionError {
+    fn from(error: RequestError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+impl From<GetStreamByNameError> for SessionError {
+    fn from(error: GetStreamByNameError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+impl From<GetStreamError> for SessionError {
+    fn from(error: GetStreamError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+impl From<InfoError> for SessionError {
+    fn from(error: InfoError) -> Self {
+        Self::Api(error.to_string())
+    }
+}
+
+impl From<ConsumerError> for SessionError {
+    fn from(error: ConsumerError) -> Self {
+        Self::Consumer(error.to_string())
+    }
+}
+
+impl From<ConsumerUpdateError> for SessionError {
+    fn from(error: ConsumerUpdateError) -> Self {
+        Self::Consumer(error.to_string())
+    }
+}
+
+impl From<DeleteConsumerError> for SessionError {
+    fn from(error: DeleteConsumerError) -> Self {
+        Self::Consumer(error.to_string())
+    }
+}
+
+impl From<StreamError> for SessionError {
+    fn from(error: StreamError) -> Self {
+        Self::Fetch(error.to_string())
+    }
+}
+
+impl From<MessagesError> for SessionError {
+    fn from(error: MessagesError) -> Self {
+        Self::Fetch(error.to_string())
+    }
+}

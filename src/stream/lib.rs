@@ -1,0 +1,28 @@
+//! The NATS side of the way of a message: connect, fetch, decode, batch, and later acknowledge.
+//!
+//! Read it in this order: [`runtime`] starts the threads, [`connection`] holds the one connection,
+//! [`session`] brings a pipeline to its first message, [`fetch`] turns messages into batches,
+//! [`ack`] tells the server what is durable. No PostgreSQL call may appear here: this code runs on
+//! threads of its own, and PostgreSQL belongs to the worker's main thread.
+
+mod ack;
+mod backoff;
+mod batch;
+mod budget;
+mod connection;
+mod consumer;
+mod error;
+mod fetch;
+mod pace;
+mod runtime;
+mod sequences;
+mod session;
+mod settings;
+mod state;
+
+pub use backoff::Backoff;
+pub use batch::{Batch, Message, Source};
+pub use runtime::{Handle, ResumeRequest};
+pub use sequences::Sequences;
+pub use settings::{Pipeline, Settings};
+pub use state::{Connection, Link, Phase, PhaseKind, Progress};

@@ -1,0 +1,71 @@
+//! Limits a pipeline to a number of messages per second.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Hands out one slot per message, at most `rate` a second, with bursts of a tenth of a second.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    interval: Duration,
+    burst: Duration,
+    /// When the slots handed out so far are used up.
+    paid_until: Option<Instant>,
+}
+
+impl Pace {
+    /// No limit when `rate` is 0.
+    pub(crate) fn new(rate: u32) -> Self {
+        let interval =
+            if rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / rate };
+        Self { interval, burst: interval.max(Duration::from_millis(100)), paid_until: None }
+    }
+
+    /// Takes a slot; the instant before which its message may not be kept, if it has to wait.
+    pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
+        if self.interval.is_zero() {
+            return None;
+        }
+        let paid = self.paid_until.map_or(now, |at| at.max(now)) + self.interval;
+        self.paid_until = Some(paid);
+        paid.checked_sub(self.burst).filter(|&at| at > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let now = Instant::now();
+        let mut pace = Pace::new(0);
+        assert!((0..1_000).all(|_| pace.take(now).is_none()));
+    }
+
+    #[test]
+    fn a_burst_passes_and_the_rest_is_spread_over_time() {
+        let start = Instant::now();
+        let mut pace = Pace::new(100);
+        let passed = (0..100).filter(|_| pace.take(start).is_none()).count();
+        assert_eq!(passed, 10);
+        let mut pace = Pace::new(100);
+        let mut now = start;
+        for _ in 0..300 {
+            if let Some(at) = pace.take(now) {
+                now = at;
+            }
+        }
+        let seconds = (now - start).as_secs_f64();
+        assert!((2.8..=3.0).contains(&seconds), "300 messages at 100/s took {seconds} s");
+    }
+
+    #[test]
+    fn idle_time_is_not_saved_up() {
+        let start = Instant::now();
+        let mut pace = Pace::new(100);
+        pace.take(start);
+        let later = start + Duration::from_secs(60);
+        let passed = (0..100).filter(|_| pace.take(later).is_none()).count();
+        assert_eq!(passed, 10);
+    }
+}

@@ -1,0 +1,265 @@
+//! Threads and channels of the NATS side, behind one handle that the main thread owns. Everything
+//! the main thread calls here returns at once.
+
+use crate::ack;
+use crate::batch::Batch;
+use crate::budget::Budget;
+use crate::connection::Connector;
+pub use crate::session::ResumeRequest;
+use crate::session::{Session, Waker};
+use crate::settings::{Pipeline, Settings};
+use crate::state::{Connection, Progress};
+use async_nats::Subject;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+
+/// Enough for decoding beside the socket; the database is the slower side.
+const THREADS: usize = 2;
+/// Batches of one pipeline that may wait for the main thread, beside the byte budget.
+const BATCHES_WAITING: usize = 256;
+const ACK_LISTS_WAITING: usize = 256;
+
+/// The NATS side of one worker.
+pub struct Handle {
+    runtime: Option<Runtime>,
+    connector: Arc<Connector>,
+    connection: Arc<Connection>,
+    budget: Arc<Budget>,
+    settings: Arc<Settings>,
+    lanes: Vec<Lane>,
+    resume: mpsc::Receiver<ResumeRequest>,
+    resume_sender: mpsc::Sender<ResumeRequest>,
+    acks: mpsc::Sender<Vec<Subject>>,
+    panicked: Arc<AtomicBool>,
+    wake: Waker,
+}
+
+/// One pipeline as the main thread sees it.
+struct Lane {
+    pipeline: Arc<Pipeline>,
+    progress: Arc<Progress>,
+    batches: mpsc::Receiver<Batch>,
+    stop: watch::Sender<bool>,
+}
+
+impl Handle {
+    /// Starts threads, the connection, and nothing else: pipelines start with [`Handle::start`].
+    ///
+    /// `wake` is called from other threads whenever there is something for the main thread.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub fn new(
+        settings: Settings,
+        pipelines: Vec<Pipeline>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let connection = Arc::new(Connection::default());
+        let connector = Arc::new(Connector::new(connection.clone()));
+        let (resume_sender, resume) = mpsc::channel(pipelines.len().max(1));
+        let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
+        let handle = Self {
+            runtime: Some(signal_free_runtime()?),
+            connector: connector.clone(),
+            connection,
+            budget: Arc::new(Budget::new(settings.buffer_bytes)),
+            settings: Arc::new(settings),
+            lanes: pipelines.into_iter().map(Lane::stopped).collect(),
+            resume,
+            resume_sender,
+            acks,
+            panicked: Arc::new(AtomicBool::new(false)),
+            wake: Arc::new(wake),
+        };
+        handle.spawn(ack::run(ready, connector.clone()));
+        let (settings, state) = (handle.settings.clone(), handle.connection.clone());
+        handle.spawn(async move {
+            if let Err(error) = connector.open(&settings).await {
+                state.set_error(error.to_string());
+            }
+        });
+        Ok(handle)
+    }
+
+    /// Starts pipeline number `number`, or starts it over.
+    pub fn start(&mut self, number: usize) {
+        let pipelines = self.lanes.len();
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        lane.stop.send_replace(true);
+        let (stop, stopped) = watch::channel(false);
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        lane.stop = stop;
+        lane.batches = batches;
+        let session = Session {
+            number,
+            settings: self.settings.clone(),
+            pipeline: lane.pipeline.clone(),
+            pipelines,
+            connector: self.connector.clone(),
+            budget: self.budget.clone(),
+            progress: lane.progress.clone(),
+            batches: sender,
+            resume: self.resume_sender.clone(),
+            stop: stopped,
+            wake: self.wake.clone(),
+        };
+        self.spawn(session.run());
+    }
+
+    /// Stops pipeline number `number` and drops what it has fetched; the server keeps it.
+    pub fn stop(&mut self, number: usize) {
+        let Some(lane) = self.lanes.get_mut(number) else { return };
+        lane.stop.send_replace(true);
+        lane.batches = mpsc::channel(1).1;
+    }
+
+    /// The next batch of a pipeline, if one is ready.
+    pub fn try_batch(&mut self, number: usize) -> Option<Batch> {
+        self.lanes.get_mut(number)?.batches.try_recv().ok()
+    }
+
+    /// Batches of a pipeline that are ready.
+    pub fn ready(&self, number: usize) -> usize {
+        self.lanes.get(number).map_or(0, |lane| lane.batches.len())
+    }
+
+    /// The next pipeline that asks where it stands.
+    pub fn try_resume(&mut self) -> Option<ResumeRequest> {
+        self.resume.try_recv().ok()
+    }
+
+    /// Hands acknowledgements over. Gives them back when there is no room right now.
+    ///
+    /// # Errors
+    /// The list itself, to be tried again.
+    pub fn acknowledge(&self, replies: Vec<Subject>) -> Result<(), Vec<Subject>> {
+        self.acks.try_send(replies).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(replies)
+            | mpsc::error::TrySendError::Closed(replies) => replies,
+        })
+    }
+
+    /// State of the connection.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// A pipeline's settings.
+    pub fn pipeline(&self, number: usize) -> Option<&Arc<Pipeline>> {
+        self.lanes.get(number).map(|lane| &lane.pipeline)
+    }
+
+    /// Progress of a pipeline.
+    pub fn progress(&self, number: usize) -> Option<&Progress> {
+        self.lanes.get(number).map(|lane| lane.progress.as_ref())
+    }
+
+    /// Bytes of messages in memory.
+    pub fn memory_in_use(&self) -> usize {
+        self.budget.used()
+    }
+
+    /// Whether a task of the NATS side has panicked. The worker then has to start over.
+    pub fn panicked(&self) -> bool {
+        self.panicked.load(Ordering::Acquire)
+    }
+
+    /// Ends all threads, waiting for them no longer than `patience`.
+    pub fn shut_down(&mut self, patience: Duration) {
+        for lane in &self.lanes {
+            lane.stop.send_replace(true);
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(patience);
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let (panicked, wake) = (self.panicked.clone(), self.wake.clone());
+        let Some(runtime) = &self.runtime else { return };
+        runtime.spawn(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                panicked.store(true, Ordering::Release);
+                wake();
+            }
+        });
+    }
+}
+
+impl Lane {
+    fn stopped(pipeline: Pipeline) -> Self {
+        Self {
+            pipeline: Arc::new(pipeline),
+            progress: Arc::new(Progress::default()),
+            batches: mpsc::channel(1).1,
+            stop: watch::channel(true).0,
+        }
+    }
+}
+
+/// A runtime none of whose threads takes a signal: PostgreSQL's handlers may run on the main
+/// thread only, and the kernel hands a process's signal to any thread that does not block it.
+fn signal_free_runtime() -> std::io::Result<Runtime> {
+    let before = block_all_signals()?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("sr_event_writer")
+        .enable_all()
+        .build();
+    restore_signals(&before)?;
+    runtime
+}
+
+/// Blocks every signal for this thread, and so for the threads it starts.
+fn block_all_signals() -> std::io::Result<libc::sigset_t> {
+    // SAFETY: both sets are owned by this frame; sigfillset and pthread_sigmask only write to them.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        match libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) {
+            0 => Ok(before),
+            error => Err(std::io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+fn restore_signals(before: &libc::sigset_t) -> std::io::Result<()> {
+    // SAFETY: `before` is a set that pthread_sigmask filled in.
+    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(std::io::Error::from_raw_os_error(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_thread_of_the_runtime_takes_a_signal() {
+        let runtime = signal_free_runtime().unwrap();
+        let masks = async {
+            let blocking = tokio::task::spawn_blocking(blocked);
+            (tokio::spawn(async { blocked() }).await.unwrap(), blocking.await.unwrap())
+        };
+        assert_eq!(runtime.block_on(masks), (true, true));
+        assert!(!blocked(), "the caller's own mask is restored");
+    }
+
+    fn blocked() -> bool {
+        // SAFETY: the set is owned by this frame and only written to.
+        unsafe {
+            let mut mask: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut mask);
+            [libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGURG, libc::SIGALRM]
+                .iter()
+                .all(|&signal| libc::sigismember(&raw const mask, signal) == 1)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a pipeline on the NATS side: bring it to its first message, fetch until something
+//! ends that, and start over with a delay. Every end is treated alike: ask the database where the
+//! pipeline stands, put the consumer there, fetch. Nothing is patched up in place.
+
+use crate::backoff::Backoff;
+use crate::batch::{Batch, Source};
+use crate::budget::Budget;
+use crate::connection::Connector;
+use crate::consumer;
+use crate::error::SessionError;
+use crate::fetch::Fetch;
+use crate::sequences::Sequences;
+use crate::settings::{Pipeline, Settings};
+use crate::state::{PhaseKind, Progress, seconds};
+use async_nats::Client;
+use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
+use row::Timestamp;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+/// A session that fetched for this long counts as a success for the backoff.
+const STABLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Wakes the main thread.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// A pipeline's question to the main thread: where does the database say that I am?
+#[derive(Debug)]
+pub struct ResumeRequest {
+    /// Number of the pipeline in the list it was started with.
+    pub pipeline: usize,
+    /// The stream as it is now.
+    pub source: Source,
+    /// First sequence that the stream still holds.
+    pub first_sequence: u64,
+    /// Last sequence of the stream.
+    pub last_sequence: u64,
+    /// Takes the recorded position.
+    pub answer: oneshot::Sender<Sequences>,
+}
+
+/// Everything one pipeline needs on the NATS side.
+pub(crate) struct Session {
+    pub(crate) number: usize,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) pipelines: usize,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) resume: mpsc::Sender<ResumeRequest>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) wake: Waker,
+}
+
+impl Session {
+    /// Runs until told to stop.
+    pub(crate) async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            // A dropped sender means the same as a stop.
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = self.repeat() => {}
+        }
+        self.phase(PhaseKind::Stopped, "");
+    }
+
+    async fn repeat(&mut self) {
+        let mut backoff = Backoff::new(self.settings.retry_min, self.settings.retry_max);
+        loop {
+            self.phase(PhaseKind::Connecting, "");
+            let client = self.connector.connected().await;
+            let started = Instant::now();
+            let error = match self.once(&client).await {
+                Err(SessionError::Stopped) | Ok(()) => return,
+                Err(error) => error,
+            };
+            if started.elapsed() >= STABLE {
+                backoff.reset();
+            }
+            self.wait_after(&error, &mut backoff).await;
+        }
+    }
+
+    async fn wait_after(&self, error: &SessionError, backoff: &mut Backoff) {
+        if matches!(error, SessionError::Disconnected) {
+            return;
+        }
+        let delay = backoff.next_delay();
+        self.phase(PhaseKind::Waiting, format!("{error}; next try in {}", seconds(delay)));
+        tokio::time::sleep(delay).await;
+    }
+
+    /// One session: from the stream's name to the first error.
+    async fn once(&self, client: &Client) -> Result<(), SessionError> {
+        let context = self.context(client);
+        let stream = self.find_stream(&context).await?;
+        let source = source_of(&stream);
+        let position = self.ask_position(&stream, &source).await?;
+        let positioned =
+            consumer::prepare(&stream, &self.pipeline, &self.settings, &position).await?;
+        self.phase(PhaseKind::Fetching, "");
+        let fetch = Fetch::new(self, Arc::new(source), positioned, client);
+        tokio::select! {
+            () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
+            ended = fetch.run() => ended,
+        }
+    }
+
+    fn context(&self, client: &Client) -> jetstream::Context {
+        match &self.settings.domain {
+            Some(domain) => jetstream::with_domain(client.clone(), domain),
+            None => jetstream::new(client.clone()),
+        }
+    }
+
+    async fn find_stream(
+        &self,
+        context: &jetstream::Context,
+    ) -> Result<jetstream::stream::Stream, SessionError> {
+        let name = match &self.pipeline.stream {
+            Some(name) => name.clone(),
+            None => self.stream_by_subject(context).await?,
+        };
+        context.get_stream(&name).await.map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(ref cause)
+                if cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
+            {
+                SessionError::StreamMissing { stream: name }
+            }
+            _ => error.into(),
+        })
+    }
+
+    async fn stream_by_subject(
+        &self,
+        context: &jetstream::Context,
+    ) -> Result<String, SessionError> {
+        let subject = self.pipeline.subjects.first().cloned().unwrap_or_default();
+        context.stream_by_subject(subject.clone()).await.map_err(|error| match error.kind() {
+            GetStreamByNameErrorKind::NotFound => SessionError::NoStreamForSubject { subject },
+            _ => error.into(),
+        })
+    }
+
+    async fn ask_position(
+        &self,
+        stream: &jetstream::stream::Stream,
+        source: &Source,
+    ) -> Result<Sequences, SessionError> {
+        self.phase(PhaseKind::Positioning, "waiting for the position in the database");
+        let (answer, position) = oneshot::channel();
+        let state = &stream.cached_info().state;
+        let request = ResumeRequest {
+            pipeline: self.number,
+            source: source.clone(),
+            first_sequence: state.first_sequence,
+            last_sequence: state.last_sequence,
+            answer,
+        };
+        self.resume.send(request).await.map_err(|_| SessionError::Stopped)?;
+        (self.wake)();
+        position.await.map_err(|_| SessionError::Stopped)
+    }
+
+    fn phase(&self, kind: PhaseKind, detail: impl Into<String>) {
+        self.progress.set_phase(kind, detail);
+        (self.wake)();
+    }
+}
+
+fn source_of(stream: &jetstream::stream::Stream) -> Source {
+    let info = stream.cached_info();
+    Source {
+        stream: info.config.name.clone(),
+        created: Timestamp::from_unix_nanos(info.created.unix_timestamp_nanos())
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,155 @@
+//! What the worker shows about the NATS side: plain values that a fetch writes and the main thread
+//! reads. Nothing here waits.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a pipeline is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseKind {
+    /// No connection to a server yet, or not any more.
+    Connecting,
+    /// The stream or the consumer cannot be used yet.
+    Waiting,
+    /// Waits for the main thread to read the position from the database.
+    Positioning,
+    /// Messages are fetched.
+    Fetching,
+    /// Stopped by request.
+    Stopped,
+}
+
+/// What a pipeline is doing, and why, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phase {
+    /// The kind.
+    pub kind: PhaseKind,
+    /// Cause and next action; empty when there is nothing to say.
+    pub detail: String,
+}
+
+/// Progress of one pipeline on the NATS side.
+#[derive(Debug)]
+pub struct Progress {
+    phase: Mutex<Phase>,
+    /// Messages in the stream that were not fetched yet.
+    pub pending: AtomicU64,
+    /// Messages that the server waits to see acknowledged.
+    pub ack_pending: AtomicU64,
+    /// Deliveries after a message's first.
+    pub redelivered: AtomicU64,
+    /// Deliveries of messages that were already in memory.
+    pub duplicates_in_flight: AtomicU64,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let phase = Phase { kind: PhaseKind::Connecting, detail: String::new() };
+        Self {
+            phase: Mutex::new(phase),
+            pending: AtomicU64::new(0),
+            ack_pending: AtomicU64::new(0),
+            redelivered: AtomicU64::new(0),
+            duplicates_in_flight: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Progress {
+    /// What the pipeline is doing now.
+    pub fn phase(&self) -> Phase {
+        self.phase.lock().clone()
+    }
+
+    pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
+        *self.phase.lock() = Phase { kind, detail: detail.into() };
+    }
+}
+
+/// State of the connection to NATS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Not connected; tries are under way.
+    Disconnected,
+    /// Connected.
+    Connected,
+    /// Connected to a server that is about to shut down.
+    LameDuck,
+}
+
+/// The connection to NATS as the worker shows it.
+#[derive(Debug)]
+pub struct Connection {
+    state: Mutex<(Link, Option<String>)>,
+    server: Mutex<Option<String>>,
+    connects: AtomicU64,
+    changed: tokio::sync::watch::Sender<bool>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            state: Mutex::new((Link::Disconnected, None)),
+            server: Mutex::new(None),
+            connects: AtomicU64::new(0),
+            changed: tokio::sync::watch::Sender::new(false),
+        }
+    }
+}
+
+impl Connection {
+    /// State of the link.
+    pub fn link(&self) -> Link {
+        self.state.lock().0
+    }
+
+    /// The last error that the connection reported.
+    pub fn last_error(&self) -> Option<String> {
+        self.state.lock().1.clone()
+    }
+
+    /// Address of the server, when connected.
+    pub fn server(&self) -> Option<String> {
+        self.server.lock().clone()
+    }
+
+    /// How often the connection was made again after its first time.
+    pub fn reconnects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    pub(crate) fn set_link(&self, link: Link) {
+        if link == Link::Connected {
+            self.connects.fetch_add(1, Ordering::Relaxed);
+        }
+        self.state.lock().0 = link;
+        self.changed.send_replace(link != Link::Disconnected);
+    }
+
+    pub(crate) fn set_error(&self, error: String) {
+        self.state.lock().1 = Some(error);
+    }
+
+    pub(crate) fn set_server(&self, server: Option<String>) {
+        *self.server.lock() = server;
+    }
+
+    /// Returns once the link is up, however long that takes.
+    pub(crate) async fn connected(&self) {
+        let mut up = self.changed.subscribe();
+        // The sender lives in self, so waiting cannot fail.
+        let _ = up.wait_for(|up| *up).await;
+    }
+
+    /// Returns once the link is down.
+    pub(crate) async fn disconnected(&self) {
+        let mut up = self.changed.subscribe();
+        let _ = up.wait_for(|up| !*up).await;
+    }
+}
+
+/// A duration in words for a `detail` text.
+pub(crate) fn seconds(delay: Duration) -> String {
+    format!("{:.1} s", delay.as_secs_f64())
+}

@@ -1,0 +1,108 @@
+//! Messages that no row could be made of, or that a table refuses, are kept whole with the reason,
+//! in the transaction that records them as done.
+
+use super::failure::Failure;
+use async_nats::HeaderMap;
+use pgrx::JsonB;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use serde_json::{Map, Value};
+use std::time::Duration;
+use stream::Message;
+
+/// Where a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The payload could not be decoded.
+    Decode,
+    /// The database refused a row of it.
+    Insert,
+}
+
+impl Stage {
+    fn word(self) -> &'static str {
+        match self {
+            Stage::Decode => "decode",
+            Stage::Insert => "insert",
+        }
+    }
+}
+
+/// SQLSTATE of a payload that cannot be decoded: `data_exception`.
+const UNDECODABLE: &str = "22000";
+
+/// What to say about a message besides itself.
+pub struct Letter<'a> {
+    /// Name of the pipeline.
+    pub pipeline: &'a str,
+    /// Name of its processor.
+    pub processor: &'a str,
+    /// JetStream stream.
+    pub stream: &'a str,
+    /// The message.
+    pub message: &'a Message,
+    /// Why and where.
+    pub stage: Stage,
+    /// What was wrong.
+    pub failure: &'a Failure,
+}
+
+/// What a decoder's refusal is as a failure.
+pub fn undecodable(reject: &decode::Reject) -> Failure {
+    Failure::new(UNDECODABLE, reject.to_string())
+}
+
+/// Keeps one message. Inside the transaction that records it as done.
+///
+/// # Errors
+/// What the database says.
+pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
+    let query = "INSERT INTO sr_event_writer.dead_letter
+            (stream, subject, sequence, delivered, published_at, headers, payload,
+             processor, stage, sqlstate, error, nats_stream)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let message = letter.message;
+    let published = TimestampWithTimeZone::try_from(message.published.postgres_micros()).ok();
+    let args = [
+        letter.pipeline.into(),
+        without_nul(&message.subject).into(),
+        i64::try_from(message.sequence).ok().into(),
+        message.delivered.into(),
+        published.into(),
+        message.headers.as_ref().map(headers).into(),
+        message.payload.as_ref().into(),
+        letter.processor.into(),
+        letter.stage.word().into(),
+        letter.failure.sqlstate.as_str().into(),
+        without_nul(&letter.failure.message).into(),
+        letter.stream.into(),
+    ];
+    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    Ok(())
+}
+
+/// Removes dead letters that are older than `age`, some at a time.
+///
+/// # Errors
+/// What the database says.
+pub fn expire(age: Duration) -> Result<usize, Failure> {
+    let query = "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
+            SELECT id FROM sr_event_writer.dead_letter
+            WHERE received_at < now() - make_interval(secs => $1) ORDER BY id LIMIT 10000)";
+    let args = [age.as_secs_f64().into()];
+    Ok(Spi::connect_mut(|client| client.update(query, None, &args).map(|table| table.len()))?)
+}
+
+/// Headers as an object of arrays, since a name may occur more than once.
+fn headers(headers: &HeaderMap) -> JsonB {
+    let entries = headers.iter().map(|(name, values)| {
+        let values = values.iter().map(|v| Value::String(without_nul(v.as_str()))).collect();
+        (without_nul(name.as_ref()), Value::Array(values))
+    });
+    JsonB(Value::Object(entries.collect::<Map<_, _>>()))
+}
+
+/// PostgreSQL's text holds every character but U+0000.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

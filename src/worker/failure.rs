@@ -1,0 +1,139 @@
+//! What a database error means for a batch. The SQLSTATE decides, and only here.
+
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
+use pgrx::prelude::*;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A row is at fault: find it and write the others.
+    Data,
+    /// The destination is at fault: stop this pipeline until the table fits.
+    Schema,
+    /// The server is at fault: keep everything and try again later.
+    Environment,
+}
+
+/// An error of the database, or one found before asking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Five characters, as PostgreSQL shows them.
+    pub sqlstate: String,
+    /// Message and DETAIL.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure that this extension finds itself.
+    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+        Self { sqlstate: sqlstate.to_owned(), message: message.into() }
+    }
+
+    /// A destination that rows cannot be written to.
+    pub fn schema(message: impl Into<String>) -> Self {
+        Self::new("42P10", message)
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        class(&self.sqlstate)
+    }
+
+    /// Whether a smaller batch may get through where this one did not.
+    pub fn wants_smaller_batch(&self) -> bool {
+        // Cancelled by the time limit, lock time-out, deadlock, out of memory.
+        matches!(self.sqlstate.as_str(), "57014" | "55P03" | "40P01" | "53200")
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.sqlstate)
+    }
+}
+
+impl From<pgrx::spi::Error> for Failure {
+    fn from(error: pgrx::spi::Error) -> Self {
+        Self::new("XX000", error.to_string())
+    }
+}
+
+impl From<CaughtError> for Failure {
+    fn from(error: CaughtError) -> Self {
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. }) = &error;
+        from_report(report)
+    }
+}
+
+fn from_report(report: &ErrorReportWithLevel) -> Failure {
+    let message = match report.detail() {
+        Some(detail) => format!("{}: {detail}", report.message()),
+        None => report.message().to_owned(),
+    };
+    Failure { sqlstate: characters(report.sql_error_code()), message }
+}
+
+/// PostgreSQL packs the five characters of a SQLSTATE into six bits each.
+fn characters(code: PgSqlErrorCode) -> String {
+    let packed = code as i32;
+    let character = |n: i32| char::from(b'0' + u8::try_from((packed >> (6 * n)) & 0x3f).unwrap_or(0));
+    (0..5).map(character).collect()
+}
+
+fn class(sqlstate: &str) -> Class {
+    match sqlstate.get(..2).unwrap_or_default() {
+        // A foreign key or exclusion that fails, a value out of range, a row touched twice, a value
+        // beyond a limit of the server: all are about rows.
+        "21" | "22" | "23" | "44" | "54" => Class::Data,
+        // Insufficient privilege is a matter of the table, as the missing column is.
+        "42" | "3F" | "0A" => Class::Schema,
+        // Raised by a trigger of the table: about a row, unless it says otherwise.
+        "P0" => Class::Data,
+        _ => Class::Environment,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_of_error_has_its_meaning() {
+        for (sqlstate, expected) in [
+            ("22P02", Class::Data),
+            ("23514", Class::Data),
+            ("21000", Class::Data),
+            ("P0001", Class::Data),
+            ("54001", Class::Data),
+            ("42703", Class::Schema),
+            ("42501", Class::Schema),
+            ("42P01", Class::Schema),
+            ("08006", Class::Environment),
+            ("40001", Class::Environment),
+            ("53100", Class::Environment),
+            ("55P03", Class::Environment),
+            ("57014", Class::Environment),
+            ("58030", Class::Environment),
+            ("25006", Class::Environment),
+            ("XX000", Class::Environment),
+            ("", Class::Environment),
+        ] {
+            assert_eq!(Failure::new(sqlstate, "").class(), expected, "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn sqlstates_are_shown_as_postgresql_shows_them() {
+        assert_eq!(characters(PgSqlErrorCode::ERRCODE_CHECK_VIOLATION), "23514");
+        assert_eq!(characters(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE), "42P01");
+        assert_eq!(characters(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR), "XX000");
+    }
+
+    #[test]
+    fn only_what_size_can_cure_asks_for_a_smaller_batch() {
+        assert!(Failure::new("57014", "").wants_smaller_batch());
+        assert!(!Failure::new("53100", "").wants_smaller_batch());
+    }
+}

@@ -1,0 +1,244 @@
+//! Rows into one destination: a tuplestore registered as an ephemeral named relation, and an
+//! ordinary `INSERT … SELECT` from it. Planner hooks (TimescaleDB's chunk routing), casts, defaults
+//! and ON CONFLICT all apply. Runs as the owner of the destination.
+
+use super::failure::Failure;
+use super::identity::AsOwner;
+use super::target::{BATCH, Target, batch_column};
+use pgrx::prelude::*;
+use row::{Cell, Kind, Merged, Row, Table};
+use std::ffi::CString;
+
+/// Kilobytes of rows that stay in memory before PostgreSQL would spill them to a file.
+const TUPLESTORE_KB: i32 = 256 << 10;
+/// Room for a varlena's header and alignment.
+const VARLENA_EXTRA: usize = 8;
+
+/// A prepared way into one destination.
+pub struct Insert {
+    table: &'static Table,
+    /// Where rows go.
+    pub target: Target,
+    plan: Option<Plan>,
+    shape: pg_sys::TupleDesc,
+}
+
+/// A plan kept by SPI; freed when dropped.
+struct Plan(pg_sys::SPIPlanPtr);
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // SAFETY: the plan was kept by SPI_keepplan and is freed once.
+        unsafe { pg_sys::SPI_freeplan(self.0) };
+    }
+}
+
+impl Insert {
+    /// For rows of `table` into `target`.
+    pub fn new(table: &'static Table, target: Target) -> Self {
+        Self { table, target, plan: None, shape: shape(table) }
+    }
+
+    /// Inserts rows and gives the number that were inserted or updated. Inside a transaction and
+    /// an SPI connection.
+    ///
+    /// # Errors
+    /// Raises PostgreSQL errors; returns what SPI refuses.
+    pub fn write<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<u64, Failure> {
+        let store = self.fill(rows);
+        let as_owner = AsOwner::of(self.target.owner);
+        let mut name = BATCH.to_bytes_with_nul().to_vec();
+        // SAFETY: plain data, all of it set below or rightly zero.
+        let mut relation: pg_sys::EphemeralNamedRelationData = unsafe { std::mem::zeroed() };
+        relation.md.name = name.as_mut_ptr().cast();
+        relation.md.tupdesc = self.shape;
+        relation.md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
+        relation.reldata = store.cast();
+        // SAFETY: everything registered outlives its use: it is unregistered below, and on an error
+        // the SPI connection that knows it is gone before anything else runs.
+        let written = unsafe {
+            relation.md.enrtuples = pg_sys::tuplestore_tuple_count(store) as f64;
+            check(pg_sys::SPI_register_relation(&raw mut relation), "SPI_register_relation")?;
+            let plan = self.plan()?;
+            let result =
+                pg_sys::SPI_execute_plan(plan, std::ptr::null_mut(), std::ptr::null(), false, 0);
+            check(result, "SPI_execute_plan")?;
+            let written = pg_sys::SPI_processed;
+            check(
+                pg_sys::SPI_unregister_relation(BATCH.as_ptr().cast_mut()),
+                "SPI_unregister_relation",
+            )?;
+            pg_sys::tuplestore_end(store);
+            written
+        };
+        as_owner.end();
+        Ok(written)
+    }
+
+    fn plan(&mut self) -> Result<pg_sys::SPIPlanPtr, Failure> {
+        if let Some(plan) = &self.plan {
+            return Ok(plan.0);
+        }
+        // SAFETY: inside an SPI connection that knows the batch; the text is NUL-terminated.
+        let plan = unsafe {
+            let plan = pg_sys::SPI_prepare(self.target.insert.as_ptr(), 0, std::ptr::null_mut());
+            if plan.is_null() {
+                return Err(Failure::new("XX000", "SPI_prepare failed"));
+            }
+            check(pg_sys::SPI_keepplan(plan), "SPI_keepplan")?;
+            plan
+        };
+        self.plan = Some(Plan(plan));
+        Ok(plan)
+    }
+
+    /// Puts rows into a tuplestore of the current memory context.
+    fn fill<'a>(&self, rows: impl Iterator<Item = Row<'a>>) -> *mut pg_sys::Tuplestorestate {
+        // SAFETY: main thread, inside a transaction.
+        let store = unsafe { pg_sys::tuplestore_begin_heap(false, false, TUPLESTORE_KB) };
+        let mut tuple = Tuple::new(self.shape, self.table.columns.len());
+        if self.target.updates {
+            for merged in row::merge(self.table, rows) {
+                tuple.put(store, merged, self.table);
+            }
+        } else {
+            for row in rows {
+                tuple.put(store, Merged::alone(row), self.table);
+            }
+        }
+        store
+    }
+}
+
+impl Drop for Insert {
+    fn drop(&mut self) {
+        // SAFETY: made by `shape`, referenced by nothing outside a running `write`.
+        unsafe { pg_sys::FreeTupleDesc(self.shape) };
+    }
+}
+
+fn check(code: i32, what: &str) -> Result<(), Failure> {
+    match code >= 0 {
+        true => Ok(()),
+        false => Err(Failure::new("XX000", format!("{what} failed with code {code}"))),
+    }
+}
+
+/// The batch's columns with their natural types, in memory that lives until it is freed.
+fn shape(table: &Table) -> pg_sys::TupleDesc {
+    // SAFETY: main thread. The descriptor is built in a context that is never reset, since plans
+    // refer to it across transactions; Insert frees it.
+    unsafe {
+        let before = pg_sys::MemoryContextSwitchTo(pg_sys::TopMemoryContext);
+        let count = i32::try_from(table.columns.len()).unwrap_or(i32::MAX);
+        let shape = pg_sys::CreateTemplateTupleDesc(count);
+        for (number, column) in table.columns.iter().enumerate() {
+            let name = CString::new(batch_column(number)).unwrap_or_default();
+            let attribute = i16::try_from(number + 1).unwrap_or(i16::MAX);
+            pg_sys::TupleDescInitEntry(
+                shape,
+                attribute,
+                name.as_ptr(),
+                natural_type(column.kind),
+                -1,
+                0,
+            );
+        }
+        pg_sys::MemoryContextSwitchTo(before);
+        shape
+    }
+}
+
+fn natural_type(kind: Kind) -> pg_sys::Oid {
+    match kind {
+        Kind::Text | Kind::Json => pg_sys::TEXTOID,
+        Kind::Timestamp => pg_sys::TIMESTAMPTZOID,
+        Kind::Int4 => pg_sys::INT4OID,
+        Kind::Int8 => pg_sys::INT8OID,
+        Kind::Float8 => pg_sys::FLOAT8OID,
+        Kind::Bool => pg_sys::BOOLOID,
+    }
+}
+
+/// One row on its way into a tuplestore, in buffers that serve all rows of a batch.
+struct Tuple<'a> {
+    shape: pg_sys::TupleDesc,
+    cells: Vec<Cell<'a>>,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    /// Text values as varlenas, 8-byte aligned.
+    text: Vec<u64>,
+}
+
+impl<'a> Tuple<'a> {
+    fn new(shape: pg_sys::TupleDesc, columns: usize) -> Self {
+        Self {
+            shape,
+            cells: Vec::with_capacity(columns),
+            values: Vec::with_capacity(columns),
+            nulls: Vec::with_capacity(columns),
+            text: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, store: *mut pg_sys::Tuplestorestate, row: Merged<'a>, table: &Table) {
+        row.cells(table, &mut self.cells);
+        self.values.clear();
+        self.nulls.clear();
+        self.make_room();
+        let mut free = self.text.as_mut_ptr();
+        for cell in &self.cells {
+            self.nulls.push(matches!(cell, Cell::Null));
+            self.values.push(match *cell {
+                Cell::Null => pg_sys::Datum::null(),
+                Cell::Text(text) | Cell::Json(text) => {
+                    // SAFETY: make_room reserved the space for all texts of this row.
+                    unsafe { varlena(&mut free, text) }
+                }
+                Cell::Timestamp(time) => time.postgres_micros().into(),
+                Cell::Int4(value) => value.into(),
+                Cell::Int8(value) => value.into(),
+                Cell::Float8(value) => pg_sys::Datum::from(value.to_bits()),
+                Cell::Bool(value) => value.into(),
+            });
+        }
+        // SAFETY: as many values and nulls as the shape has columns; what they point to lives until
+        // the call returns, and the tuplestore copies.
+        unsafe {
+            pg_sys::tuplestore_putvalues(
+                store,
+                self.shape,
+                self.values.as_ptr(),
+                self.nulls.as_ptr(),
+            );
+        }
+    }
+
+    /// Makes the text buffer large enough before anything points into it.
+    fn make_room(&mut self) {
+        let text_bytes = |cell: &Cell<'_>| match cell {
+            Cell::Text(text) | Cell::Json(text) => text.len() + VARLENA_EXTRA,
+            _ => 0,
+        };
+        let words = self.cells.iter().map(text_bytes).sum::<usize>() / size_of::<u64>() + 1;
+        // Rounding up each text may take one more word than the sum.
+        self.text.reserve(words + self.cells.len());
+    }
+}
+
+/// Writes a 4-byte-header varlena at `free` and moves `free` behind it.
+///
+/// # Safety
+/// There are `text.len() + VARLENA_EXTRA` writable bytes at `free`, rounded up to a word.
+unsafe fn varlena(free: &mut *mut u64, text: &str) -> pg_sys::Datum {
+    let start = *free;
+    let size = text.len() + size_of::<u32>();
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        pgrx::set_varsize_4b(start.cast(), i32::try_from(size).unwrap_or(i32::MAX));
+        let data = start.cast::<u8>().add(size_of::<u32>());
+        data.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        *free = start.add(size.div_ceil(size_of::<u64>()));
+    }
+    pg_sys::Datum::from(start.cast::<u8>())
+}

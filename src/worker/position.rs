@@ -1,0 +1,62 @@
+//! The recorded position of a pipeline, in the database that also holds its rows.
+
+use super::failure::Failure;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use stream::{Sequences, Source};
+
+/// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
+///
+/// # Errors
+/// What the database says.
+pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failure> {
+    let query = "SELECT p.floor, lower(r), upper(r) - 1
+        FROM sr_event_writer.stream_position p
+        LEFT JOIN LATERAL unnest(p.above) r ON true
+        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
+    let args = [pipeline.into(), source.stream.as_str().into(), created(source)?.into()];
+    Spi::connect(|client| {
+        let mut position: Option<Sequences> = None;
+        for row in client.select(query, None, &args)? {
+            let floor = row.get::<i64>(1)?.unwrap_or(0);
+            let known = position.get_or_insert_with(|| Sequences::up_to(floor.unsigned_abs()));
+            if let (Some(first), Some(last)) = (row.get::<i64>(2)?, row.get::<i64>(3)?) {
+                known.insert(first.unsigned_abs(), last.unsigned_abs());
+            }
+        }
+        Ok(position)
+    })
+}
+
+/// Records a position. Inside the transaction that writes the rows.
+///
+/// # Errors
+/// What the database says.
+pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(), Failure> {
+    let query = "INSERT INTO sr_event_writer.stream_position AS p
+            (pipeline, stream, stream_created, floor, above, updated_at)
+        VALUES ($1, $2, $3, $4, $5::text::int8multirange, now())
+        ON CONFLICT (pipeline, stream, stream_created)
+        DO UPDATE SET floor = EXCLUDED.floor, above = EXCLUDED.above, updated_at = now()";
+    let floor = i64::try_from(position.floor())
+        .map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))?;
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
+        floor.into(),
+        multirange(position).into(),
+    ];
+    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    Ok(())
+}
+
+fn multirange(position: &Sequences) -> String {
+    let ranges: Vec<_> = position.above().map(|(first, last)| format!("[{first},{last}]")).collect();
+    format!("{{{}}}", ranges.join(","))
+}
+
+fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
+    TimestampWithTimeZone::try_from(source.created.postgres_micros())
+        .map_err(|_| Failure::new("22008", "the stream's creation time is out of range"))
+}

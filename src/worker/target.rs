@@ -1,0 +1,215 @@
+//! A destination table as it really is: which of a format's columns it has, under which name and
+//! type, and what an insert into it has to say. Nothing is ever changed on it.
+
+use super::failure::Failure;
+use pgrx::prelude::*;
+use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+use row::{Column, Conflict, Kind, Table};
+
+/// Name under which the rows of a batch are visible to the insert.
+pub const BATCH: &std::ffi::CStr = c"sr_event_writer_batch";
+
+/// How rows get into one destination.
+#[derive(Debug)]
+pub struct Target {
+    /// Qualified name, for people.
+    pub name: String,
+    /// The relation, to recognise changes to it.
+    pub relation: pg_sys::Oid,
+    /// Rows are written as this role.
+    pub owner: pg_sys::Oid,
+    /// For each of the format's columns: whether the destination takes it.
+    pub taken: Vec<bool>,
+    /// The whole statement.
+    pub insert: std::ffi::CString,
+    /// Whether rows of one statement must not share a key.
+    pub updates: bool,
+}
+
+/// One column of the destination.
+struct Found {
+    name: String,
+    type_name: String,
+    is_string: bool,
+    must_be_given: bool,
+    can_be_given: bool,
+}
+
+/// Looks the destination up: the pipeline's own choice of table, or the format's.
+///
+/// # Errors
+/// [`Failure`] of class `Schema` that names the table or column that is missing.
+pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
+    let wanted = chosen.map_or_else(|| quote_identifier(table.name), str::to_owned);
+    Spi::connect(|client| {
+        let (relation, owner, schema, name) = relation(client, &wanted)?;
+        let found = columns(client, relation)?;
+        let qualified = quote_qualified_identifier(&schema, &name);
+        let matched = match_columns(table, &found, &qualified)?;
+        let conflict = conflict(client, relation, table)?;
+        let insert = statement(&qualified, &matched, &conflict);
+        Ok(Target {
+            name: qualified,
+            relation,
+            owner,
+            taken: matched.iter().map(Option::is_some).collect(),
+            insert: std::ffi::CString::new(insert)
+                .map_err(|_| Failure::schema("a column name holds a NUL byte"))?,
+            updates: matches!(conflict, OnConflict::Update { .. }),
+        })
+    })
+}
+
+type Client<'a> = pgrx::spi::SpiClient<'a>;
+
+fn relation(
+    client: &Client<'_>,
+    wanted: &str,
+) -> Result<(pg_sys::Oid, pg_sys::Oid, String, String), Failure> {
+    let query = "SELECT c.oid, c.relowner, n.nspname::text, c.relname::text
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'f')";
+    let rows = client.select(query, Some(1), &[wanted.into()])?;
+    let mut rows = rows.into_iter();
+    let Some(row) = rows.next() else {
+        return Err(Failure::new("42P01", format!("table {wanted} does not exist")));
+    };
+    match (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?) {
+        (Some(oid), Some(owner), Some(schema), Some(name)) => Ok((oid, owner, schema, name)),
+        _ => Err(Failure::new("42P01", format!("table {wanted} is not complete"))),
+    }
+}
+
+fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+    let query = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+            t.typcategory = 'S',
+            a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
+                AND t.typdefault IS NULL,
+            a.attgenerated = '' AND a.attidentity <> 'a'
+        FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+        WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    let mut found = Vec::new();
+    for row in client.select(query, None, &[relation.into()])? {
+        found.push(Found {
+            name: row.get(1)?.unwrap_or_default(),
+            type_name: row.get(2)?.unwrap_or_default(),
+            is_string: row.get(3)?.unwrap_or_default(),
+            must_be_given: row.get(4)?.unwrap_or_default(),
+            can_be_given: row.get(5)?.unwrap_or_default(),
+        });
+    }
+    Ok(found)
+}
+
+/// For each of the format's columns, what to write where; `None` where the destination lacks it.
+fn match_columns<'a>(
+    table: &Table,
+    found: &'a [Found],
+    qualified: &str,
+) -> Result<Vec<Option<(&'a Found, String)>>, Failure> {
+    let mut matched = Vec::new();
+    for (number, column) in table.columns.iter().enumerate() {
+        let there = find_column(column, found);
+        if there.is_none() && column.required {
+            return Err(Failure::new(
+                "42703",
+                format!("table {qualified} lacks column \"{}\"", column.name),
+            ));
+        }
+        matched.push(there.map(|found| (found, expression(number, column, found))));
+    }
+    let given = |name: &str| matched.iter().flatten().any(|(found, _)| found.name == name);
+    match found.iter().find(|found| found.must_be_given && !given(&found.name)) {
+        None => Ok(matched),
+        Some(missing) => Err(Failure::schema(format!(
+            "column \"{}\" of table {qualified} is NOT NULL without a default, and messages have no value for it",
+            missing.name
+        ))),
+    }
+}
+
+fn find_column<'a>(column: &Column, found: &'a [Found]) -> Option<&'a Found> {
+    let named = |name: &str| found.iter().find(|f| f.name == name && f.can_be_given);
+    named(column.name).or_else(|| column.alias.and_then(named))
+}
+
+/// Text reaches types that are no strings by an explicit cast. Everything else is left to the
+/// assignment, which refuses what does not fit where a cast would cut it off.
+fn expression(number: usize, column: &Column, found: &Found) -> String {
+    let name = batch_column(number);
+    match column.kind {
+        Kind::Text | Kind::Json if !found.is_string => {
+            format!("CAST(b.{name} AS {})", found.type_name)
+        }
+        _ => format!("b.{name}"),
+    }
+}
+
+/// Name of the batch's column number `number`.
+pub fn batch_column(number: usize) -> String {
+    format!("c{number}")
+}
+
+enum OnConflict {
+    Nothing,
+    Update { key: &'static [&'static str], columns: &'static [&'static str] },
+}
+
+/// Rows with a taken key are updated only if the destination has that very key.
+fn conflict(
+    client: &Client<'_>,
+    relation: pg_sys::Oid,
+    table: &Table,
+) -> Result<OnConflict, Failure> {
+    let Conflict::Update { key, columns } = table.conflict else {
+        return Ok(OnConflict::Nothing);
+    };
+    let query = "SELECT pg_catalog.array_agg(a.attname::text)
+        FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_attribute a
+            ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
+        WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
+            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts
+        GROUP BY i.indexrelid";
+    for row in client.select(query, None, &[relation.into()])? {
+        let names: Vec<String> = row.get(1)?.unwrap_or_default();
+        if names.len() == key.len() && names.iter().all(|name| key.contains(&name.as_str())) {
+            return Ok(OnConflict::Update { key, columns });
+        }
+    }
+    Ok(OnConflict::Nothing)
+}
+
+fn statement(
+    qualified: &str,
+    matched: &[Option<(&Found, String)>],
+    conflict: &OnConflict,
+) -> String {
+    let list = |part: fn(&(&Found, String)) -> String| {
+        matched.iter().flatten().map(part).collect::<Vec<_>>().join(", ")
+    };
+    let names = list(|(found, _)| quote_identifier(&found.name));
+    let values = list(|(_, expression)| expression.clone());
+    let on_conflict = match conflict {
+        OnConflict::Nothing => "DO NOTHING".to_owned(),
+        OnConflict::Update { key, columns } => update_clause(key, columns, matched),
+    };
+    let batch = BATCH.to_string_lossy();
+    format!("INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b ON CONFLICT {on_conflict}")
+}
+
+fn update_clause(
+    key: &[&str],
+    columns: &[&str],
+    matched: &[Option<(&Found, String)>],
+) -> String {
+    let there = |name: &&str| matched.iter().flatten().any(|(found, _)| found.name == *name);
+    let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
+    let updated: Vec<&str> = columns.iter().copied().filter(|name| there(&name)).collect();
+    if updated.is_empty() {
+        return "DO NOTHING".to_owned();
+    }
+    let sets = quoted(&updated).into_iter().map(|name| format!("{name} = EXCLUDED.{name}"));
+    let sets = sets.collect::<Vec<_>>().join(", ");
+    format!("({}) DO UPDATE SET {sets}", quoted(key).join(", "))
+}

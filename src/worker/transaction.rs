@@ -1,0 +1,65 @@
+//! One transaction of the worker: begun, committed, or aborted as a whole, with every error as a
+//! value. After an error nothing may touch the database before the abort, so both are here.
+
+use super::failure::Failure;
+use super::timeout::Limit;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// Runs `body` in a transaction that commits when it returns `Ok`, and is rolled back otherwise.
+///
+/// A statement that runs longer than `limit` is cancelled. A Rust panic passes on, after the
+/// rollback: it ends the worker.
+pub fn run<T>(
+    limit: Duration,
+    body: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
+        // SAFETY: on the main thread, outside any transaction.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let limit = Limit::start(limit);
+        let value = body()?;
+        drop(limit);
+        // SAFETY: the snapshot and the transaction begun above are still the current ones.
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+        }
+        Ok(value)
+    }))
+    .catch_others(|error| {
+        if let CaughtError::RustPanic { .. } = error {
+            error.rethrow();
+        }
+        Err(Failure::from(error))
+    })
+    .execute();
+    if outcome.is_err() {
+        // SAFETY: the transaction is open and failed, or was given up by `body`.
+        unsafe { pg_sys::AbortCurrentTransaction() };
+    }
+    outcome
+}
+
+/// Makes what the transaction counted visible in `pg_stat_*`, and the session idle.
+pub fn report_idle() {
+    // SAFETY: on the main thread, outside a transaction.
+    unsafe {
+        pg_sys::pgstat_report_stat(false);
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
+    }
+}
+
+/// Shows `query` as this session's running statement.
+pub fn report_running(query: &std::ffi::CStr) {
+    // SAFETY: the text is copied.
+    unsafe {
+        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, query.as_ptr());
+    }
+}
