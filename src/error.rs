@@ -20,7 +20,7 @@ pub enum UserError {
     Undecodable(decode::Reject),
     /// The extension's own tables could not be used.
     #[error("{0}")]
-    Spi(#[from] pgrx::spi::Error),
+    Spi(#[from] spi::Error),
 }
 
 impl UserError {

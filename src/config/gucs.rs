@@ -38,7 +38,8 @@ static BATCH_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(1_000);
 static MAX_BATCH_ROWS: GucSetting<i32> = GucSetting::<i32>::new(5_000);
 static BUFFER_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(64 << 10);
 static INSERT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(30_000);
-static ACK_AFTER: GucSetting<AckAfterSetting> = GucSetting::new(AckAfterSetting::Flush);
+static ACK_AFTER: GucSetting<AckAfterSetting> =
+    GucSetting::<AckAfterSetting>::new(AckAfterSetting::Flush);
 static RETRY_MIN_DELAY: GucSetting<i32> = GucSetting::<i32>::new(500);
 static RETRY_MAX_DELAY: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
@@ -46,6 +47,120 @@ static BREAKER_RESET: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
 static MAX_MESSAGE_AGE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MESSAGE_FUTURE: GucSetting<i32> = GucSetting::<i32>::new(DAY);
+
+/// A whole number that a reload changes.
+struct Number {
+    name: &'static CStr,
+    what: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    min: i32,
+    max: i32,
+    unit: GucFlags,
+}
+
+const NONE: GucFlags = GucFlags::empty();
+const MS: GucFlags = GucFlags::UNIT_MS;
+const SECONDS: GucFlags = GucFlags::UNIT_S;
+const KB: GucFlags = GucFlags::UNIT_KB;
+
+static NUMBERS: [Number; 12] = [
+    Number {
+        name: c"sr_event_writer.batch_size",
+        what: c"Writes a batch when this many messages wait.",
+        setting: &BATCH_SIZE,
+        min: 1,
+        max: parse::BATCH_SIZE_MAX as i32,
+        unit: NONE,
+    },
+    Number {
+        name: c"sr_event_writer.batch_timeout",
+        what: c"Writes a batch when its oldest message has waited this long.",
+        setting: &BATCH_TIMEOUT,
+        min: 1,
+        max: parse::BATCH_TIMEOUT_MAX.as_millis() as i32,
+        unit: MS,
+    },
+    Number {
+        name: c"sr_event_writer.max_batch_rows",
+        what: c"Under backlog, merges batches into transactions of up to this many rows.",
+        setting: &MAX_BATCH_ROWS,
+        min: 1,
+        max: 1_000_000,
+        unit: NONE,
+    },
+    Number {
+        name: c"sr_event_writer.buffer_memory",
+        what: c"Messages held in memory, all pipelines together; above it fetching stops.",
+        setting: &BUFFER_MEMORY,
+        min: 1 << 10,
+        max: (4 << 20) - 1,
+        unit: KB,
+    },
+    Number {
+        name: c"sr_event_writer.insert_timeout",
+        what: c"Cancels a batch that takes longer and tries it again smaller.",
+        setting: &INSERT_TIMEOUT,
+        min: 100,
+        max: HOUR_MS,
+        unit: MS,
+    },
+    Number {
+        name: c"sr_event_writer.retry_min_delay",
+        what: c"First delay before something that failed is tried again.",
+        setting: &RETRY_MIN_DELAY,
+        min: 1,
+        max: HOUR_MS,
+        unit: MS,
+    },
+    Number {
+        name: c"sr_event_writer.retry_max_delay",
+        what: c"Longest delay before something that failed is tried again.",
+        setting: &RETRY_MAX_DELAY,
+        min: 1,
+        max: HOUR_MS,
+        unit: MS,
+    },
+    Number {
+        name: c"sr_event_writer.breaker_failures",
+        what: c"Consecutive database failures that open the circuit breaker.",
+        setting: &BREAKER_FAILURES,
+        min: 1,
+        max: 1_000,
+        unit: NONE,
+    },
+    Number {
+        name: c"sr_event_writer.breaker_reset",
+        what: c"Time after which an open circuit breaker lets a probe through.",
+        setting: &BREAKER_RESET,
+        min: 100,
+        max: HOUR_MS,
+        unit: MS,
+    },
+    Number {
+        name: c"sr_event_writer.dead_letter_retention",
+        what: c"Age at which dead letters are removed; 0 keeps them.",
+        setting: &DEAD_LETTER_RETENTION,
+        min: 0,
+        max: AGE_MAX,
+        unit: SECONDS,
+    },
+    Number {
+        name: c"sr_event_writer.max_message_age",
+        what: c"Age of a row's time stamp above which its message becomes a dead letter; 0 is off.",
+        setting: &MAX_MESSAGE_AGE,
+        min: 0,
+        max: AGE_MAX,
+        unit: SECONDS,
+    },
+    Number {
+        name: c"sr_event_writer.max_message_future",
+        what: c"How far ahead a row's time stamp may lie before its message becomes a dead letter; 0 is off.",
+        setting: &MAX_MESSAGE_FUTURE,
+        min: 0,
+        max: AGE_MAX,
+        unit: SECONDS,
+    },
+];
 
 /// Options of the pipelines, by name: presets, and whatever else `streams` named at start.
 static STREAM_OPTIONS: OnceLock<Vec<(String, &'static Text)>> = OnceLock::new();
@@ -59,8 +174,7 @@ const HOUR_MS: i32 = 3_600_000;
 pub fn define() {
     define_switches();
     define_nats();
-    define_batching();
-    define_failure_handling();
+    define_numbers();
     define_pipelines();
     // SAFETY: the prefix is a constant string. From here on a misspelt name is an error.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sr_event_writer".as_ptr()) };
@@ -82,11 +196,13 @@ fn define_switches() {
         GucContext::Postmaster,
         None,
     );
-    int(
+    GucRegistry::define_int_guc(
         c"sr_event_writer.workers",
         c"Background workers that the pipelines are spread over.",
+        c"",
         &WORKERS,
-        (1, WORKERS_MAX as i32),
+        1,
+        WORKERS_MAX as i32,
         GucContext::Postmaster,
         GucFlags::empty(),
     );
@@ -116,116 +232,26 @@ fn define_nats() {
     );
 }
 
-fn define_batching() {
-    let (sighup, ms) = (GucContext::Sighup, GucFlags::UNIT_MS);
-    int(
-        c"sr_event_writer.batch_size",
-        c"Writes a batch when this many messages wait.",
-        &BATCH_SIZE,
-        (1, parse::BATCH_SIZE_MAX as i32),
-        sighup,
-        GucFlags::empty(),
-    );
-    int(
-        c"sr_event_writer.batch_timeout",
-        c"Writes a batch when its oldest message has waited this long.",
-        &BATCH_TIMEOUT,
-        (1, parse::BATCH_TIMEOUT_MAX.as_millis() as i32),
-        sighup,
-        ms,
-    );
-    int(
-        c"sr_event_writer.max_batch_rows",
-        c"Under backlog, merges batches into transactions of up to this many rows.",
-        &MAX_BATCH_ROWS,
-        (1, 1_000_000),
-        sighup,
-        GucFlags::empty(),
-    );
-    int(
-        c"sr_event_writer.buffer_memory",
-        c"Messages held in memory, all pipelines together; above it fetching stops.",
-        &BUFFER_MEMORY,
-        (1 << 10, (4 << 20) - 1),
-        sighup,
-        GucFlags::UNIT_KB,
-    );
-    int(
-        c"sr_event_writer.insert_timeout",
-        c"Cancels a batch that takes longer and tries it again smaller.",
-        &INSERT_TIMEOUT,
-        (100, HOUR_MS),
-        sighup,
-        ms,
-    );
-}
-
-fn define_failure_handling() {
-    let (sighup, ms, seconds) = (GucContext::Sighup, GucFlags::UNIT_MS, GucFlags::UNIT_S);
+fn define_numbers() {
+    for number in &NUMBERS {
+        GucRegistry::define_int_guc(
+            number.name,
+            number.what,
+            c"",
+            number.setting,
+            number.min,
+            number.max,
+            GucContext::Sighup,
+            number.unit,
+        );
+    }
     GucRegistry::define_enum_guc(
         c"sr_event_writer.ack_after",
         c"Acknowledges messages once their commit has come this far.",
         c"flush: this server's disk; replicated: also the synchronous standbys' disks; applied: also visible there.",
         &ACK_AFTER,
-        sighup,
+        GucContext::Sighup,
         GucFlags::empty(),
-    );
-    let retry = (1, HOUR_MS);
-    int(
-        c"sr_event_writer.retry_min_delay",
-        c"First delay before something that failed is tried again.",
-        &RETRY_MIN_DELAY,
-        retry,
-        sighup,
-        ms,
-    );
-    int(
-        c"sr_event_writer.retry_max_delay",
-        c"Longest delay before something that failed is tried again.",
-        &RETRY_MAX_DELAY,
-        retry,
-        sighup,
-        ms,
-    );
-    int(
-        c"sr_event_writer.breaker_failures",
-        c"Consecutive database failures that open the circuit breaker.",
-        &BREAKER_FAILURES,
-        (1, 1_000),
-        sighup,
-        GucFlags::empty(),
-    );
-    int(
-        c"sr_event_writer.breaker_reset",
-        c"Time after which an open circuit breaker lets a probe through.",
-        &BREAKER_RESET,
-        (100, HOUR_MS),
-        sighup,
-        ms,
-    );
-    int(
-        c"sr_event_writer.dead_letter_retention",
-        c"Age at which dead letters are removed; 0 keeps them.",
-        &DEAD_LETTER_RETENTION,
-        (0, AGE_MAX),
-        sighup,
-        seconds,
-    );
-    int(
-        c"sr_event_writer.max_message_age",
-        c"Age of a row's time stamp above which its message becomes a dead letter; 0 is off.",
-        &MAX_MESSAGE_AGE,
-        (0, AGE_MAX),
-        sighup,
-        seconds,
-    );
-    int(
-        c"sr_event_writer.max_message_future",
-        c"How far ahead a row's time stamp may lie before its message becomes a dead letter; 0 is off.",
-        &MAX_MESSAGE_FUTURE,
-        (0, AGE_MAX),
-        sighup,
-        seconds,
     );
 }
 
@@ -280,17 +306,6 @@ fn text(
             None,
         );
     }
-}
-
-fn int(
-    name: &'static CStr,
-    what: &'static CStr,
-    setting: &'static GucSetting<i32>,
-    (min, max): (i32, i32),
-    context: GucContext,
-    flags: GucFlags,
-) {
-    GucRegistry::define_int_guc(name, what, c"", setting, min, max, context, flags);
 }
 
 fn string(setting: &Text) -> String {

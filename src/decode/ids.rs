@@ -43,7 +43,9 @@ fn digest(message: &Message<'_>, index: usize) -> [u64; 4] {
     let bytes = hash.finalize();
     let mut words = [0; 4];
     for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-        *word = bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        *word = bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
     }
     words
 }
@@ -56,12 +58,28 @@ mod tests {
     #[test]
     fn an_id_depends_on_the_place_and_on_nothing_else() {
         let first = message(b"{}");
-        let again = Message { payload: b"[]", subject: "other", ..first };
+        let again = Message {
+            payload: b"[]",
+            subject: "other",
+            ..first
+        };
         assert_eq!(uuid(&first, 0), uuid(&again, 0));
         let others = [
             uuid(&first, 1),
-            uuid(&Message { sequence: first.sequence + 1, ..first }, 0),
-            uuid(&Message { stream: "OTHER", ..first }, 0),
+            uuid(
+                &Message {
+                    sequence: first.sequence + 1,
+                    ..first
+                },
+                0,
+            ),
+            uuid(
+                &Message {
+                    stream: "OTHER",
+                    ..first
+                },
+                0,
+            ),
         ];
         assert!(others.iter().all(|other| *other != uuid(&first, 0)));
         assert_ne!(trace(&first, 0), span(&first, 0));

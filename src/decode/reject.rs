@@ -20,12 +20,20 @@ pub struct Reject {
 impl Reject {
     /// The payload as a whole is unusable.
     pub(crate) fn payload(problem: impl Into<String>) -> Self {
-        Self { element: None, field: None, problem: problem.into() }
+        Self {
+            element: None,
+            field: None,
+            problem: problem.into(),
+        }
     }
 
     /// One field is unusable.
     pub(crate) fn field(name: &'static str, problem: impl Into<String>) -> Self {
-        Self { element: None, field: Some(name), problem: problem.into() }
+        Self {
+            element: None,
+            field: Some(name),
+            problem: problem.into(),
+        }
     }
 
     /// One field holds something else than it should.
@@ -90,7 +98,10 @@ mod tests {
 
     #[test]
     fn a_reject_repeats_only_the_start_of_a_value() {
-        let text = reject("Telemetry", &format!(r#"{{"scale":"{}"}}"#, "ü".repeat(5000)));
+        let text = reject(
+            "Telemetry",
+            &format!(r#"{{"scale":"{}"}}"#, "ü".repeat(5000)),
+        );
         assert_eq!(text.matches('ü').count(), 60);
         assert!(text.ends_with("…\""), "{text}");
     }

@@ -34,7 +34,9 @@ pub(crate) fn rows_of(name: &str, message: &Message<'_>) -> Result<Vec<Row>, Str
     let named = |row: row::Row<'_>| {
         assert_eq!(row.cells().count(), columns.len(), "cells of a row");
         let cells = columns.iter().zip(row.cells());
-        cells.filter_map(|(column, cell)| Some((column.name, render(cell)?))).collect()
+        cells
+            .filter_map(|(column, cell)| Some((column.name, render(cell)?)))
+            .collect()
     };
     Ok(rows.range(0..rows.len()).map(named).collect())
 }
@@ -48,8 +50,13 @@ pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<Row>, String> {
 #[track_caller]
 pub(crate) fn assert_row(name: &str, payload: &str, expected: &[(&str, &str)]) {
     let rows = rows(name, payload).unwrap();
-    let [row] = rows.as_slice() else { panic!("{} rows", rows.len()) };
-    let row: Vec<_> = row.iter().map(|(column, text)| (*column, text.as_str())).collect();
+    let [row] = rows.as_slice() else {
+        panic!("{} rows", rows.len())
+    };
+    let row: Vec<_> = row
+        .iter()
+        .map(|(column, text)| (*column, text.as_str()))
+        .collect();
     assert_eq!(row, expected);
 }
 
@@ -57,8 +64,12 @@ pub(crate) fn assert_row(name: &str, payload: &str, expected: &[(&str, &str)]) {
 #[track_caller]
 pub(crate) fn cell(name: &str, payload: &str, column: &str) -> Option<String> {
     let rows = rows(name, payload).unwrap();
-    let [row] = rows.as_slice() else { panic!("{} rows", rows.len()) };
-    row.iter().find(|(name, _)| *name == column).map(|(_, text)| text.clone())
+    let [row] = rows.as_slice() else {
+        panic!("{} rows", rows.len())
+    };
+    row.iter()
+        .find(|(name, _)| *name == column)
+        .map(|(_, text)| text.clone())
 }
 
 /// Why a payload is rejected.

@@ -4,6 +4,7 @@
 mod functions;
 mod latency;
 pub mod page;
+mod report;
 mod text;
 
-pub use page::{State, present, request};
+pub use page::{State, request};

@@ -4,9 +4,8 @@
 use super::latency::Latency;
 use super::text::Text;
 use crate::config::{PIPELINES_MAX, WORKERS_MAX};
-use pgrx::prelude::*;
-use pgrx::{PGRXSharedMemory, PgAtomic, PgLwLock};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use pgrx::{PGRXSharedMemory, PgAtomic, PgLwLock, pg_shmem_init};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// What a worker, or a pipeline, is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +152,6 @@ impl Page {
 static PAGE: PgLwLock<Page> = unsafe { PgLwLock::new(c"sr_event_writer status") };
 // SAFETY: as above.
 static CONTROL: PgAtomic<Control> = unsafe { PgAtomic::new(c"sr_event_writer control") };
-static PRESENT: AtomicBool = AtomicBool::new(false);
 
 /// What sessions tell the workers: that something in the control tables has changed.
 #[derive(Default)]
@@ -170,12 +168,6 @@ unsafe impl PGRXSharedMemory for Control {}
 pub fn request() {
     pg_shmem_init!(PAGE = Page::EMPTY);
     pg_shmem_init!(CONTROL);
-    PRESENT.store(true, Ordering::Relaxed);
-}
-
-/// Whether this process has the page, that is, whether the library was preloaded.
-pub fn present() -> bool {
-    PRESENT.load(Ordering::Relaxed)
 }
 
 /// A copy of the page.

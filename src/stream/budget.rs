@@ -3,7 +3,6 @@
 //! stops and the server keeps the messages.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A share of the budget, given back when dropped.
@@ -26,13 +25,13 @@ impl Share {
 #[derive(Debug)]
 pub struct Budget {
     free: Arc<Semaphore>,
-    total: AtomicUsize,
+    total: usize,
 }
 
 impl Budget {
     /// A budget of `total` bytes.
     pub fn new(total: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(total)), total: AtomicUsize::new(total) }
+        Self { free: Arc::new(Semaphore::new(total)), total }
     }
 
     /// Takes `bytes` if they are free now.
@@ -47,26 +46,12 @@ impl Budget {
 
     /// Bytes in use.
     pub fn used(&self) -> usize {
-        self.total.load(Ordering::Relaxed).saturating_sub(self.free.available_permits())
-    }
-
-    /// Changes the total. Shrinking takes effect as far as bytes are free now; the caller repeats
-    /// it until the return value says that it is done.
-    pub fn resize(&self, total: usize) -> bool {
-        let now = self.total.load(Ordering::Relaxed);
-        if total >= now {
-            self.free.add_permits(total - now);
-            self.total.store(total, Ordering::Relaxed);
-            return true;
-        }
-        let forgotten = self.free.forget_permits(now - total);
-        self.total.store(now - forgotten, Ordering::Relaxed);
-        forgotten == now - total
+        self.total.saturating_sub(self.free.available_permits())
     }
 
     /// One message may never ask for more than there is, or it would wait for ever.
     fn permits(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.total.load(Ordering::Relaxed))).unwrap_or(u32::MAX)
+        u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX)
     }
 }
 
@@ -91,18 +76,5 @@ mod tests {
         let share = budget.try_take(1_000_000).unwrap();
         assert_eq!(share.bytes(), 100);
         assert!(budget.try_take(1).is_none());
-    }
-
-    #[test]
-    fn the_budget_grows_at_once_and_shrinks_as_bytes_come_free() {
-        let budget = Budget::new(100);
-        let share = budget.try_take(80).unwrap();
-        assert!(!budget.resize(50));
-        assert_eq!(budget.used(), 80);
-        drop(share);
-        assert!(budget.resize(50));
-        assert!(budget.try_take(50).is_some());
-        assert!(budget.resize(200));
-        assert!(budget.try_take(200).is_some());
     }
 }

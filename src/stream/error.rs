@@ -3,7 +3,7 @@
 use async_nats::jetstream::{
     consumer::{StreamError, pull::MessagesError},
     context::{GetStreamByNameError, GetStreamError, RequestError},
-    stream::{ConsumerError, ConsumerUpdateError, DeleteConsumerError, InfoError},
+    stream::{ConsumerError, ConsumerUpdateError},
 };
 
 /// Why a session ended or could not start. Every kind is tried again after a delay.
@@ -47,12 +47,6 @@ impl From<GetStreamError> for SessionError {
     }
 }
 
-impl From<InfoError> for SessionError {
-    fn from(error: InfoError) -> Self {
-        Self::Api(error.to_string())
-    }
-}
-
 impl From<ConsumerError> for SessionError {
     fn from(error: ConsumerError) -> Self {
         Self::Consumer(error.to_string())
@@ -61,12 +55,6 @@ impl From<ConsumerError> for SessionError {
 
 impl From<ConsumerUpdateError> for SessionError {
     fn from(error: ConsumerUpdateError) -> Self {
-        Self::Consumer(error.to_string())
-    }
-}
-
-impl From<DeleteConsumerError> for SessionError {
-    fn from(error: DeleteConsumerError) -> Self {
         Self::Consumer(error.to_string())
     }
 }

@@ -33,6 +33,11 @@ impl Waiting {
         self.lists.is_empty()
     }
 
+    /// Hands over what is durable on every level already, without waiting for anything.
+    pub fn release_durable(&mut self, handle: &Handle) {
+        self.release(AckAfter::Applied, false, handle);
+    }
+
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
     /// not come by for long.
     pub fn release(&mut self, after: AckAfter, idle: bool, handle: &Handle) {

@@ -52,8 +52,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
-impl From<pgrx::spi::Error> for Failure {
-    fn from(error: pgrx::spi::Error) -> Self {
+impl From<spi::Error> for Failure {
+    fn from(error: spi::Error) -> Self {
         Self::new("XX000", error.to_string())
     }
 }

@@ -18,8 +18,6 @@ pub struct Target {
     pub relation: pg_sys::Oid,
     /// Rows are written as this role.
     pub owner: pg_sys::Oid,
-    /// For each of the format's columns: whether the destination takes it.
-    pub taken: Vec<bool>,
     /// The whole statement.
     pub insert: std::ffi::CString,
     /// Whether rows of one statement must not share a key.
@@ -52,7 +50,6 @@ pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
             name: qualified,
             relation,
             owner,
-            taken: matched.iter().map(Option::is_some).collect(),
             insert: std::ffi::CString::new(insert)
                 .map_err(|_| Failure::schema("a column name holds a NUL byte"))?,
             updates: matches!(conflict, OnConflict::Update { .. }),
@@ -60,7 +57,7 @@ pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
     })
 }
 
-type Client<'a> = pgrx::spi::SpiClient<'a>;
+type Client<'a> = spi::SpiClient<'a>;
 
 fn relation(
     client: &Client<'_>,

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{Publish, PublishAckFuture};
-use async_nats::jetstream::{Context, ContextBuilder};
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::PublishAckFuture;
+use async_nats::jetstream::message::PublishMessage;
+use tokio::time::{Instant, timeout_at};
 
 use super::Nats;
 use crate::messages::Message;
@@ -57,11 +59,7 @@ impl Nats {
     /// Publishes messages, each once, while the server is being stopped and started: what is not
     /// acknowledged is sent again under the same id, and the server drops the repetition.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) {
-        let client = self.client().await;
-        let context = ContextBuilder::new()
-            .timeout(Duration::from_secs(2))
-            .ack_timeout(Duration::from_secs(2))
-            .build(client);
+        let context = self.jetstream().await;
         let mut messages = messages.into_iter().peekable();
         while messages.peek().is_some() {
             let mut left: Vec<Message> = messages.by_ref().take(WINDOW).collect();
@@ -82,10 +80,12 @@ async fn unacknowledged(context: &Context, messages: Vec<Message>) -> Vec<Messag
         let ack = send(context, message.clone(), Some(id)).await;
         sent.push((message, ack));
     }
+    // One deadline for all: when the server went away, none of them comes any more.
+    let deadline = Instant::now() + Duration::from_secs(2);
     let mut left = Vec::new();
     for (message, ack) in sent {
         let acknowledged = match ack {
-            Ok(ack) => sequence(ack).await.is_ok(),
+            Ok(ack) => matches!(timeout_at(deadline, sequence(ack)).await, Ok(Ok(_))),
             Err(_) => false,
         };
         if !acknowledged {
@@ -100,7 +100,7 @@ async fn send(
     message: Message,
     id: Option<String>,
 ) -> Result<PublishAckFuture, String> {
-    let mut publish = Publish::build().payload(message.payload.into());
+    let mut publish = PublishMessage::build().payload(message.payload.into());
     if let Some(id) = id {
         publish = publish.message_id(id);
     }

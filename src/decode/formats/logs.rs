@@ -20,19 +20,36 @@ static TABLE: Table = Table {
 };
 
 static FIELDS: [Field; 13] = [
-    timestamp("timestamp", &["timestamp", "time_unix_nano"], time::millis_or_nanos).required(),
-    text("trace_id", &["trace_id", "traceId"]).or_derived(ids::trace).required(),
-    text("span_id", &["span_id", "spanId"]).or_derived(ids::span).required(),
+    timestamp(
+        "timestamp",
+        &["timestamp", "time_unix_nano"],
+        time::millis_or_nanos,
+    )
+    .required(),
+    text("trace_id", &["trace_id", "traceId"])
+        .or_derived(ids::trace)
+        .required(),
+    text("span_id", &["span_id", "spanId"])
+        .or_derived(ids::span)
+        .required(),
     text("severity_text", &["severity_text", "severityText", "level"]),
     int4("severity_number", &["severity_number", "severityNumber"]),
-    computed("body", Kind::Text, &["body", "message", "msg", "short_message"], body),
+    computed(
+        "body",
+        Kind::Text,
+        &["body", "message", "msg", "short_message"],
+        body,
+    ),
     text("service_name", &["service_name", "serviceName"]).or(Text("unknown")),
     text("service_version", &["service_version", "serviceVersion"]),
     text("service_instance", &["service_instance", "serviceInstance"]),
     text("scope_name", &["scope_name", "scopeName"]),
     text("scope_version", &["scope_version", "scopeVersion"]),
     json_text("attributes", &["attributes"]),
-    json_text("resource_attributes", &["resource_attributes", "resourceAttributes"]),
+    json_text(
+        "resource_attributes",
+        &["resource_attributes", "resourceAttributes"],
+    ),
 ];
 
 /// The body when it is a string or an object, else the message. A body of another kind is kept as
@@ -86,7 +103,11 @@ mod tests {
         let (trace, span) = (id("trace_id"), id("span_id"));
         for id in [&trace, &span] {
             assert_eq!(id.len(), 16);
-            assert!(id.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()), "{id}");
+            assert!(
+                id.bytes()
+                    .all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()),
+                "{id}"
+            );
         }
         assert_row(
             "Logs",
@@ -108,18 +129,27 @@ mod tests {
         let first = rows_of("Logs", &array).unwrap();
         assert_ne!(first[0], first[1]);
         assert_eq!(first, rows_of("Logs", &array).unwrap());
-        let next = Message { sequence: array.sequence + 1, ..array };
+        let next = Message {
+            sequence: array.sequence + 1,
+            ..array
+        };
         assert_ne!(first, rows_of("Logs", &next).unwrap());
         let mut given = rows("Logs", r#"{"trace_id":"","spanId":"s"}"#).unwrap();
         given[0].retain(|(column, _)| column.ends_with("_id"));
-        assert_eq!(given[0], [("trace_id", String::new()), ("span_id", "s".to_owned())]);
+        assert_eq!(
+            given[0],
+            [("trace_id", String::new()), ("span_id", "s".to_owned())]
+        );
     }
 
     #[test]
     fn the_body_is_taken_from_where_there_is_one() {
         for (json, expected) in [
             (r#"{"body":"b","message":"m"}"#, Some("b")),
-            (r#"{"body":{"k": 1.50},"message":"m"}"#, Some(r#"{"k":1.50}"#)),
+            (
+                r#"{"body":{"k": 1.50},"message":"m"}"#,
+                Some(r#"{"k":1.50}"#),
+            ),
             (r#"{"body":"","message":"m"}"#, Some("")),
             (r#"{"body":5,"message":"m","msg":"n"}"#, Some("m")),
             (r#"{"body":null,"msg":"n","short_message":"s"}"#, Some("n")),
@@ -138,9 +168,15 @@ mod tests {
     fn other_spellings() {
         let all = r#"{"traceId":"t","spanId":"s","severityText":"Warn","severityNumber":"13","serviceName":"n","serviceVersion":"v","serviceInstance":"i","scopeName":"o","scopeVersion":"w","resourceAttributes":[]}"#;
         for (column, text) in [
-            ("trace_id", "t"), ("span_id", "s"), ("severity_text", "Warn"),
-            ("severity_number", "13"), ("service_name", "n"), ("service_version", "v"),
-            ("service_instance", "i"), ("scope_name", "o"), ("scope_version", "w"),
+            ("trace_id", "t"),
+            ("span_id", "s"),
+            ("severity_text", "Warn"),
+            ("severity_number", "13"),
+            ("service_name", "n"),
+            ("service_version", "v"),
+            ("service_instance", "i"),
+            ("scope_name", "o"),
+            ("scope_version", "w"),
             ("resource_attributes", "[]"),
         ] {
             assert_eq!(cell("Logs", all, column).as_deref(), Some(text), "{column}");

@@ -1,4 +1,4 @@
-//! The payload formats. A new one is a file here and a line in [`formats`].
+//! The payload formats. A new one is a file here and a line in `FORMATS`.
 
 mod events;
 mod logs;
@@ -10,26 +10,33 @@ mod telemetry;
 
 use crate::Format;
 
+static FORMATS: [&dyn Format; 7] = [
+    &telemetry::FORMAT,
+    &events::FORMAT,
+    &sweep::FORMAT,
+    &netflow::FORMAT,
+    &otel_metrics::FORMAT,
+    &otel_traces::FORMAT,
+    &logs::FORMAT,
+];
+
 /// Every format.
 pub fn formats() -> &'static [&'static dyn Format] {
-    &[
-        &telemetry::FORMAT,
-        &events::FORMAT,
-        &sweep::FORMAT,
-        &netflow::FORMAT,
-        &otel_metrics::FORMAT,
-        &otel_traces::FORMAT,
-        &logs::FORMAT,
-    ]
+    &FORMATS
 }
 
 /// The format of a name, whether it is written `OtelMetrics`, `otel_metrics` or `otel-metrics`.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
-    formats().iter().copied().find(|format| letters(format.name()).eq(letters(name)))
+    formats()
+        .iter()
+        .copied()
+        .find(|format| letters(format.name()).eq(letters(name)))
 }
 
 fn letters(name: &str) -> impl Iterator<Item = char> {
-    name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase())
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .map(|c| c.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -50,15 +57,31 @@ mod tests {
     fn tables_are_consistent() {
         for table in formats().iter().flat_map(|format| format.tables()) {
             let time = &table.columns[table.position(table.time).unwrap()];
-            assert!(time.required && time.kind == row::Kind::Timestamp, "{}", table.name);
+            assert!(
+                time.required && time.kind == row::Kind::Timestamp,
+                "{}",
+                table.name
+            );
             for (at, column) in table.columns.iter().enumerate() {
-                assert_eq!(table.position(column.name), Some(at), "{} twice", column.name);
+                assert_eq!(
+                    table.position(column.name),
+                    Some(at),
+                    "{} twice",
+                    column.name
+                );
                 let alias = (column.name == "poller_id").then_some("gateway_id");
                 assert_eq!(column.alias, alias, "{}.{}", table.name, column.name);
             }
             if let row::Conflict::Update { key, columns } = table.conflict {
-                assert!(key.iter().chain(columns).all(|name| table.position(name).is_some()));
-                assert!(key.iter().all(|k| table.columns[table.position(k).unwrap()].required));
+                assert!(
+                    key.iter()
+                        .chain(columns)
+                        .all(|name| table.position(name).is_some())
+                );
+                assert!(
+                    key.iter()
+                        .all(|k| table.columns[table.position(k).unwrap()].required)
+                );
             }
         }
     }

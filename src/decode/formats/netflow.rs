@@ -98,7 +98,11 @@ mod tests {
             ("output_snmp", "4"),
             ("metadata", r#"{"as":1}"#),
         ] {
-            assert_eq!(cell("NetFlow", all, column).as_deref(), Some(text), "{column}");
+            assert_eq!(
+                cell("NetFlow", all, column).as_deref(),
+                Some(text),
+                "{column}"
+            );
         }
     }
 

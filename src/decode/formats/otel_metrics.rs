@@ -22,12 +22,28 @@ static FIELDS: [Field; 18] = [
     timestamp("timestamp", &["timestamp"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]),
     // Part of the key, so not NULL: the Go writer's '' stands for none.
-    text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
-    text("service_name", &["service_name", "serviceName"]).or(Text("unknown")).required(),
-    text("span_name", &["span_name", "spanName", "name"]).or(Text("unknown")).required(),
+    text("span_id", &["span_id", "spanId"])
+        .or(Text(""))
+        .required(),
+    text("service_name", &["service_name", "serviceName"])
+        .or(Text("unknown"))
+        .required(),
+    text("span_name", &["span_name", "spanName", "name"])
+        .or(Text("unknown"))
+        .required(),
     text("span_kind", &["span_kind", "spanKind"]),
-    converted("duration_ms", Kind::Float8, &["duration_ms", "durationMs", S, S2], milliseconds),
-    converted("duration_seconds", Kind::Float8, &[S, S2, "duration_ms", "durationMs"], seconds),
+    converted(
+        "duration_ms",
+        Kind::Float8,
+        &["duration_ms", "durationMs", S, S2],
+        milliseconds,
+    ),
+    converted(
+        "duration_seconds",
+        Kind::Float8,
+        &[S, S2, "duration_ms", "durationMs"],
+        seconds,
+    ),
     text("metric_type", &["metric_type", "metricType"]),
     text("http_method", &["http_method", "httpMethod"]),
     text("http_route", &["http_route", "httpRoute"]),
@@ -45,12 +61,26 @@ const S2: &str = "durationSeconds";
 
 fn milliseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = convert::number(found)?;
-    finite(found, if in_seconds(found) { number * 1000.0 } else { number })
+    finite(
+        found,
+        if in_seconds(found) {
+            number * 1000.0
+        } else {
+            number
+        },
+    )
 }
 
 fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = convert::number(found)?;
-    finite(found, if in_seconds(found) { number } else { number / 1000.0 })
+    finite(
+        found,
+        if in_seconds(found) {
+            number
+        } else {
+            number / 1000.0
+        },
+    )
 }
 
 fn in_seconds(found: Found<'_>) -> bool {
@@ -118,7 +148,11 @@ mod tests {
                 r#"{{"timestamp":"2026-05-01T10:00:00.123456789+00:00","trace_id":"0af7651916cd43dd8448eb211c80319c","span_id":"b7ad6b7169203331","service_name":"core","span_name":"Repo.query","span_kind":"CLIENT","duration_ms":250.0,"duration_seconds":0.25,"metric_type":"{kind}","http_method":null,"http_route":null,"http_status_code":null,"grpc_service":null,"grpc_method":null,"grpc_status_code":null,"is_slow":true,"component":"otel-collector","level":"warn"}}"#
             )
         };
-        let rows = rows("OtelMetrics", &format!("[{},{}]", one("span"), one("slow_span"))).unwrap();
+        let rows = rows(
+            "OtelMetrics",
+            &format!("[{},{}]", one("span"), one("slow_span")),
+        )
+        .unwrap();
         assert_eq!(rows.len(), 2);
         let expected = [
             ("timestamp", "2026-05-01T10:00:00.123456"),
@@ -136,13 +170,20 @@ mod tests {
             ("component", "otel-collector"),
             ("level", "warn"),
         ];
-        assert_eq!(rows[0], expected.map(|(column, text)| (column, text.to_owned())));
+        assert_eq!(
+            rows[0],
+            expected.map(|(column, text)| (column, text.to_owned()))
+        );
         assert!(rows[1].contains(&("metric_type", "slow_span".to_owned())));
     }
 
     #[test]
     fn a_key_column_is_never_null() {
-        for (column, text) in [("span_id", ""), ("service_name", "unknown"), ("span_name", "unknown")] {
+        for (column, text) in [
+            ("span_id", ""),
+            ("service_name", "unknown"),
+            ("span_name", "unknown"),
+        ] {
             assert_eq!(cell("OtelMetrics", "{}", column).as_deref(), Some(text));
         }
         assert_eq!(cell("OtelMetrics", "{}", "trace_id"), None);
@@ -153,9 +194,18 @@ mod tests {
         let duration = |json: &str, column: &str| cell("OtelMetrics", json, column).unwrap();
         assert_eq!(duration(r#"{"durationMs":5}"#, "duration_ms"), "5");
         assert_eq!(duration(r#"{"durationMs":5}"#, "duration_seconds"), "0.005");
-        assert_eq!(duration(r#"{"duration_seconds":"2"}"#, "duration_ms"), "2000");
+        assert_eq!(
+            duration(r#"{"duration_seconds":"2"}"#, "duration_ms"),
+            "2000"
+        );
         let both = r#"{"duration_ms":7,"duration_seconds":9}"#;
-        assert_eq!((duration(both, "duration_ms"), duration(both, "duration_seconds")), ("7".into(), "9".into()));
+        assert_eq!(
+            (
+                duration(both, "duration_ms"),
+                duration(both, "duration_seconds")
+            ),
+            ("7".into(), "9".into())
+        );
         assert_eq!(
             reject("OtelMetrics", r#"{"durationMs":"long"}"#),
             r#"field "durationMs": expected a number, got "long""#
@@ -167,12 +217,23 @@ mod tests {
     fn other_spellings() {
         let all = r#"{"traceId":"t","spanName":"n","name":"other","spanKind":"k","metricType":"m","httpMethod":"h","httpRoute":"r","httpStatusCode":404,"grpcService":"s","grpcMethod":"g","grpcStatusCode":"5","isSlow":"true"}"#;
         for (column, text) in [
-            ("trace_id", "t"), ("span_name", "n"), ("span_kind", "k"), ("metric_type", "m"),
-            ("http_method", "h"), ("http_route", "r"), ("http_status_code", "404"),
-            ("grpc_service", "s"), ("grpc_method", "g"), ("grpc_status_code", "5"),
+            ("trace_id", "t"),
+            ("span_name", "n"),
+            ("span_kind", "k"),
+            ("metric_type", "m"),
+            ("http_method", "h"),
+            ("http_route", "r"),
+            ("http_status_code", "404"),
+            ("grpc_service", "s"),
+            ("grpc_method", "g"),
+            ("grpc_status_code", "5"),
             ("is_slow", "true"),
         ] {
-            assert_eq!(cell("OtelMetrics", all, column).as_deref(), Some(text), "{column}");
+            assert_eq!(
+                cell("OtelMetrics", all, column).as_deref(),
+                Some(text),
+                "{column}"
+            );
         }
     }
 }

@@ -22,12 +22,21 @@ static TABLE: Table = Table {
 static FIELDS: [Field; 19] = [
     timestamp("timestamp", &["timestamp", START], time::millis_or_nanos).required(),
     // Part of the key, so not NULL: the Go writer's '' stands for none.
-    text("trace_id", &["trace_id", "traceId"]).or(Text("")).required(),
-    text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
+    text("trace_id", &["trace_id", "traceId"])
+        .or(Text(""))
+        .required(),
+    text("span_id", &["span_id", "spanId"])
+        .or(Text(""))
+        .required(),
     text("parent_span_id", &["parent_span_id", "parentSpanId"]),
     text("name", &["name"]),
     int4("kind", &["kind"]),
-    converted("start_time_unix_nano", Kind::Int8, &[START, "startTimeUnixNano"], nanoseconds),
+    converted(
+        "start_time_unix_nano",
+        Kind::Int8,
+        &[START, "startTimeUnixNano"],
+        nanoseconds,
+    ),
     converted(
         "end_time_unix_nano",
         Kind::Int8,
@@ -42,7 +51,10 @@ static FIELDS: [Field; 19] = [
     int4("status_code", &["status_code", "statusCode"]),
     text("status_message", &["status_message", "statusMessage"]),
     json_text("attributes", &["attributes"]),
-    json_text("resource_attributes", &["resource_attributes", "resourceAttributes"]),
+    json_text(
+        "resource_attributes",
+        &["resource_attributes", "resourceAttributes"],
+    ),
     json_text("events", &["events"]),
     json_text("links", &["links"]),
 ];
@@ -65,7 +77,11 @@ fn nanoseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
 /// The sign and digits that a text starts with.
 fn leading_integer(text: &str) -> &str {
     let sign = usize::from(text.starts_with(['+', '-']));
-    let digits = text.bytes().skip(sign).take_while(u8::is_ascii_digit).count();
+    let digits = text
+        .bytes()
+        .skip(sign)
+        .take_while(u8::is_ascii_digit)
+        .count();
     text.get(..sign + digits).unwrap_or_default()
 }
 
@@ -149,11 +165,21 @@ mod tests {
     fn other_spellings() {
         let all = r#"{"parentSpanId":"p","serviceName":"s","serviceVersion":1.50,"serviceInstance":"i","scopeName":"n","scopeVersion":"v","statusCode":2,"statusMessage":"m","resourceAttributes":"a=b"}"#;
         for (column, text) in [
-            ("parent_span_id", "p"), ("service_name", "s"), ("service_version", "1.50"),
-            ("service_instance", "i"), ("scope_name", "n"), ("scope_version", "v"),
-            ("status_code", "2"), ("status_message", "m"), ("resource_attributes", "a=b"),
+            ("parent_span_id", "p"),
+            ("service_name", "s"),
+            ("service_version", "1.50"),
+            ("service_instance", "i"),
+            ("scope_name", "n"),
+            ("scope_version", "v"),
+            ("status_code", "2"),
+            ("status_message", "m"),
+            ("resource_attributes", "a=b"),
         ] {
-            assert_eq!(cell("OtelTraces", all, column).as_deref(), Some(text), "{column}");
+            assert_eq!(
+                cell("OtelTraces", all, column).as_deref(),
+                Some(text),
+                "{column}"
+            );
         }
         assert_eq!(
             reject("OtelTraces", r#"{"kind":"SPAN_KIND_SERVER"}"#),

@@ -26,10 +26,16 @@ static FIELDS: [Field; 15] = [
         .required()
         .or_named("gateway_id"),
     text("agent_id", &["agent_id", "agentId"]),
-    text("metric_name", &["metric_name", "metricName", "name"]).or(Text("unknown")).required(),
-    text("metric_type", &["metric_type", "metricType", "type"]).or(Text("gauge")).required(),
+    text("metric_name", &["metric_name", "metricName", "name"])
+        .or(Text("unknown"))
+        .required(),
+    text("metric_type", &["metric_type", "metricType", "type"])
+        .or(Text("gauge"))
+        .required(),
     text("device_id", &["device_id", "deviceId"]),
-    converted("value", Kind::Float8, &["value"], measured).or(Float8(0.0)).required(),
+    converted("value", Kind::Float8, &["value"], measured)
+        .or(Float8(0.0))
+        .required(),
     text("unit", &["unit"]),
     json_object("tags", &["tags"]),
     text("partition", &["partition"]),
@@ -159,10 +165,11 @@ mod tests {
 
     #[test]
     fn the_value_is_taken_leniently() {
-        let value = |json: &str| {
-            cell("Telemetry", &format!(r#"{{"value":{json}}}"#), "value").unwrap()
-        };
-        for zero in ["null", "true", "false", "{}", "[1]", r#""""#, r#""n/a""#, r#"".5""#] {
+        let value =
+            |json: &str| cell("Telemetry", &format!(r#"{{"value":{json}}}"#), "value").unwrap();
+        for zero in [
+            "null", "true", "false", "{}", "[1]", r#""""#, r#""n/a""#, r#"".5""#,
+        ] {
             assert_eq!(value(zero), "0", "{zero}");
         }
         assert_eq!(value(r#""12.5ms""#), "12.5");
@@ -175,9 +182,18 @@ mod tests {
     #[test]
     fn a_leading_number_ends_where_the_unit_begins() {
         for (text, number) in [
-            ("12.5ms", "12.5"), ("+1", "+1"), ("-0.5e-3x", "-0.5e-3"), ("1.", "1"),
-            ("7e", "7"), ("7e+", "7"), ("1e3V", "1e3"), ("1.2.3", "1.2"), ("-", ""), (" 1", ""),
-            ("½", ""), ("1½", "1"),
+            ("12.5ms", "12.5"),
+            ("+1", "+1"),
+            ("-0.5e-3x", "-0.5e-3"),
+            ("1.", "1"),
+            ("7e", "7"),
+            ("7e+", "7"),
+            ("1e3V", "1e3"),
+            ("1.2.3", "1.2"),
+            ("-", ""),
+            (" 1", ""),
+            ("½", ""),
+            ("1½", "1"),
         ] {
             assert_eq!(leading_number(text), number, "{text}");
         }
@@ -187,10 +203,20 @@ mod tests {
     fn other_spellings() {
         let all = r#"{"metricType":"t","agentId":"a","deviceId":"d","isDelta":true,"targetDeviceIp":"i","ifIndex":7,"scale":"0.1","partition":"x"}"#;
         for (column, text) in [
-            ("metric_type", "t"), ("agent_id", "a"), ("device_id", "d"), ("is_delta", "true"),
-            ("target_device_ip", "i"), ("if_index", "7"), ("scale", "0.1"), ("partition", "x"),
+            ("metric_type", "t"),
+            ("agent_id", "a"),
+            ("device_id", "d"),
+            ("is_delta", "true"),
+            ("target_device_ip", "i"),
+            ("if_index", "7"),
+            ("scale", "0.1"),
+            ("partition", "x"),
         ] {
-            assert_eq!(cell("Telemetry", all, column).as_deref(), Some(text), "{column}");
+            assert_eq!(
+                cell("Telemetry", all, column).as_deref(),
+                Some(text),
+                "{column}"
+            );
         }
         let kind = cell("Telemetry", r#"{"type":"sum"}"#, "metric_type");
         assert_eq!(kind.as_deref(), Some("sum"));

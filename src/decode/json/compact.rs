@@ -31,10 +31,16 @@ pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
                 depth = depth.saturating_sub(1);
                 edit.keep(1);
             }
-            _ => edit.keep(1),
+            _ => edit.keep(scalar(edit.rest())),
         }
     }
     Ok(edit.finish())
+}
+
+/// Length of the literal, or the comma or colon, that `rest` starts with.
+fn scalar(rest: &str) -> usize {
+    let end = |byte: u8| b"\" \t\n\r{}[]".contains(&byte);
+    rest.bytes().position(end).unwrap_or(rest.len())
 }
 
 /// Passes over the string that `edit` has come to.

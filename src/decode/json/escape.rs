@@ -8,6 +8,9 @@ pub(super) const REPLACEMENT: char = '\u{FFFD}';
 
 /// The characters that the inside of a JSON string stands for.
 pub(super) fn unescape(source: &str) -> Cow<'_, str> {
+    if !source.as_bytes().contains(&b'\\') {
+        return Cow::Borrowed(source);
+    }
     let mut edit = Edit::new(source);
     while let Some(at) = edit.rest().find('\\') {
         let (length, meaning) = escape(edit.rest().as_bytes().get(at..).unwrap_or_default());
@@ -34,18 +37,25 @@ pub(super) fn escape(text: &[u8]) -> (usize, char) {
 fn code_point(text: &[u8]) -> (usize, char) {
     let (length, code) = match (unit(text, 0), unit(text, 6)) {
         (Some(high @ 0xD800..0xDC00), Some(low @ 0xDC00..0xE000)) => {
-            (12, 0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00)))
+            (12, 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
         }
         (Some(code), _) => (6, code),
         (None, _) => (2, 0),
     };
-    (length, char::from_u32(code).filter(|c| *c != '\0').unwrap_or(REPLACEMENT))
+    (
+        length,
+        char::from_u32(code)
+            .filter(|c| *c != '\0')
+            .unwrap_or(REPLACEMENT),
+    )
 }
 
 /// The UTF-16 code unit of a `\uXXXX` at `at`.
 fn unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
-    digits.iter().try_fold(0, |code, digit| Some(code << 4 | char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |code, digit| {
+        Some(code << 4 | char::from(*digit).to_digit(16)?)
+    })
 }
 
 /// A copy with changes of a text, made only when there is a change.
@@ -60,7 +70,12 @@ pub(super) struct Edit<'a> {
 
 impl<'a> Edit<'a> {
     pub fn new(source: &'a str) -> Self {
-        Self { source, copied: 0, seen: 0, copy: String::new() }
+        Self {
+            source,
+            copied: 0,
+            seen: 0,
+            copy: String::new(),
+        }
     }
 
     /// What was not looked at yet.
@@ -75,7 +90,11 @@ impl<'a> Edit<'a> {
 
     /// Puts `text` in the place of the next `bytes` bytes.
     pub fn replace(&mut self, bytes: usize, text: &str) {
-        self.copy.push_str(self.source.get(self.copied..self.seen).unwrap_or_default());
+        if self.copied == 0 {
+            self.copy.reserve(self.source.len());
+        }
+        self.copy
+            .push_str(self.source.get(self.copied..self.seen).unwrap_or_default());
         self.copy.push_str(text);
         self.seen += bytes;
         self.copied = self.seen;
@@ -85,7 +104,8 @@ impl<'a> Edit<'a> {
         if self.copied == 0 {
             return Cow::Borrowed(self.source);
         }
-        self.copy.push_str(self.source.get(self.copied..).unwrap_or_default());
+        self.copy
+            .push_str(self.source.get(self.copied..).unwrap_or_default());
         Cow::Owned(self.copy)
     }
 }

@@ -70,7 +70,11 @@ impl Keys {
             return known;
         }
         let slot = self.add(path);
-        self.inner.push(Inner { path, slot, level: Level::default() });
+        self.inner.push(Inner {
+            path,
+            slot,
+            level: Level::default(),
+        });
         self.inner.len() - 1
     }
 
@@ -93,7 +97,10 @@ impl Level {
     /// The slot of a name, if the format asks for it.
     pub fn slot(&self, name: &str) -> Option<usize> {
         let names = self.names.get(name.len())?;
-        names.iter().find(|(known, _)| *known == name).map(|(_, slot)| *slot)
+        names
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, slot)| *slot)
     }
 }
 
@@ -105,10 +112,17 @@ mod tests {
     fn each_key_has_one_slot_and_objects_come_before_what_they_hold() {
         let mut keys = Keys::default();
         let deep = keys.add("data/metadata/ip");
-        assert_eq!((keys.add("data"), keys.add("data/metadata"), deep), (0, 1, 2));
+        assert_eq!(
+            (keys.add("data"), keys.add("data/metadata"), deep),
+            (0, 1, 2)
+        );
         assert_eq!(keys.add("id"), 3);
         assert_eq!(keys.len(), 4);
-        let inner: Vec<_> = keys.inner_objects().iter().map(|i| (i.path, i.slot)).collect();
+        let inner: Vec<_> = keys
+            .inner_objects()
+            .iter()
+            .map(|i| (i.path, i.slot))
+            .collect();
         assert_eq!(inner, [("data", 0), ("data/metadata", 1)]);
         assert_eq!(keys.inner_objects()[1].level.slot("ip"), Some(2));
         assert_eq!(keys.top().slot("id"), Some(3));

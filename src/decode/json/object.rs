@@ -24,18 +24,31 @@ pub(crate) fn each_object<'a>(
     let mut reader = serde_json::Deserializer::from_str(payload);
     match payload.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
-            Object { keys, slots: &mut slots }.deserialize(&mut reader).map_err(|e| invalid(&e))?;
+            Object {
+                keys,
+                slots: &mut slots,
+            }
+            .deserialize(&mut reader)
+            .map_err(|e| invalid(&e))?;
             reader.end().map_err(|e| invalid(&e))?;
             each(0, &slots)
         }
         Some(b'[') => {
-            let mut elements = Elements { keys, slots: &mut slots, each, at: 0, reject: None };
+            let mut elements = Elements {
+                keys,
+                slots: &mut slots,
+                each,
+                at: 0,
+                reject: None,
+            };
             let read = reader.deserialize_seq(&mut elements);
             let (at, reject) = (elements.at, elements.reject);
             read.map_err(|e| reject.unwrap_or_else(|| invalid(&e)).in_element(at))?;
             reader.end().map_err(|e| invalid(&e))
         }
-        Some(_) => Err(Reject::payload("expected a JSON object or an array of objects")),
+        Some(_) => Err(Reject::payload(
+            "expected a JSON object or an array of objects",
+        )),
         None => Err(Reject::payload("expected a JSON object, got nothing")),
     }
 }
@@ -72,7 +85,10 @@ where
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
         loop {
-            let object = Object { keys: self.keys, slots: self.slots };
+            let object = Object {
+                keys: self.keys,
+                slots: self.slots,
+            };
             if array.next_element_seed(object)?.is_none() {
                 return Ok(());
             }
@@ -96,10 +112,16 @@ impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
 
     fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<(), D::Error> {
         self.slots.fill(None);
-        reader.deserialize_map(Members { level: self.keys.top(), slots: self.slots })?;
+        reader.deserialize_map(Members {
+            level: self.keys.top(),
+            slots: self.slots,
+        })?;
         for inner in self.keys.inner_objects() {
-            if let Some(Some(Raw::Object(text))) = self.slots.get(inner.slot) {
-                let members = Members { level: &inner.level, slots: self.slots };
+            if let Some(Some(Raw::Object(text))) = self.slots.get(inner.slot).copied() {
+                let members = Members {
+                    level: &inner.level,
+                    slots: self.slots,
+                };
                 let mut reader = serde_json::Deserializer::from_str(text);
                 reader.deserialize_map(members).map_err(D::Error::custom)?;
             }
@@ -125,11 +147,133 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
         while let Some(key) = object.next_key::<&'a RawValue>()? {
             // The key is taken as text too: one with half a surrogate pair is no reason to fail.
             let key = Quoted::new(key.get());
-            match self.level.slot(&key.text()).and_then(|slot| self.slots.get_mut(slot)) {
+            let known = self
+                .level
+                .slot(key.source())
+                .or_else(|| self.level.slot(&key.text()));
+            match known.and_then(|slot| self.slots.get_mut(slot)) {
                 Some(slot) => *slot = Raw::new(object.next_value::<&'a RawValue>()?.get()),
                 None => drop(object.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values of `a` and `o/b` in each object of a payload.
+    fn read<'a>(payload: &'a str) -> Result<Vec<[Option<Raw<'a>>; 2]>, String> {
+        let mut keys = Keys::default();
+        let slots = [keys.add("a"), keys.add("o/b")];
+        let mut objects = Vec::new();
+        let each = |index: usize, values: &Slots<'a>| {
+            assert_eq!(index, objects.len());
+            objects.push(slots.map(|slot| values[slot]));
+            Ok(())
+        };
+        each_object(payload, &keys, each).map_err(|reject| reject.to_string())?;
+        Ok(objects)
+    }
+
+    fn number(text: &str) -> Option<Raw<'_>> {
+        Some(Raw::Number(text))
+    }
+
+    #[test]
+    fn one_object_or_an_array_of_them() {
+        assert_eq!(read(" { } \n").unwrap(), [[None, None]]);
+        assert_eq!(read("[ ]").unwrap(), [[None; 2]; 0]);
+        assert_eq!(
+            read(r#"{"a":1.50,"x":[{"a":2}]}"#).unwrap(),
+            [[number("1.50"), None]]
+        );
+        assert_eq!(
+            read(r#"[{"a":1},{},{"a":3}]"#).unwrap(),
+            [[number("1"), None], [None, None], [number("3"), None]]
+        );
+    }
+
+    #[test]
+    fn inner_objects_are_looked_into() {
+        assert_eq!(
+            read(r#"{"o":{"b":1},"b":2}"#).unwrap(),
+            [[None, number("1")]]
+        );
+        for other in [
+            r#"{"o":[{"b":1}]}"#,
+            r#"{"o":"b"}"#,
+            r#"{"o":null}"#,
+            r#"{"o":{}}"#,
+        ] {
+            assert_eq!(read(other).unwrap(), [[None, None]], "{other}");
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_occurs_twice_the_later_value_counts() {
+        assert_eq!(read(r#"{"a":1,"a":2}"#).unwrap(), [[number("2"), None]]);
+        assert_eq!(read(r#"{"a":1,"a":null}"#).unwrap(), [[None, None]]);
+        assert_eq!(
+            read(r#"{"o":{"b":1},"o":{"b":2}}"#).unwrap(),
+            [[None, number("2")]]
+        );
+        assert_eq!(read(r#"{"o":{"b":1},"o":{}}"#).unwrap(), [[None, None]]);
+    }
+
+    #[test]
+    fn keys_are_compared_by_what_they_stand_for() {
+        assert_eq!(read(r#"{"\u0061":1}"#).unwrap(), [[number("1"), None]]);
+        assert_eq!(
+            read(r#"{"\ud800":1,"a":2}"#).unwrap(),
+            [[number("2"), None]]
+        );
+        assert_eq!(read(r#"{"A":1,"":2,"ä":3}"#).unwrap(), [[None, None]]);
+    }
+
+    #[test]
+    fn anything_else_is_rejected() {
+        for (payload, problem) in [
+            ("", "expected a JSON object, got nothing"),
+            (" \n", "expected a JSON object, got nothing"),
+            ("null", "expected a JSON object or an array of objects"),
+            ("12", "expected a JSON object or an array of objects"),
+            ("\"{}\"", "expected a JSON object or an array of objects"),
+            ("[null]", "element 0: expected a JSON object"),
+            ("[{},\"text\"]", "element 1: expected a JSON object"),
+            ("[{},[]]", "element 1: expected a JSON object"),
+            (
+                "{",
+                "invalid JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            (
+                "{}{}",
+                "invalid JSON: trailing characters at line 1 column 3",
+            ),
+            (
+                "[{}] x",
+                "invalid JSON: trailing characters at line 1 column 6",
+            ),
+            (
+                "[{},{",
+                "element 1: invalid JSON: EOF while parsing an object at line 1 column 5",
+            ),
+        ] {
+            assert_eq!(read(payload).unwrap_err(), problem, "{payload}");
+        }
+        for payload in [
+            r#"{"a":01}"#,
+            r#"{"a":nul}"#,
+            r#"{"a":"\x"}"#,
+            "{\"a\":\"\n\"}",
+            "{a:1}",
+        ] {
+            assert!(
+                read(payload).unwrap_err().starts_with("invalid JSON: "),
+                "{payload}"
+            );
+        }
     }
 }

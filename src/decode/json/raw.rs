@@ -39,7 +39,10 @@ pub(crate) struct Quoted<'a>(&'a str);
 impl<'a> Quoted<'a> {
     /// Takes the text of one valid JSON string with its quotes.
     pub fn new(text: &'a str) -> Self {
-        Self(text.get(1..text.len().saturating_sub(1)).unwrap_or_default())
+        Self(
+            text.get(1..text.len().saturating_sub(1))
+                .unwrap_or_default(),
+        )
     }
 
     /// The text between the quotes, escapes and all.

@@ -21,13 +21,17 @@ pub(crate) fn text(found: Found<'_>) -> Result<Value<'_>, Reject> {
 /// A whole number of 32 bits.
 pub(crate) fn int4(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = integer(found).and_then(|number| i32::try_from(number).ok());
-    number.map(Value::Int4).ok_or_else(|| found.expected("a 32-bit integer"))
+    number
+        .map(Value::Int4)
+        .ok_or_else(|| found.expected("a 32-bit integer"))
 }
 
 /// A whole number of 64 bits.
 pub(crate) fn int8(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = integer(found).and_then(|number| i64::try_from(number).ok());
-    number.map(Value::Int8).ok_or_else(|| found.expected("a 64-bit integer"))
+    number
+        .map(Value::Int8)
+        .ok_or_else(|| found.expected("a 64-bit integer"))
 }
 
 /// A whole number, or a string that holds one.
@@ -51,7 +55,9 @@ pub(crate) fn number(found: Found<'_>) -> Result<f64, Reject> {
         Raw::String(string) => string.text().parse().ok(),
         _ => None,
     };
-    parsed.filter(|number| number.is_finite()).ok_or_else(|| found.expected("a number"))
+    parsed
+        .filter(|number| number.is_finite())
+        .ok_or_else(|| found.expected("a number"))
 }
 
 /// A truth value, also as a string or as 0 and 1.
@@ -66,7 +72,9 @@ pub(crate) fn boolean(found: Found<'_>) -> Result<Value<'_>, Reject> {
         Raw::String(string) => string.text().parse().ok(),
         Raw::Object(_) | Raw::Array(_) => None,
     };
-    value.map(Value::Bool).ok_or_else(|| found.expected("a boolean"))
+    value
+        .map(Value::Bool)
+        .ok_or_else(|| found.expected("a boolean"))
 }
 
 /// A document: an object, an array, or a string that holds any JSON. Anything else is NULL.
@@ -96,9 +104,7 @@ pub(crate) fn json_object(found: Found<'_>) -> Result<Value<'_>, Reject> {
 /// Anything else is NULL.
 pub(crate) fn json_text(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
-        Raw::Object(source) | Raw::Array(source) => {
-            document(found, source.into()).map(Value::Text)
-        }
+        Raw::Object(source) | Raw::Array(source) => document(found, source.into()).map(Value::Text),
         Raw::String(string) => Ok(Value::Text(string.text())),
         Raw::Bool(_) | Raw::Number(_) => Ok(Value::Null),
     }

@@ -43,9 +43,19 @@ pub(crate) enum Otherwise {
 }
 
 impl Field {
-    const fn new(name: &'static str, kind: Kind, keys: &'static [&'static str], rule: Rule) -> Self {
+    const fn new(
+        name: &'static str,
+        kind: Kind,
+        keys: &'static [&'static str],
+        rule: Rule,
+    ) -> Self {
         let column = Column::optional(name, kind);
-        Self { column, keys, rule, otherwise: Otherwise::Cell(Cell::Null) }
+        Self {
+            column,
+            keys,
+            rule,
+            otherwise: Otherwise::Cell(Cell::Null),
+        }
     }
 
     /// The destination must have the column.

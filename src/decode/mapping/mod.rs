@@ -9,12 +9,14 @@ mod number;
 mod objects;
 mod plan;
 mod source;
+#[cfg(test)]
+mod tests;
 pub(crate) mod time;
 mod value;
 
 pub(crate) use field::{
-    Field, boolean, columns, computed, converted, float8, int4, int8, json, json_object, json_text, text,
-    timestamp,
+    Field, boolean, columns, computed, converted, float8, int4, int8, json, json_object, json_text,
+    text, timestamp,
 };
 pub(crate) use number::whole;
 pub(crate) use objects::{ObjectFormat, Variant};

@@ -35,7 +35,13 @@ impl ObjectFormat {
         tables: &'static [&'static Table; 1],
         fields: &'static [Field],
     ) -> Self {
-        Self { name, tables, fields, variants: &[], plan: OnceLock::new() }
+        Self {
+            name,
+            tables,
+            fields,
+            variants: &[],
+            plan: OnceLock::new(),
+        }
     }
 
     /// The same format with special kinds of objects; the first that applies is taken.
@@ -57,11 +63,21 @@ impl Format for ObjectFormat {
     fn decode(&self, message: &Message<'_>, out: &mut RowSet) -> Result<(), Reject> {
         let payload = std::str::from_utf8(message.payload)
             .map_err(|error| Reject::payload(format!("not UTF-8: {error}")))?;
-        let rows = out.table_mut(0).ok_or_else(|| Reject::payload("no table to write to"))?;
-        let plan =
-            self.plan.get_or_init(|| Plan::new(self.tables[0], self.fields, self.variants));
+        let rows = out
+            .table_mut(0)
+            .ok_or_else(|| Reject::payload("no table to write to"))?;
+        let plan = self
+            .plan
+            .get_or_init(|| Plan::new(self.tables[0], self.fields, self.variants));
         each_object(payload, plan.keys(), |index, values| {
-            plan.append(Object { message, index, values }, rows)
+            plan.append(
+                Object {
+                    message,
+                    index,
+                    values,
+                },
+                rows,
+            )
         })
     }
 }

@@ -51,7 +51,10 @@ impl Plan {
         let mut special = Vec::new();
         for variant in variants {
             let replace = |field: &'static Field| {
-                let other = variant.fields.iter().find(|f| f.column.name == field.column.name);
+                let other = variant
+                    .fields
+                    .iter()
+                    .find(|f| f.column.name == field.column.name);
                 step(other.unwrap_or(field))
             };
             let steps = fields.iter().map(replace).collect();
@@ -59,9 +62,17 @@ impl Plan {
         }
         let special = special
             .into_iter()
-            .map(|(variant, steps)| Special { variant, slots: slots(variant.keys), steps })
+            .map(|(variant, steps)| Special {
+                variant,
+                slots: slots(variant.keys),
+                steps,
+            })
             .collect();
-        Self { keys, steps, special }
+        Self {
+            keys,
+            steps,
+            special,
+        }
     }
 
     pub fn keys(&self) -> &Keys {
@@ -82,17 +93,36 @@ impl Plan {
 impl Special {
     fn applies(&self, object: Object<'_, '_>) -> bool {
         let Self { variant, slots, .. } = self;
-        let source = Source { values: object.values, keys: variant.keys, slots, keep_false: true };
+        let source = Source {
+            values: object.values,
+            keys: variant.keys,
+            slots,
+            keep_false: true,
+        };
         (variant.applies)(source, object.message)
     }
 }
 
 impl Step {
     fn append(&self, object: Object<'_, '_>, rows: &mut Rows) -> Result<(), Reject> {
-        let Object { message, index, values } = object;
-        let Field { column, keys, rule, otherwise } = self.field;
+        let Object {
+            message,
+            index,
+            values,
+        } = object;
+        let Field {
+            column,
+            keys,
+            rule,
+            otherwise,
+        } = self.field;
         let keep_false = column.kind == row::Kind::Bool;
-        let source = Source { values, keys, slots: &self.slots, keep_false };
+        let source = Source {
+            values,
+            keys,
+            slots: &self.slots,
+            keep_false,
+        };
         let value = match rule {
             Rule::Convert(convert) => source.convert(convert)?,
             Rule::Compute(compute) => compute(source)?,

@@ -27,10 +27,13 @@ pub(crate) struct Found<'a> {
 impl<'s, 'a> Source<'s, 'a> {
     /// The keys that have a value, the preferred one first.
     pub fn found(self) -> impl Iterator<Item = Found<'a>> + use<'s, 'a> {
-        self.keys.iter().zip(self.slots).filter_map(move |(key, slot)| {
-            let raw = (*self.values.get(*slot)?)?;
-            (self.keep_false || raw != Raw::Bool(false)).then_some(Found { key, raw })
-        })
+        self.keys
+            .iter()
+            .zip(self.slots)
+            .filter_map(move |(key, slot)| {
+                let raw = (*self.values.get(*slot)?)?;
+                (self.keep_false || raw != Raw::Bool(false)).then_some(Found { key, raw })
+            })
     }
 
     /// The value of one of the keys.

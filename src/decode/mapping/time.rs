@@ -18,7 +18,11 @@ const MICROS: i64 = 1_000_000;
 /// A date, or an integer of seconds or milliseconds.
 pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
     instant(found, |number| {
-        let unit = if number > LARGEST_SECONDS { 1_000 } else { MICROS };
+        let unit = if number > LARGEST_SECONDS {
+            1_000
+        } else {
+            MICROS
+        };
         number.checked_mul(unit.into())
     })
 }
@@ -26,7 +30,11 @@ pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
 /// A date, or an integer of milliseconds or nanoseconds.
 pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
     instant(found, |number| {
-        if number > LARGEST_MILLIS { Some(number / 1_000) } else { number.checked_mul(1_000) }
+        if number > LARGEST_MILLIS {
+            Some(number / 1_000)
+        } else {
+            number.checked_mul(1_000)
+        }
     })
 }
 
@@ -39,10 +47,7 @@ pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
 }
 
 /// A date, or an integer that `micros` turns into microseconds since the Unix epoch.
-fn instant(
-    found: Found<'_>,
-    micros: impl Fn(i128) -> Option<i128>,
-) -> Result<Value<'_>, Reject> {
+fn instant(found: Found<'_>, micros: impl Fn(i128) -> Option<i128>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Number(literal) if is_integer(literal) => {
             in_range(found, literal.parse().ok().and_then(micros))
@@ -66,7 +71,9 @@ fn is_integer(literal: &str) -> bool {
 /// Microseconds of a decimal number of seconds. Digit by digit, because a float would turn
 /// 1767026614.123456 into …455 when it is cut off.
 fn decimal_micros(literal: &str) -> Option<i128> {
-    let Some((seconds, fraction)) = literal.split_once('.').filter(|_| !literal.contains(['e', 'E']))
+    let Some((seconds, fraction)) = literal
+        .split_once('.')
+        .filter(|_| !literal.contains(['e', 'E']))
     else {
         // The cast saturates, far outside of what a timestamp can be.
         return Some((literal.parse::<f64>().ok()? * 1e6) as i128);
@@ -74,7 +81,14 @@ fn decimal_micros(literal: &str) -> Option<i128> {
     let seconds: i128 = seconds.parse::<i64>().ok()?.into();
     let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(6);
     let micros = digits.fold(0, |micros, digit| micros * 10 + i128::from(digit - b'0'));
-    Some(seconds * 1_000_000 + if literal.starts_with('-') { -micros } else { micros })
+    Some(
+        seconds * 1_000_000
+            + if literal.starts_with('-') {
+                -micros
+            } else {
+                micros
+            },
+    )
 }
 
 /// An ISO 8601 date and time with an offset. What is below a microsecond is cut off.
@@ -91,4 +105,129 @@ fn date(text: &str) -> Option<Timestamp> {
         .filter(|date| date.time.tz_offset.is_some())?;
     let micros = date.timestamp_tz() * MICROS + i64::from(date.time.microsecond);
     Timestamp::from_unix_micros(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{cell, reject};
+
+    /// What a value of the time key becomes, as text.
+    fn time(format: &str, json: &str) -> String {
+        let column = if format == "Events" {
+            "event_timestamp"
+        } else {
+            "timestamp"
+        };
+        cell(format, &format!(r#"{{"timestamp":{json}}}"#), column).unwrap()
+    }
+
+    #[test]
+    fn dates_need_an_offset_and_lose_only_what_is_below_a_microsecond() {
+        for (date, expected) in [
+            ("2025-12-29T16:43:34Z", "2025-12-29T16:43:34.000000"),
+            ("2025-12-29 16:43:34.5+00:00", "2025-12-29T16:43:34.500000"),
+            (
+                "2025-12-29T16:43:34.123456999Z",
+                "2025-12-29T16:43:34.123456",
+            ),
+            (
+                "2025-12-29T16:43:34.1234567890123456789012345Z",
+                "2025-12-29T16:43:34.123456",
+            ),
+            ("2025-12-29T18:13:34+01:30", "2025-12-29T16:43:34.000000"),
+            ("2025-12-29T11:43:34-0500", "2025-12-29T16:43:34.000000"),
+            ("2025-12-29 17:43:34+01", "2025-12-29T16:43:34.000000"),
+            ("2025-12-29T16:43:34", "now"),
+            ("2025-12-29", "now"),
+            ("2025-13-01T00:00:00Z", "now"),
+            ("yesterday", "now"),
+            ("1767026614", "now"),
+            ("", "now"),
+        ] {
+            for format in [
+                "Telemetry",
+                "NetFlow",
+                "OtelMetrics",
+                "OtelTraces",
+                "Logs",
+                "Events",
+            ] {
+                assert_eq!(
+                    time(format, &format!("\"{date}\"")),
+                    expected,
+                    "{format} {date}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_now() {
+        for json in ["null", "true", "false", "{}", "[1]"] {
+            for format in ["Telemetry", "OtelMetrics", "Events"] {
+                assert_eq!(time(format, json), "now", "{format} {json}");
+            }
+        }
+        assert_eq!(time("Telemetry", "1767026614.5"), "now");
+        assert_eq!(time("Logs", "1.767026614e12"), "now");
+    }
+
+    #[test]
+    fn units_follow_the_size() {
+        for (format, json, expected) in [
+            ("Telemetry", "1000000000001", "2001-09-09T01:46:40.001000"),
+            ("NetFlow", "0", "1970-01-01T00:00:00.000000"),
+            ("Telemetry", "-1", "1969-12-31T23:59:59.000000"),
+            ("OtelMetrics", "1767026614123", "2025-12-29T16:43:34.123000"),
+            (
+                "OtelMetrics",
+                "1767026614123456789",
+                "2025-12-29T16:43:34.123456",
+            ),
+            (
+                "OtelTraces",
+                "1000000000000000001",
+                "2001-09-09T01:46:40.000000",
+            ),
+            ("Logs", "1767026614", "1970-01-21T10:50:26.614000"),
+            ("Events", "1767026614", "2025-12-29T16:43:34.000000"),
+        ] {
+            assert_eq!(time(format, json), expected, "{format} {json}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_a_second_is_cut_off_exactly() {
+        for (json, expected) in [
+            ("1767026614.123456", "2025-12-29T16:43:34.123456"),
+            ("1767026614.1234569", "2025-12-29T16:43:34.123456"),
+            ("1767026614.25", "2025-12-29T16:43:34.250000"),
+            ("1.76702661425e9", "2025-12-29T16:43:34.250000"),
+            ("-0.5", "1969-12-31T23:59:59.500000"),
+        ] {
+            assert_eq!(time("Events", json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_integer_beyond_the_range_is_rejected() {
+        let digits = "9".repeat(40);
+        for (format, json) in [
+            ("Telemetry", "9223372036854775807"),
+            ("Telemetry", "-999999999999999"),
+            ("Telemetry", digits.as_str()),
+            ("OtelMetrics", "999999999999999999"),
+            ("OtelMetrics", "99999999999999999999999"),
+            ("Logs", "-999999999999999999"),
+            ("Events", "99999999999999"),
+            ("Events", "99999999999999.5"),
+            ("Events", "1e300"),
+        ] {
+            let reject = reject(format, &format!(r#"{{"timestamp":{json}}}"#));
+            assert!(
+                reject.starts_with(r#"field "timestamp": expected a time"#),
+                "{reject}"
+            );
+        }
+    }
 }

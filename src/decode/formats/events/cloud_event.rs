@@ -7,7 +7,9 @@ use row::Cell::{Int4, Text};
 use row::Kind;
 
 use crate::json::Raw;
-use crate::mapping::{Field, Found, Source, Value, Variant, computed, convert, converted, int4, text};
+use crate::mapping::{
+    Field, Found, Source, Value, Variant, computed, convert, converted, int4, text,
+};
 use crate::{Message, Reject};
 
 /// How such an event is known.
@@ -22,12 +24,22 @@ pub(super) const POLLER_HEALTH: Variant = Variant {
         is(event, message, TYPE, "events.poller.health")
     },
     fields: &[
-        converted("level", Kind::Int4, &["data/current_state"], health_level),
-        converted("severity", Kind::Text, &["data/current_state"], health_severity),
+        converted("level", Kind::Int4, &["data/current_state"], health_level).or(Int4(6)),
+        converted(
+            "severity",
+            Kind::Text,
+            &["data/current_state"],
+            health_severity,
+        )
+        .or(Text("info")),
         computed(
             "short_message",
             Kind::Text,
-            &["data/poller_id", "data/previous_state", "data/current_state"],
+            &[
+                "data/poller_id",
+                "data/previous_state",
+                "data/current_state",
+            ],
             health_message,
         ),
         VERSION,
@@ -69,9 +81,18 @@ pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
 /// has that of its message.
 fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &str) -> bool {
     let own = event.text("subject");
-    let actual = if own.is_empty() { message.subject } else { &own };
-    matches!(event.get("data"), Some(Found { raw: Raw::Object(_), .. }))
-        && (event.text("type") == event_type || actual == subject)
+    let actual = if own.is_empty() {
+        message.subject
+    } else {
+        &own
+    };
+    matches!(
+        event.get("data"),
+        Some(Found {
+            raw: Raw::Object(_),
+            ..
+        })
+    ) && (event.text("type") == event_type || actual == subject)
 }
 
 fn health_level(state: Found<'_>) -> Result<Value<'_>, Reject> {
@@ -83,10 +104,9 @@ fn health_severity(state: Found<'_>) -> Result<Value<'_>, Reject> {
 }
 
 fn health(state: Found<'_>) -> Result<(i32, &'static str), Reject> {
-    let Value::Text(state) = convert::text(state)? else { return Ok((6, "info")) };
-    Ok(match &*state {
-        "unhealthy" => (3, "error"),
-        "unknown" => (5, "notice"),
+    Ok(match convert::text(state)? {
+        Value::Text(state) if state == "unhealthy" => (3, "error"),
+        Value::Text(state) if state == "unknown" => (5, "notice"),
         _ => (6, "info"),
     })
 }
@@ -127,8 +147,16 @@ fn changes(event: Source<'_, '_>) -> Vec<String> {
             "data/metadata/previous_service_id",
             "data/metadata/alias_current_service_id",
         ),
-        ("ip", "data/metadata/previous_ip", "data/metadata/alias_current_ip"),
-        ("collector", "data/metadata/previous_collector_ip", "data/metadata/alias_collector_ip"),
+        (
+            "ip",
+            "data/metadata/previous_ip",
+            "data/metadata/alias_current_ip",
+        ),
+        (
+            "collector",
+            "data/metadata/previous_collector_ip",
+            "data/metadata/alias_collector_ip",
+        ),
     ];
     let change = |(label, old, new): (&str, &'static str, &'static str)| {
         let (old, new) = (event.text(old), event.text(new));

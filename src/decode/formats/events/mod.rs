@@ -29,8 +29,12 @@ static TABLE: Table = Table {
 };
 
 static FIELDS: [Field; 13] = [
-    timestamp("event_timestamp", &["time", "timestamp", "data/timestamp"], time::seconds)
-        .required(),
+    timestamp(
+        "event_timestamp",
+        &["time", "timestamp", "data/timestamp"],
+        time::seconds,
+    )
+    .required(),
     text("specversion", &["specversion"]),
     text("id", &["id"]).or_derived(ids::uuid).required(),
     text("source", &["source"]),
@@ -74,15 +78,30 @@ static FIELDS: [Field; 13] = [
 ];
 
 /// Severities of syslog (RFC 5424), by level.
-const SEVERITIES: [&str; 8] =
-    ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug"];
+const SEVERITIES: [&str; 8] = [
+    "emergency",
+    "alert",
+    "critical",
+    "error",
+    "warning",
+    "notice",
+    "info",
+    "debug",
+];
 
 /// A level as a number or as its word; another word is no level.
 fn level(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = convert::int4(found);
-    let Raw::String(word) = found.raw else { return number };
-    let known = (0..).zip(SEVERITIES).find(|(_, known)| word.text() == *known);
-    Ok(known.map_or_else(|| number.unwrap_or(Value::Null), |(level, _)| Value::Int4(level)))
+    let Raw::String(word) = found.raw else {
+        return number;
+    };
+    let known = (0..)
+        .zip(SEVERITIES)
+        .find(|(_, known)| word.text() == *known);
+    Ok(known.map_or_else(
+        || number.unwrap_or(Value::Null),
+        |(level, _)| Value::Int4(level),
+    ))
 }
 
 /// A severity, or the word for a level.
@@ -90,15 +109,22 @@ fn severity(found: Found<'_>) -> Result<Value<'_>, Reject> {
     if matches!(found.key, "severity" | "data/severity") {
         return convert::text(found);
     }
-    let Value::Int4(level) = level(found)? else { return Ok(Value::Null) };
-    let word = usize::try_from(level).ok().and_then(|level| SEVERITIES.get(level));
+    let Value::Int4(level) = level(found)? else {
+        return Ok(Value::Null);
+    };
+    let word = usize::try_from(level)
+        .ok()
+        .and_then(|level| SEVERITIES.get(level));
     Ok(word.map_or(Value::Null, |word| Value::Text((*word).into())))
 }
 
 /// A message. Data that is an object is not one, but may hold one.
 fn short_message(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found {
-        Found { key: "data", raw: Raw::String(string) } => Ok(Value::Text(string.text())),
+        Found {
+            key: "data",
+            raw: Raw::String(string),
+        } => Ok(Value::Text(string.text())),
         Found { key: "data", .. } => Ok(Value::Null),
         _ => convert::text(found),
     }

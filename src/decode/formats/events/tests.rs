@@ -70,7 +70,10 @@ fn e4_poller_health() {
             ("host", "h"),
             ("level", "3"),
             ("severity", "error"),
-            ("short_message", "Poller p1 state changed from healthy to unhealthy"),
+            (
+                "short_message",
+                "Poller p1 state changed from healthy to unhealthy",
+            ),
             ("version", "1.1"),
         ],
     );
@@ -105,7 +108,11 @@ fn the_event_itself_comes_before_its_data() {
         ("severity", "alert"),
         ("short_message", "m"),
     ] {
-        assert_eq!(cell("Events", json, column).as_deref(), Some(text), "{column}");
+        assert_eq!(
+            cell("Events", json, column).as_deref(),
+            Some(text),
+            "{column}"
+        );
     }
 }
 
@@ -113,7 +120,15 @@ fn the_event_itself_comes_before_its_data() {
 #[test]
 fn data_of_another_form_is_no_reason_to_reject() {
     let json = r#"{"id":"x","data":{"host":{"name":"h"},"level":3.5,"message":["m"],"msg":"n","timestamp":1e300}}"#;
-    assert_row("Events", json, &[("event_timestamp", "now"), ("id", "x"), ("short_message", "n")]);
+    assert_row(
+        "Events",
+        json,
+        &[
+            ("event_timestamp", "now"),
+            ("id", "x"),
+            ("short_message", "n"),
+        ],
+    );
     assert!(reject("Events", r#"{"host":{"name":"h"}}"#).starts_with(r#"field "host": "#));
     assert!(reject("Events", r#"{"level":3.5}"#).starts_with(r#"field "level": "#));
     assert!(reject("Events", r#"{"timestamp":1e300}"#).starts_with(r#"field "timestamp": "#));
@@ -135,7 +150,11 @@ fn a_level_gives_a_severity() {
     ] {
         let event = format!(r#"{{"id":"i","level":{json}}}"#);
         assert_eq!(cell("Events", &event, "level").as_deref(), level, "{json}");
-        assert_eq!(cell("Events", &event, "severity").as_deref(), severity, "{json}");
+        assert_eq!(
+            cell("Events", &event, "severity").as_deref(),
+            severity,
+            "{json}"
+        );
     }
     let own = r#"{"level":3,"severity":"Major"}"#;
     assert_eq!(cell("Events", own, "severity").as_deref(), Some("Major"));
@@ -153,7 +172,11 @@ fn the_message_is_taken_from_where_there_is_one() {
         (r#"{"data":[1]}"#, None),
         (r#"{"data":5}"#, None),
     ] {
-        assert_eq!(cell("Events", json, "short_message").as_deref(), expected, "{json}");
+        assert_eq!(
+            cell("Events", json, "short_message").as_deref(),
+            expected,
+            "{json}"
+        );
     }
 }
 
@@ -161,7 +184,14 @@ fn the_message_is_taken_from_where_there_is_one() {
 fn an_id_is_derived_when_there_is_none() {
     let event = message(br#"[{"data":"a"},{"id":null},{"id":""}]"#);
     let rows = rows_of("Events", &event).unwrap();
-    let id = |row: usize| rows[row].iter().find(|(column, _)| *column == "id").unwrap().1.clone();
+    let id = |row: usize| {
+        rows[row]
+            .iter()
+            .find(|(column, _)| *column == "id")
+            .unwrap()
+            .1
+            .clone()
+    };
     assert_eq!((id(0).len(), id(1).len(), id(2).len()), (36, 36, 0));
     assert_ne!(id(0), id(1));
     assert_eq!(rows, rows_of("Events", &event).unwrap());
@@ -176,14 +206,27 @@ fn poller_health_by_state_and_by_subject() {
         ("paused", "6", "info"),
     ] {
         let json = format!(r#"{{"data":{{"poller_id":"p","current_state":"{state}"}}}}"#);
-        let event = Message { subject: "events.poller.health", ..message(json.as_bytes()) };
+        let event = Message {
+            subject: "events.poller.health",
+            ..message(json.as_bytes())
+        };
         let row = rows_of("Events", &event).unwrap().remove(0);
         let changed = format!("Poller p state changed from  to {state}");
-        for value in [("level", level), ("severity", severity), ("short_message", &changed)] {
-            assert!(row.contains(&(value.0, value.1.to_owned())), "{value:?} in {row:?}");
+        for value in [
+            ("level", level),
+            ("severity", severity),
+            ("short_message", &changed),
+        ] {
+            assert!(
+                row.contains(&(value.0, value.1.to_owned())),
+                "{value:?} in {row:?}"
+            );
         }
     }
-    let plain = Message { subject: "events.poller.health", ..message(br#"{"msg":"m"}"#) };
+    let plain = Message {
+        subject: "events.poller.health",
+        ..message(br#"{"msg":"m"}"#)
+    };
     assert!(rows_of("Events", &plain).unwrap()[0].contains(&("short_message", "m".to_owned())));
 }
 

@@ -1,0 +1,58 @@
+//! The decoder alone, for looking at what a payload becomes. Touches no table and no stream.
+
+use crate::error::{UserError, or_raise};
+use pgrx::JsonB;
+use pgrx::prelude::*;
+use row::{Cell, Row, RowSet, Table, Timestamp};
+use serde_json::{Map, Value, json};
+
+/// Rows that a payload becomes.
+#[pg_extern]
+fn sr_event_writer_decode(
+    processor: &str,
+    payload: &[u8],
+    subject: default!(&str, "''"),
+) -> TableIterator<'static, (name!(table_name, &'static str), name!(row, JsonB))> {
+    let rows = or_raise(decode_payload(processor, payload, subject));
+    let objects = rows.tables().iter().flat_map(|rows| {
+        let table = rows.table();
+        rows.range(0..rows.len()).map(move |row| (table.name, JsonB(object(table, row))))
+    });
+    TableIterator::new(objects.collect::<Vec<_>>())
+}
+
+fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowSet, UserError> {
+    let unknown = || UserError::UnknownProcessor(processor.to_owned());
+    let format = decode::format(processor).ok_or_else(unknown)?;
+    // SAFETY: reads the clock.
+    let now = unsafe { pg_sys::GetCurrentTimestamp() };
+    let message = decode::Message {
+        subject,
+        payload,
+        stream: "",
+        sequence: 0,
+        published: Timestamp::from_postgres_micros(now).unwrap_or_default(),
+        window: decode::Window::default(),
+    };
+    let mut rows = RowSet::new(format.tables());
+    decode::decode_message(format, &message, &mut rows).map_err(UserError::Undecodable)?;
+    Ok(rows)
+}
+
+fn object(table: &Table, row: Row<'_>) -> Value {
+    let names = table.columns.iter().map(|column| column.name.to_owned());
+    Value::Object(names.zip(row.cells().map(value)).collect::<Map<_, _>>())
+}
+
+fn value(cell: Cell<'_>) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Text(text) => Value::from(text),
+        Cell::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        Cell::Timestamp(time) => json!(TimestampWithTimeZone::try_from(time.postgres_micros()).ok()),
+        Cell::Int4(value) => Value::from(value),
+        Cell::Int8(value) => Value::from(value),
+        Cell::Float8(value) => Value::from(value),
+        Cell::Bool(value) => Value::from(value),
+    }
+}

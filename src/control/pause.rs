@@ -1,0 +1,50 @@
+//! Pause and resume: a row in a table, written in the caller's transaction. The worker is told when
+//! that commits, and not before.
+
+use crate::config;
+use crate::error::{UserError, or_raise};
+use crate::status::page;
+use pgrx::prelude::*;
+
+/// Pauses one pipeline, or all.
+#[pg_extern]
+fn sr_event_writer_pause(name: default!(Option<String>, "NULL")) {
+    or_raise(set_paused(name, true));
+}
+
+/// Lets one pipeline, or all, go on.
+#[pg_extern]
+fn sr_event_writer_resume(name: default!(Option<String>, "NULL")) {
+    or_raise(set_paused(name, false));
+}
+
+fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
+    let active = config::pipeline_names();
+    let names = match name {
+        None => active,
+        Some(name) if active.contains(&name) => vec![name],
+        Some(name) => return Err(UserError::UnknownPipeline(name)),
+    };
+    let query = "INSERT INTO sr_event_writer.pipeline_control
+            (pipeline, paused, changed_at, changed_by)
+        SELECT name, $2, pg_catalog.now(), session_user FROM pg_catalog.unnest($1) AS name
+        ON CONFLICT (pipeline) DO UPDATE SET paused = EXCLUDED.paused,
+            changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by";
+    Spi::run_with_args(query, &[names.into(), paused.into()])?;
+    tell_workers_at_commit();
+    Ok(())
+}
+
+fn tell_workers_at_commit() {
+    pgrx::register_xact_callback(pgrx::PgXactCallbackEvent::Commit, || {
+        for pid in page::announce() {
+            // SAFETY: main thread of this session. The process may have ended: then its slot of
+            // shared memory stays valid, and at worst another process wakes up for nothing.
+            unsafe {
+                if let Some(process) = pg_sys::BackendPidGetProc(pid).as_mut() {
+                    pg_sys::SetLatch(&raw mut process.procLatch);
+                }
+            }
+        }
+    });
+}

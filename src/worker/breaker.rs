@@ -1,0 +1,102 @@
+//! Circuit breaker: after several database failures in a row nothing is tried for a while, then one
+//! small batch, and only its success opens the way again. Pure: time comes from outside.
+
+use std::time::{Duration, Instant};
+
+/// What may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Anything.
+    Any,
+    /// One small batch.
+    Probe,
+    /// Nothing before this instant.
+    Wait(Instant),
+}
+
+/// The breaker of one worker.
+#[derive(Debug)]
+pub struct Breaker {
+    limit: u32,
+    reset: Duration,
+    failures: u32,
+    open_until: Option<Instant>,
+}
+
+impl Breaker {
+    /// Opens after `limit` failures in a row, for `reset`.
+    pub fn new(limit: u32, reset: Duration) -> Self {
+        Self { limit, reset, failures: 0, open_until: None }
+    }
+
+    /// What may be tried now.
+    pub fn permission(&self, now: Instant) -> Permission {
+        match self.open_until {
+            None => Permission::Any,
+            Some(until) if now < until => Permission::Wait(until),
+            Some(_) => Permission::Probe,
+        }
+    }
+
+    /// After a success.
+    pub fn succeeded(&mut self) {
+        self.failures = 0;
+        self.open_until = None;
+    }
+
+    /// After a failure of the environment.
+    pub fn failed(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= self.limit {
+            self.open_until = Some(now + self.reset);
+        }
+    }
+
+    /// Failures in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// The state in one word.
+    pub fn word(&self, now: Instant) -> &'static str {
+        match self.permission(now) {
+            Permission::Any => "closed",
+            Permission::Wait(_) => "open",
+            Permission::Probe => "half-open",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_after_failures_in_a_row_and_closes_after_a_probe() {
+        let start = Instant::now();
+        let reset = Duration::from_secs(30);
+        let mut breaker = Breaker::new(3, reset);
+        breaker.failed(start);
+        breaker.failed(start);
+        assert_eq!(breaker.permission(start), Permission::Any);
+        breaker.failed(start);
+        assert_eq!(breaker.permission(start), Permission::Wait(start + reset));
+        assert_eq!(breaker.word(start), "open");
+        let later = start + reset;
+        assert_eq!(breaker.permission(later), Permission::Probe);
+        breaker.failed(later);
+        assert_eq!(breaker.permission(later), Permission::Wait(later + reset));
+        breaker.succeeded();
+        assert_eq!((breaker.permission(later), breaker.failures()), (Permission::Any, 0));
+    }
+
+    #[test]
+    fn a_success_in_between_starts_the_count_anew() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(2, Duration::from_secs(1));
+        breaker.failed(now);
+        breaker.succeeded();
+        breaker.failed(now);
+        assert_eq!(breaker.permission(now), Permission::Any);
+    }
+}

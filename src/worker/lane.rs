@@ -1,0 +1,303 @@
+//! One pipeline on the main thread: batches that wait, the position, and when to try again.
+
+use super::breaker::Permission;
+use super::failure::{Class, Failure};
+use super::position;
+use super::transaction;
+use super::work;
+use super::writer::{Writer, Written};
+use crate::config::{PipelineConfig, WriteConfig};
+use async_nats::Subject;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stream::{Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
+
+/// How soon a destination that does not fit is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// Messages of a probe while the breaker is half open.
+const PROBE_MESSAGES: usize = 1;
+/// Streams of one name that may follow each other while batches of the earlier ones still wait.
+const SOURCES_KEPT: usize = 4;
+
+/// Why a lane writes nothing at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// An operator paused it.
+    Paused,
+    /// The destination does not fit.
+    Schema(Failure),
+    /// The database failed; another try follows.
+    Retry(Failure),
+}
+
+/// What a lane did in one turn.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// What was committed.
+    pub written: Written,
+    /// Messages that were recorded before.
+    pub duplicates: u64,
+    /// Payload bytes of the batches that are done.
+    pub bytes: u64,
+    /// Publish time of the newest message that is done.
+    pub newest: Option<row::Timestamp>,
+    /// How long it took.
+    pub took: Duration,
+    /// Acknowledgements to send once the commit is durable.
+    pub replies: Vec<Subject>,
+    /// What went wrong after that.
+    pub failure: Option<Failure>,
+}
+
+/// One pipeline.
+pub struct Lane {
+    /// Number among this worker's pipelines.
+    pub number: usize,
+    /// Number among all pipelines, and on the status page.
+    pub page: usize,
+    /// Its settings.
+    pub config: PipelineConfig,
+    /// Its way into the database.
+    pub writer: Writer,
+    /// Why it writes nothing, if so.
+    pub hold: Option<Hold>,
+    waiting: VecDeque<Batch>,
+    /// Committed positions by stream; the last one is the current stream.
+    positions: Vec<(Arc<Source>, Sequences)>,
+    backoff: Backoff,
+    try_at: Option<Instant>,
+    /// Messages that a transaction may hold; shrinks after a time-out, grows with success.
+    limit: usize,
+}
+
+impl Lane {
+    /// A lane that has fetched nothing.
+    pub fn new(number: usize, page: usize, config: PipelineConfig, write: &WriteConfig) -> Self {
+        let pipeline = &config.pipeline;
+        let writer = Writer::new(&pipeline.name, pipeline.format, config.table.clone());
+        Self {
+            number,
+            page,
+            writer,
+            config,
+            hold: None,
+            waiting: VecDeque::new(),
+            positions: Vec::new(),
+            backoff: Backoff::new(write.retry_min, write.retry_max),
+            try_at: None,
+            limit: write.max_batch_rows,
+        }
+    }
+
+    /// The current stream and how far it is recorded.
+    pub fn position(&self) -> Option<(&Source, &Sequences)> {
+        self.positions.last().map(|(source, position)| (source.as_ref(), position))
+    }
+
+    /// Messages that were fetched and are not written yet, as far as this side can count them.
+    pub fn messages_in_memory(&self, handle: &Handle) -> u64 {
+        let waiting: usize = self.waiting.iter().map(Batch::len).sum();
+        (waiting + handle.ready(self.number) * self.config.pipeline.batch_size) as u64
+    }
+
+    /// Stops or resumes on an operator's word. What was fetched is dropped; the server keeps it.
+    pub fn pause(&mut self, paused: bool, handle: &mut Handle) {
+        if paused == (self.hold == Some(Hold::Paused)) {
+            return;
+        }
+        self.waiting.clear();
+        self.hold = paused.then_some(Hold::Paused);
+        self.try_at = None;
+        match paused {
+            true => handle.stop(self.number),
+            false => handle.start(self.number),
+        }
+    }
+
+    /// Answers the NATS side's question where the pipeline stands.
+    ///
+    /// # Errors
+    /// What the database says; the question then waits for another try.
+    pub fn resume(&mut self, request: ResumeRequest, limit: Duration) -> Result<(), Failure> {
+        let name = self.config.pipeline.name.clone();
+        // On an error the question is dropped, and the NATS side asks again.
+        let recorded = transaction::run(limit, || position::load(&name, &request.source))?;
+        let remembered = self.positions.iter().position(|(s, _)| **s == request.source);
+        let remembered = remembered.map(|at| self.positions.remove(at).1);
+        let position = recorded.or(remembered).unwrap_or_default();
+        self.positions.push((Arc::new(request.source), position.clone()));
+        if self.positions.len() > SOURCES_KEPT {
+            self.positions.remove(0);
+        }
+        // The session may have ended meanwhile; its successor asks again.
+        let _ = request.answer.send(position);
+        Ok(())
+    }
+
+    /// Whether a turn could write something now, or when that may be.
+    pub fn next_turn(&self, handle: &Handle, now: Instant) -> NextTurn {
+        if self.hold == Some(Hold::Paused) {
+            return NextTurn::Nothing;
+        }
+        match self.try_at {
+            Some(at) if at > now => NextTurn::At(at),
+            // A destination that did not fit is looked at again even when nothing waits.
+            Some(_) => NextTurn::Now,
+            None if self.waiting.is_empty() && handle.ready(self.number) == 0 => NextTurn::Nothing,
+            None => NextTurn::Now,
+        }
+    }
+
+    /// Writes one transaction's worth of what waits. `None` when nothing does.
+    pub fn turn(
+        &mut self,
+        handle: &mut Handle,
+        permission: Permission,
+        config: &WriteConfig,
+    ) -> Option<Turn> {
+        let limit = match permission {
+            Permission::Any => self.limit,
+            Permission::Probe => self.limit.min(PROBE_MESSAGES),
+            Permission::Wait(_) => return None,
+        };
+        self.gather(handle, limit);
+        if self.waiting.is_empty() {
+            self.look_again(config);
+            return None;
+        }
+        let started = Instant::now();
+        let mut turn = self.write(limit, config);
+        turn.took = started.elapsed();
+        self.after(&turn, config);
+        Some(turn)
+    }
+
+    /// Takes batches until a transaction is full.
+    fn gather(&mut self, handle: &mut Handle, limit: usize) {
+        let mut rows: usize = self.waiting.iter().map(size).sum();
+        while rows < limit {
+            let Some(batch) = handle.try_batch(self.number) else { return };
+            rows += size(&batch);
+            self.waiting.push_back(batch);
+        }
+    }
+
+    /// Looks a destination up that did not fit, although nothing waits to be written.
+    fn look_again(&mut self, config: &WriteConfig) {
+        match self.writer.probe(config.insert_timeout) {
+            Ok(()) => self.free(),
+            Err(failure) => self.hold_for(failure),
+        }
+    }
+
+    fn write(&mut self, limit: usize, config: &WriteConfig) -> Turn {
+        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
+            return Turn::default();
+        };
+        let taken = self.batches_of(&source, limit);
+        let position = position_of(&mut self.positions, &source);
+        let batches = || self.waiting.iter().take(taken);
+        let fresh = work::unrecorded(batches(), &mut position.clone());
+        let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
+        let runs = work::first(fresh, limit);
+        let result = self.writer.write(&source, runs, position, config.insert_timeout);
+        let recorded = |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
+        let done = batches().take_while(recorded).count();
+        let (written, failure) = match result {
+            Ok(written) => (written, None),
+            Err((written, failure)) => (written, Some(failure)),
+        };
+        let newest = batches().take(done).filter_map(|b| b.messages.last()).map(|m| m.published);
+        Turn {
+            written,
+            duplicates: if done == taken { duplicates as u64 } else { 0 },
+            bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
+            newest: newest.max(),
+            took: Duration::ZERO,
+            replies: self.finish(done),
+            failure,
+        }
+    }
+
+    /// Number of batches at the front that one transaction takes: those of one stream, up to the
+    /// limit, and at least one.
+    fn batches_of(&self, source: &Arc<Source>, limit: usize) -> usize {
+        let mut rows = 0;
+        let fits = |batch: &&Batch| {
+            let first = rows == 0;
+            rows += size(batch);
+            batch.source == *source && (first || rows <= limit)
+        };
+        self.waiting.iter().take_while(fits).count()
+    }
+
+    /// Drops the first `count` batches and gives their acknowledgements.
+    fn finish(&mut self, count: usize) -> Vec<Subject> {
+        let done = self.waiting.drain(..count);
+        done.flat_map(|batch| batch.messages).map(|message| message.reply).collect()
+    }
+
+    fn after(&mut self, turn: &Turn, config: &WriteConfig) {
+        match &turn.failure {
+            None => {
+                self.free();
+                self.limit = (self.limit * 2).min(config.max_batch_rows);
+            }
+            Some(failure) => {
+                if failure.wants_smaller_batch() {
+                    self.limit = (self.limit / 2).max(1);
+                }
+                self.hold_for(failure.clone());
+            }
+        }
+    }
+
+    fn free(&mut self) {
+        self.hold = None;
+        self.try_at = None;
+        self.backoff.reset();
+    }
+
+    fn hold_for(&mut self, failure: Failure) {
+        // A plan or a column may be stale whatever the error was.
+        self.writer.forget_targets();
+        let (hold, delay) = match failure.class() {
+            Class::Schema => (Hold::Schema(failure), LOOK_AGAIN),
+            Class::Data | Class::Environment => {
+                (Hold::Retry(failure), self.backoff.next_delay())
+            }
+        };
+        self.hold = Some(hold);
+        self.try_at = Some(Instant::now() + delay);
+    }
+}
+
+/// When a lane has something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextTurn {
+    /// Now.
+    Now,
+    /// Not before this.
+    At(Instant),
+    /// When something comes.
+    Nothing,
+}
+
+/// What a batch counts for: an array message may be many rows, a dead letter is none.
+fn size(batch: &Batch) -> usize {
+    batch.len().max(batch.rows().len())
+}
+
+/// The position of a stream. Batches come only from streams whose position was asked for before.
+fn position_of<'a>(
+    positions: &'a mut Vec<(Arc<Source>, Sequences)>,
+    source: &Arc<Source>,
+) -> &'a mut Sequences {
+    let known = positions.iter().position(|(s, _)| s == source);
+    let at = known.unwrap_or_else(|| {
+        positions.insert(0, (source.clone(), Sequences::default()));
+        0
+    });
+    &mut positions[at].1
+}

@@ -1,0 +1,94 @@
+//! The background worker: the only place where the NATS side and PostgreSQL meet.
+//!
+//! [`run`] is its loop. A message enters through [`lane`], is written by [`writer`] (with
+//! [`insert`], [`dead_letter`] and [`position`] in one [`transaction`]) and leaves through
+//! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`wait`].
+
+mod breaker;
+mod catalog;
+mod dead_letter;
+mod durable;
+mod failure;
+mod identity;
+mod insert;
+mod lane;
+mod position;
+mod publish;
+mod relations;
+mod run;
+mod signals;
+mod target;
+mod timeout;
+mod transaction;
+mod wait;
+mod wake;
+mod work;
+mod writer;
+
+use crate::config;
+use crate::status::page;
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// How soon PostgreSQL starts a worker again that has ended with an error.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// Registers the workers with the postmaster. Only under `shared_preload_libraries`.
+pub fn register() {
+    for number in 0..config::workers() {
+        BackgroundWorkerBuilder::new(&format!("sr_event_writer {number}"))
+            .set_type("sr_event_writer")
+            .set_library("sr_event_writer")
+            .set_function("sr_event_writer_main")
+            .set_argument(i32::try_from(number).unwrap_or(0).into_datum())
+            .enable_spi_access()
+            // Never on a standby; by itself after a promotion.
+            .set_start_time(BgWorkerStartTime::RecoveryFinished)
+            .set_restart_time(Some(RESTART_AFTER))
+            .load();
+    }
+}
+
+/// Entry point of a worker process. Ends only by an exit code that makes PostgreSQL start it again.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
+    let number = usize::try_from(argument.value()).unwrap_or(0);
+    signals::attach();
+    publish::connecting(number, &config::database());
+    BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);
+    prepare_session(number);
+    run::Worker::new(number).run();
+}
+
+fn prepare_session(number: usize) {
+    let set = |name: &std::ffi::CStr, value: &std::ffi::CStr| {
+        // SAFETY: main thread; both are constant strings and valid settings.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    };
+    set(c"application_name", c"sr_event_writer");
+    // Acknowledgements wait for the flush; the transaction does not have to.
+    set(c"synchronous_commit", c"off");
+    // A cluster whose default is read only is no reason to stop writing what was acknowledged for.
+    set(c"default_transaction_read_only", c"off");
+    // Parallel workers would need dynamic shared memory, made under blocked signals.
+    set(c"max_parallel_workers_per_gather", c"0");
+    // SAFETY: main thread, attached to shared memory.
+    unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
+    // SAFETY: as above.
+    page::set_pid(number, unsafe { pg_sys::MyProcPid });
+    relations::listen();
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn ended(_code: i32, number: pg_sys::Datum) {
+    page::set_pid(number.value(), 0);
+}

@@ -1,0 +1,182 @@
+//! From the worker's own view to the page that everybody reads, and one line in the server log for
+//! each change of state.
+
+use super::breaker::Breaker;
+use super::lane::{Hold, Lane, Turn};
+use super::wait::now;
+use crate::status::page::{self, State, StreamPage};
+use pgrx::prelude::*;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use stream::{Handle, Link, PhaseKind, Settings};
+
+/// Separates what is wrong from when it is tried again, which alone is no change of state.
+const NEXT: &str = "; next try";
+
+/// Shows that worker `number` is about to connect. If that fails the process ends, so the page is
+/// the only place where the next one can see that it failed before.
+pub fn connecting(number: usize, database: &str) {
+    let connecting = format!("connecting to database \"{database}\"");
+    let failed = format!(
+        "cannot connect to database \"{database}\" (sr_event_writer.database); the server log says why; trying again every second"
+    );
+    page::update_worker(number, |worker| {
+        let again = worker.reason.get() == connecting || worker.reason.get() == failed;
+        worker.state = State::Starting;
+        worker.reason.set(if again { &failed } else { &connecting });
+        worker.since = now();
+    });
+}
+
+/// Shows what worker `number` is doing, and logs it when it has changed.
+pub fn worker_state(number: usize, state: State, reason: &str) {
+    let changed = |known: State, text: &str| known != state || stable(text) != stable(reason);
+    let mut log_it = false;
+    page::update_worker(number, |worker| {
+        if changed(worker.state, worker.reason.get()) {
+            log_it = true;
+            worker.state = state;
+            worker.since = now();
+        }
+        worker.reason.set(reason);
+    });
+    if log_it {
+        log!("sr_event_writer: {}{}", state.word(), colon(reason));
+    }
+}
+
+/// Shows the connection, the breaker and the memory in use.
+pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker) {
+    page::update_worker(number, |worker| {
+        worker.breaker.set(breaker.word(Instant::now()));
+        worker.breaker_failures = breaker.failures();
+        let Some(handle) = handle else {
+            worker.nats.set("disconnected");
+            worker.server.set("");
+            worker.memory = 0;
+            return;
+        };
+        let connection = handle.connection();
+        worker.nats.set(match connection.link() {
+            Link::Connected => "connected",
+            Link::LameDuck => "lame duck",
+            Link::Disconnected => "disconnected",
+        });
+        worker.server.set(&connection.server().unwrap_or_default());
+        worker.reconnects = connection.reconnects();
+        worker.nats_error.set(&connection.last_error().unwrap_or_default());
+        worker.memory = handle.memory_in_use() as u64;
+    });
+}
+
+/// Shows a pipeline that is not running.
+pub fn stream_idle(lane: &Lane, settings: &Settings, state: State, detail: &str) {
+    page::update_stream(lane.page, |stream| {
+        describe(stream, lane, settings);
+        stream.state = state;
+        stream.detail.set(detail);
+        stream.pending = 0;
+        stream.ack_pending = 0;
+    });
+}
+
+/// Shows a pipeline, and logs its state when that has changed.
+pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
+    let (state, detail) = state_of(lane, handle);
+    let mut log_it = false;
+    page::update_stream(lane.page, |stream| {
+        log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
+        describe(stream, lane, settings);
+        stream.state = state;
+        stream.detail.set(&detail);
+        if let Some((source, position)) = lane.position() {
+            stream.nats_stream.set(&source.stream);
+            stream.last_sequence = position.last();
+        }
+        if let Some(progress) = handle.progress(lane.number) {
+            let in_memory = lane.messages_in_memory(handle);
+            stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
+            stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
+            stream.counters.redelivered = progress.redelivered.load(Ordering::Relaxed);
+        }
+    });
+    if log_it {
+        let name = &lane.config.pipeline.name;
+        match state {
+            State::Degraded | State::Paused => {
+                warning!("sr_event_writer: stream {name}: {}{}", state.word(), colon(&detail));
+            }
+            _ => log!("sr_event_writer: stream {name}: {}{}", state.word(), colon(&detail)),
+        }
+    }
+}
+
+/// Adds what a turn has done.
+pub fn turn(lane: &Lane, turn: &Turn) {
+    page::update_stream(lane.page, |stream| {
+        let counters = &mut stream.counters;
+        counters.messages += turn.written.messages;
+        counters.rows += turn.written.rows;
+        counters.bytes += turn.bytes;
+        counters.dead_letters += turn.written.dead_letters;
+        counters.duplicates_skipped += turn.duplicates;
+        if turn.written.messages > 0 {
+            counters.batches += 1;
+            stream.latency.add(turn.took);
+            stream.last_commit_at = now();
+        }
+        if let Some(newest) = turn.newest {
+            stream.last_published = stream.last_published.max(newest.postgres_micros());
+        }
+        if let Some(failure) = &turn.failure {
+            counters.retries += 1;
+            stream.last_error.set(&failure.to_string());
+            stream.last_error_at = now();
+        }
+    });
+}
+
+fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
+    let pipeline = &lane.config.pipeline;
+    stream.name.set(&pipeline.name);
+    stream.processor.set(pipeline.format.name());
+    stream.consumer.set(&pipeline.consumer_name(settings));
+    stream.table.set(lane.writer.table().unwrap_or(lane.writer.wanted_table()));
+    if let Some(name) = &pipeline.stream {
+        stream.nats_stream.set(name);
+    }
+}
+
+/// What a pipeline is doing, in the words of the status functions.
+pub fn state_of(lane: &Lane, handle: &Handle) -> (State, String) {
+    match &lane.hold {
+        Some(Hold::Paused) => {
+            return (State::Paused, "paused by sr_event_writer_pause()".to_owned());
+        }
+        Some(Hold::Schema(failure)) => {
+            return (State::Paused, format!("{failure}; resumes by itself when the table fits"));
+        }
+        Some(Hold::Retry(failure)) => return (State::Degraded, format!("{failure}{NEXT} follows")),
+        None => {}
+    }
+    let Some(phase) = handle.progress(lane.number).map(|progress| progress.phase()) else {
+        return (State::Stopped, String::new());
+    };
+    match phase.kind {
+        PhaseKind::Fetching => (State::Running, phase.detail),
+        PhaseKind::Waiting => (State::Degraded, phase.detail),
+        PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
+        PhaseKind::Connecting => match handle.connection().link() {
+            Link::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
+            Link::Connected | Link::LameDuck => (State::Starting, phase.detail),
+        },
+    }
+}
+
+fn stable(detail: &str) -> &str {
+    detail.split(NEXT).next().unwrap_or(detail)
+}
+
+fn colon(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}

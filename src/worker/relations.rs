@@ -1,0 +1,47 @@
+//! Notices that a destination was changed by DDL, through PostgreSQL's own cache invalidation, so
+//! that a column list or a plan is not used after that.
+
+use pgrx::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Destinations that can be watched: more than pipelines can have.
+const SLOTS: usize = 128;
+
+static WATCHED: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
+static CHANGED: AtomicBool = AtomicBool::new(false);
+
+/// Starts to listen. To be called once in the worker.
+pub fn listen() {
+    // SAFETY: main thread; the callback lives as long as the process.
+    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(changed), pg_sys::Datum::null()) };
+}
+
+/// From now on a change to this relation counts.
+pub fn watch(relation: pg_sys::Oid) {
+    let oid = relation.to_u32();
+    for slot in &WATCHED {
+        let known = slot.load(Ordering::Relaxed);
+        if known == oid {
+            return;
+        }
+        if known == 0 {
+            slot.store(oid, Ordering::Relaxed);
+            return;
+        }
+    }
+    // No slot left: let every change count, which is only slower.
+    CHANGED.store(true, Ordering::Relaxed);
+}
+
+/// Whether a watched relation has changed since the last call.
+pub fn any_changed() -> bool {
+    CHANGED.swap(false, Ordering::Relaxed)
+}
+
+/// Only notes the change: a callback may not read catalogs, nor fail.
+unsafe extern "C-unwind" fn changed(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
+    let oid = relation.to_u32();
+    if oid == 0 || WATCHED.iter().any(|slot| slot.load(Ordering::Relaxed) == oid) {
+        CHANGED.store(true, Ordering::Relaxed);
+    }
+}

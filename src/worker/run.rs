@@ -1,0 +1,342 @@
+//! The worker's loop: look at signals, settings and control tables, let the NATS side know where it
+//! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
+
+use super::breaker::{Breaker, Permission};
+use super::catalog::{self, Catalog};
+use super::durable::Waiting;
+use super::failure::{Class, Failure};
+use super::lane::{Lane, NextTurn};
+use super::wait::{self, Events, For};
+use super::wake::Waker;
+use super::{dead_letter, publish, relations, signals, transaction};
+use crate::config::{self, Config};
+use crate::status::State;
+use crate::status::page;
+use pgrx::prelude::*;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use stream::Handle;
+
+/// How often control tables are read and figures are shown without a cause.
+const TICK: Duration = Duration::from_secs(1);
+/// How often figures are shown while there is work.
+const SHOW: Duration = Duration::from_millis(200);
+/// How often old dead letters are looked for.
+const EXPIRE: Duration = Duration::from_secs(600);
+/// How long threads may take to end.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long acknowledgements may wait for the log writer while there is nothing to do.
+const ACK_POLL: Duration = Duration::from_millis(20);
+
+/// One worker process.
+pub struct Worker {
+    number: usize,
+    waker: Waker,
+    events: Events,
+    config: Option<Config>,
+    active: Option<Active>,
+    breaker: Breaker,
+    generation: u64,
+    next_tick: Instant,
+    next_show: Instant,
+    next_expire: Instant,
+}
+
+/// What exists while messages are consumed.
+struct Active {
+    handle: Handle,
+    lanes: Vec<Lane>,
+    acks: Waiting,
+    /// Lane whose turn comes next.
+    turn: usize,
+}
+
+impl Worker {
+    /// Worker number `number`, connected to its database.
+    pub fn new(number: usize) -> Self {
+        let now = Instant::now();
+        Self {
+            number,
+            waker: Waker::of_this_process(),
+            events: Events::register(),
+            config: None,
+            active: None,
+            breaker: Breaker::new(1, Duration::ZERO),
+            generation: 0,
+            next_tick: now,
+            next_show: now,
+            next_expire: now,
+        }
+    }
+
+    /// Runs until the process is told to end.
+    pub fn run(mut self) {
+        self.configure();
+        loop {
+            wait::reset();
+            self.waker.looking();
+            self.stop_if_told();
+            check_for_interrupts!();
+            if signals::reload_if_asked() {
+                self.configure();
+            }
+            self.tick_if_due();
+            let busy = self.step();
+            self.show(busy);
+            if !busy {
+                self.rest();
+            }
+        }
+    }
+
+    /// Ends the threads before the process: after that nothing but PostgreSQL's exit runs.
+    fn stop_if_told(&mut self) {
+        let panicked = self.active.as_ref().is_some_and(|active| active.handle.panicked());
+        if !panicked && !signals::told_to_stop() {
+            return;
+        }
+        self.stop(State::Stopped, "the worker is ending");
+        if panicked {
+            error!("a thread of sr_event_writer panicked; the worker starts over");
+        }
+    }
+
+    /// Applies the settings as they are now. Consuming starts over if any of them changed: what was
+    /// fetched and not written yet is dropped here and read again from the recorded position.
+    fn configure(&mut self) {
+        let config = match config::read() {
+            Ok(config) => config,
+            Err(error) => {
+                self.config = None;
+                self.stop(State::Misconfigured, &error.to_string());
+                return;
+            }
+        };
+        if self.config.as_ref() == Some(&config) {
+            return;
+        }
+        self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
+        let enabled = config.enabled;
+        self.config = Some(config);
+        match enabled {
+            false => self.stop(State::Disabled, "sr_event_writer.enabled is off"),
+            true => self.stop(State::Starting, "settings were read"),
+        }
+        self.next_tick = Instant::now();
+    }
+
+    fn stop(&mut self, state: State, reason: &str) {
+        if let Some(mut active) = self.active.take() {
+            active.acks.release_durable(&active.handle);
+            active.handle.shut_down(PATIENCE);
+        }
+        publish::worker_state(self.number, state, reason);
+        publish::worker_figures(self.number, None, &self.breaker);
+        if let Some(config) = &self.config {
+            for lane in self.lanes(config) {
+                publish::stream_idle(&lane, &config.stream, state, reason);
+            }
+        }
+    }
+
+    /// Reads the control tables once a second, and at once when a session says so.
+    fn tick_if_due(&mut self) {
+        let generation = page::generation();
+        if Instant::now() < self.next_tick && generation == self.generation {
+            return;
+        }
+        self.generation = generation;
+        self.next_tick = Instant::now() + TICK;
+        let Some(config) = self.config.clone().filter(|config| config.enabled) else { return };
+        transaction::report_running(c"reading sr_event_writer.pipeline_control");
+        match transaction::run(config.write.insert_timeout, catalog::read) {
+            Ok(Catalog::Present(paused)) => self.attend(&config, &paused),
+            Ok(Catalog::Missing) => {
+                let database = config::database();
+                let reason = format!(
+                    "extension sr_event_writer does not exist in database \"{database}\"; run CREATE EXTENSION sr_event_writer there"
+                );
+                self.stop(State::Starting, &reason);
+            }
+            Err(failure) => {
+                let reason = format!("control tables: {failure}");
+                publish::worker_state(self.number, State::Degraded, &reason);
+            }
+        }
+        transaction::report_idle();
+    }
+
+    /// Starts what is missing and applies what operators have asked for.
+    fn attend(&mut self, config: &Config, paused: &HashSet<String>) {
+        if self.active.is_none() {
+            self.start(config);
+        }
+        let Some(active) = &mut self.active else { return };
+        for lane in &mut active.lanes {
+            let paused = paused.contains(&lane.config.pipeline.name);
+            lane.pause(paused, &mut active.handle);
+        }
+        if let Some(age) = config.write.dead_letter_retention
+            && Instant::now() >= self.next_expire
+        {
+            self.next_expire = Instant::now() + EXPIRE;
+            let expired = transaction::run(config.write.insert_timeout, || dead_letter::expire(age));
+            if let Err(failure) = expired {
+                warning!("sr_event_writer: old dead letters were not removed: {failure}");
+            }
+        }
+    }
+
+    fn start(&mut self, config: &Config) {
+        let lanes = self.lanes(config);
+        let pipelines = lanes.iter().map(|lane| lane.config.pipeline.clone()).collect();
+        let waker = self.waker.clone();
+        match Handle::new(config.stream.clone(), pipelines, move || waker.wake()) {
+            Ok(mut handle) => {
+                (0..lanes.len()).for_each(|number| handle.start(number));
+                let acks = Waiting::default();
+                self.active = Some(Active { handle, lanes, acks, turn: 0 });
+            }
+            Err(error) => {
+                let reason = format!("threads cannot be started: {error}");
+                publish::worker_state(self.number, State::Degraded, &reason);
+            }
+        }
+    }
+
+    /// This worker's share of the pipelines.
+    fn lanes(&self, config: &Config) -> Vec<Lane> {
+        let workers = config::workers();
+        let mine = config.pipelines.iter().enumerate().filter(|(n, _)| n % workers == self.number);
+        let lane = |(number, (page, pipeline)): (usize, (usize, &config::PipelineConfig))| {
+            Lane::new(number, page, pipeline.clone(), &config.write)
+        };
+        mine.enumerate().map(lane).collect()
+    }
+
+    /// Does one thing that is due. Whether there may be more.
+    fn step(&mut self) -> bool {
+        let (Some(active), Some(config)) = (&mut self.active, &self.config) else { return false };
+        let limit = config.write.insert_timeout;
+        while let Some(request) = active.handle.try_resume() {
+            let Some(lane) = active.lanes.get_mut(request.pipeline) else { continue };
+            if let Err(failure) = lane.resume(request, limit) {
+                warning!("sr_event_writer: reading the recorded position failed: {failure}");
+            }
+        }
+        if relations::any_changed() {
+            active.lanes.iter_mut().for_each(|lane| lane.writer.forget_targets());
+        }
+        let wrote = active.write_next(&mut self.breaker, config);
+        active.acks.release(config.write.ack_after, !wrote, &active.handle);
+        wrote
+    }
+
+    fn show(&mut self, busy: bool) {
+        let now = Instant::now();
+        if now < self.next_show && busy {
+            return;
+        }
+        self.next_show = now + SHOW;
+        let (Some(active), Some(config)) = (&self.active, &self.config) else { return };
+        for lane in &active.lanes {
+            publish::stream(lane, &config.stream, &active.handle);
+        }
+        publish::worker_figures(self.number, Some(&active.handle), &self.breaker);
+        let (state, reason) = active.state(&self.breaker, now);
+        publish::worker_state(self.number, state, &reason);
+    }
+
+    fn rest(&self) {
+        transaction::report_idle();
+        let Some(active) = &self.active else { return self.events.wait(For::Start, TICK) };
+        let now = Instant::now();
+        let (what, longest) = match active.next_turn(&self.breaker, now) {
+            Some(at) => (For::Backoff, at.saturating_duration_since(now).min(TICK)),
+            None => (active.awaited(), TICK),
+        };
+        let longest = if active.acks.is_empty() { longest } else { longest.min(ACK_POLL) };
+        self.events.wait(what, longest.max(Duration::from_millis(1)));
+    }
+}
+
+impl Active {
+    /// Lets the next lane that has something to do write one transaction. Whether one did.
+    fn write_next(&mut self, breaker: &mut Breaker, config: &Config) -> bool {
+        let now = Instant::now();
+        let permission = breaker.permission(now);
+        if matches!(permission, Permission::Wait(_)) {
+            return false;
+        }
+        for _ in 0..self.lanes.len() {
+            self.turn = (self.turn + 1) % self.lanes.len();
+            let Some(lane) = self.lanes.get_mut(self.turn) else { return false };
+            if lane.next_turn(&self.handle, now) != NextTurn::Now {
+                continue;
+            }
+            transaction::report_running(c"writing a batch");
+            let Some(turn) = lane.turn(&mut self.handle, permission, &config.write) else {
+                continue;
+            };
+            publish::turn(lane, &turn);
+            judge(breaker, turn.failure.as_ref());
+            self.acks.after_commit(turn.replies);
+            return true;
+        }
+        false
+    }
+
+    /// When the earliest retry is due, if one is.
+    fn next_turn(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
+        if let Permission::Wait(until) = breaker.permission(now) {
+            return Some(until);
+        }
+        let turns = self.lanes.iter().map(|lane| lane.next_turn(&self.handle, now));
+        turns
+            .filter_map(|turn| match turn {
+                NextTurn::Now => Some(now),
+                NextTurn::At(at) => Some(at),
+                NextTurn::Nothing => None,
+            })
+            .min()
+    }
+
+    fn awaited(&self) -> For {
+        match self.handle.connection().link() {
+            stream::Link::Disconnected => For::Nats,
+            stream::Link::Connected | stream::Link::LameDuck => For::Messages,
+        }
+    }
+
+    /// The worker's state is that of its worst part.
+    fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
+        if let Permission::Wait(_) = breaker.permission(now) {
+            return (State::Degraded, "the circuit breaker is open after database errors".to_owned());
+        }
+        if self.awaited() == For::Nats {
+            let error = self.handle.connection().last_error();
+            let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
+            return (State::Degraded, format!("NATS is not connected{error}; trying on"));
+        }
+        let states: Vec<State> =
+            self.lanes.iter().map(|lane| publish::state_of(lane, &self.handle).0).collect();
+        let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
+        let any = |state| states.contains(&state);
+        match () {
+            () if all(State::Paused) => (State::Paused, "all streams are paused".to_owned()),
+            () if any(State::Degraded) => {
+                (State::Degraded, "a stream has trouble; see stream_status".to_owned())
+            }
+            () if all(State::Starting) => (State::Starting, "streams are starting".to_owned()),
+            () => (State::Running, String::new()),
+        }
+    }
+}
+
+fn judge(breaker: &mut Breaker, failure: Option<&Failure>) {
+    match failure {
+        None => breaker.succeeded(),
+        Some(failure) if failure.class() == Class::Environment => breaker.failed(Instant::now()),
+        Some(_) => {}
+    }
+}
