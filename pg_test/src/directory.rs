@@ -33,13 +33,19 @@ impl Directory {
         let name = format!("{PREFIX}{}-{count}-{purpose}", std::process::id());
         let path = std::env::temp_dir().join(name);
         create(&path);
-        Self { path, temporary: true }
+        Self {
+            path,
+            temporary: true,
+        }
     }
 
     /// One that stays; made if missing.
     pub fn lasting(path: &Path) -> Self {
         create(path);
-        Self { path: path.to_owned(), temporary: false }
+        Self {
+            path: path.to_owned(),
+            temporary: false,
+        }
     }
 
     /// Its path.
@@ -65,16 +71,27 @@ impl Drop for Directory {
 pub fn create(path: &Path) {
     fs::create_dir_all(path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
     let owner = fs::metadata(path).expect("its metadata").uid();
-    assert_eq!(owner, geteuid().as_raw(), "{} belongs to another user", path.display());
+    assert_eq!(
+        owner,
+        geteuid().as_raw(),
+        "{} belongs to another user",
+        path.display()
+    );
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set its permissions");
 }
 
 fn remove_orphans() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else { continue };
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let Some(pid) = pid.and_then(|pid| pid.parse().ok()) else {
+            continue;
+        };
         if !process::alive(pid) {
             // Another process may be at it as well; the next one tries again.
             let _ = fs::remove_dir_all(entry.path());

@@ -3,9 +3,8 @@
 
 mod publish;
 
-use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,15 +62,19 @@ impl Nats {
             None => Directory::temporary("nats"),
         };
         let port = options.port.unwrap_or_else(Port::reserve);
-        let path = directory.path().display();
-        let mut text = String::new();
-        writeln!(text, "listen: 127.0.0.1:{}", port.number()).expect("write to a string");
-        writeln!(text, "pid_file: \"{path}/nats.pid\"").expect("write to a string");
-        writeln!(text, "jetstream {{ store_dir: \"{path}/store\", max_file_store: 20GB }}")
-            .expect("write to a string");
-        text.push_str(&options.configuration);
-        let server =
-            Self { port, lifetime: options.lifetime, process: Mutex::new(None), directory };
+        let text = format!(
+            "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB }}\n{}",
+            port.number(),
+            Self::pid_file_at(directory.path()),
+            directory.path().join("store"),
+            options.configuration,
+        );
+        let server = Self {
+            port,
+            lifetime: options.lifetime,
+            process: Mutex::new(None),
+            directory,
+        };
         fs::write(server.configuration_path(), text).expect("write nats.conf");
         server
     }
@@ -86,9 +89,10 @@ impl Nats {
         self.port.number()
     }
 
-    /// Its configuration file; its path stands in the server's command line.
-    pub fn configuration_path(&self) -> PathBuf {
-        self.directory.path().join("nats.conf")
+    /// Where a server that another process made at `home` writes its process id. The path of its
+    /// configuration file, also at `home`, stands in its command line.
+    pub fn pid_file_at(home: &Path) -> PathBuf {
+        home.join("nats.pid")
     }
 
     /// Everything in its log.
@@ -98,13 +102,18 @@ impl Nats {
 
     /// Starts it and waits until JetStream answers.
     pub async fn start(&self) {
-        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"));
+        self.try_start()
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}"));
     }
 
     /// [`Nats::start`]; when that fails, the end of its log.
     pub async fn try_start(&self) -> Result<(), String> {
         let mut command = Command::new("nats-server");
-        command.arg("--config").arg(self.configuration_path()).current_dir("/");
+        command
+            .arg("--config")
+            .arg(self.configuration_path())
+            .current_dir("/");
         let process = Process::spawn(command, &self.log_path(), self.lifetime)
             .map_err(|error| format!("cannot run nats-server: {error}"))?;
         *self.process() = Some(process);
@@ -112,7 +121,9 @@ impl Nats {
             if !self.is_running() {
                 return Ok(Err("nats-server did not start".to_owned()));
             }
-            let client = async_nats::connect(self.url()).await.map_err(|e| e.to_string())?;
+            let client = async_nats::connect(self.url())
+                .await
+                .map_err(|e| e.to_string())?;
             let account = jetstream::new(client).query_account().await;
             account.map(|_| Ok(())).map_err(|e| e.to_string())
         });
@@ -148,7 +159,9 @@ impl Nats {
 
     /// Whether the server that this object started is there.
     pub fn is_running(&self) -> bool {
-        self.process().as_mut().is_some_and(|process| process.status().is_none())
+        self.process()
+            .as_mut()
+            .is_some_and(|process| process.status().is_none())
     }
 
     /// A new connection.
@@ -184,10 +197,16 @@ impl Nats {
 
     /// How far a consumer is; why it cannot be told (it does not exist yet, no server).
     pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
-        let client = async_nats::connect(self.url()).await.map_err(|e| e.to_string())?;
+        let client = async_nats::connect(self.url())
+            .await
+            .map_err(|e| e.to_string())?;
         let stream = jetstream::new(client).get_stream_no_info(stream).await;
         let stream = stream.map_err(|e| e.to_string())?;
         stream.consumer_info(name).await.map_err(|e| e.to_string())
+    }
+
+    fn configuration_path(&self) -> PathBuf {
+        self.directory.path().join("nats.conf")
     }
 
     fn log_path(&self) -> PathBuf {
@@ -216,11 +235,11 @@ impl Nats {
 
 impl Drop for Nats {
     fn drop(&mut self) {
-        if matches!(self.lifetime, Lifetime::Tied(_)) {
-            if let Some(process) = &mut *self.process() {
-                process.signal(Signal::SIGKILL);
-                process.ended_blocking(Duration::from_secs(10));
-            }
+        if matches!(self.lifetime, Lifetime::Tied(_))
+            && let Some(process) = &mut *self.process()
+        {
+            process.signal(Signal::SIGKILL);
+            process.ended_blocking(Duration::from_secs(10));
         }
     }
 }

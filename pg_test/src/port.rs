@@ -38,7 +38,10 @@ impl Port {
         let lock = File::create(directory.join(number.to_string())).expect("make a port lock");
         lock.try_lock().ok()?;
         TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        Some(Self { number, _lock: lock })
+        Some(Self {
+            number,
+            _lock: lock,
+        })
     }
 
     /// Its number.

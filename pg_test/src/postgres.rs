@@ -96,9 +96,14 @@ impl Postgres {
         cluster
     }
 
+    /// The data directory of a cluster that another process made at `home`.
+    pub fn data_at(home: &Path) -> PathBuf {
+        home.join("data")
+    }
+
     /// Its data directory.
     pub fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
+        Self::data_at(self.directory.path())
     }
 
     /// The server log.
@@ -129,7 +134,9 @@ impl Postgres {
 
     /// Starts the server and waits until it takes connections.
     pub async fn start(&self) {
-        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"));
+        self.try_start()
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}"));
     }
 
     /// [`Postgres::start`]; when that fails, the end of the server log.
@@ -139,20 +146,29 @@ impl Postgres {
         let process = Process::spawn(command, &self.log_path(), self.lifetime)
             .map_err(|error| format!("cannot run {:?}: {error}", self.installation))?;
         *self.process() = Some(process);
-        let answer = wait::try_eventually(START_WITHIN, "PostgreSQL takes connections", async || {
-            if !self.is_running() {
-                return Ok(Err("PostgreSQL did not start".to_owned()));
-            }
-            self.try_connect("postgres", "postgres").await.map(|_| Ok(()))
-        });
+        let answer =
+            wait::try_eventually(START_WITHIN, "PostgreSQL takes connections", async || {
+                if !self.is_running() {
+                    return Ok(Err("PostgreSQL did not start".to_owned()));
+                }
+                self.try_connect("postgres", "postgres")
+                    .await
+                    .map(|_| Ok(()))
+            });
         let started = answer.await.unwrap_or_else(Err);
-        started.map_err(|why| format!("{why}\n{}", tail(&self.log(), 25)))
+        started.map_err(|why| {
+            let log = self.log();
+            format!("{why}{}\n{}", self.installation.hint(&log), tail(&log, 25))
+        })
     }
 
     /// Stops the server as `pg_ctl stop` does, and tells how long that took.
     pub async fn stop(&self, mode: Stop) -> Duration {
         let began = Instant::now();
-        self.installation.stop(&self.data(), mode).await;
+        self.installation
+            .stop(&self.data(), mode)
+            .await
+            .unwrap_or_else(|why| panic!("{why}"));
         let took = began.elapsed();
         let process = self.process().take();
         if let Some(mut process) = process {
@@ -184,12 +200,22 @@ impl Postgres {
         })
         .await;
         process::kill(pid, Signal::SIGKILL);
-        wait::eventually(within, "the killed worker is gone", async || !process::alive(pid)).await;
+        wait::eventually(within, "the killed worker is gone", async || {
+            !process::alive(pid)
+        })
+        .await;
     }
 
     /// Whether the server that this object started is there.
     pub fn is_running(&self) -> bool {
-        self.process().as_mut().is_some_and(|process| process.status().is_none())
+        self.process()
+            .as_mut()
+            .is_some_and(|process| process.status().is_none())
+    }
+
+    /// The process id of its first process; panics when it is not running.
+    pub fn postmaster_pid(&self) -> i32 {
+        self.process().as_ref().expect("a running server").pid()
     }
 
     /// Replaces the settings that it was made with; for the next start.
@@ -199,7 +225,9 @@ impl Postgres {
             ("port", self.port().to_string()),
             ("shared_preload_libraries", preload.to_owned()),
         ];
-        let given = settings.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let given = settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.clone()));
         for (key, value) in own.into_iter().chain(given) {
             writeln!(text, "{key} = '{}'", value.replace('\'', "''")).expect("write to a string");
         }
@@ -211,16 +239,23 @@ impl Postgres {
     }
 
     fn kill_everything(&self) {
-        let Some(mut postmaster) = self.process().take() else { return };
+        let Some(mut postmaster) = self.process().take() else {
+            return;
+        };
         // Stopped, it makes no new children while they are counted.
         postmaster.signal(Signal::SIGSTOP);
         let children = process::children(postmaster.pid());
         postmaster.signal(Signal::SIGKILL);
-        children.iter().for_each(|&pid| process::kill(pid, Signal::SIGKILL));
+        children
+            .iter()
+            .for_each(|&pid| process::kill(pid, Signal::SIGKILL));
         let gone = wait::blocking(Duration::from_secs(10), || {
             postmaster.status().is_some() && !children.iter().any(|&pid| process::alive(pid))
         });
-        assert!(gone, "killed PostgreSQL processes are still there: {children:?}");
+        assert!(
+            gone,
+            "killed PostgreSQL processes are still there: {children:?}"
+        );
     }
 
     fn shut_down(&self) {
@@ -241,11 +276,6 @@ impl Drop for Postgres {
             self.shut_down();
         }
     }
-}
-
-/// Where the pieces of a cluster are that another process made at `home`.
-pub fn data_of(home: &Path) -> PathBuf {
-    home.join("data")
 }
 
 /// The last lines of a text.

@@ -34,7 +34,10 @@ impl Process {
     /// Starts `command` with its output appended to the file `log`.
     pub fn spawn(mut command: Command, log: &Path, lifetime: Lifetime) -> io::Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
         let parent = getpid();
         let prepare = move || {
             match lifetime {
@@ -96,7 +99,9 @@ fn on_spawner_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     });
     let (reply, answer) = sync_channel(1);
     let job = Box::new(move || drop(reply.send(work())));
-    spawner.send(job).expect("the spawner thread lives as long as this process");
+    spawner
+        .send(job)
+        .expect("the spawner thread lives as long as this process");
     answer.recv().expect("the spawner thread's answer")
 }
 
@@ -139,7 +144,9 @@ pub fn command_line(pid: i32) -> String {
 /// Memory that the process alone uses (heap, stacks; not PostgreSQL's shared buffers), in bytes.
 pub fn private_memory(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kilobytes * 1024)
 }

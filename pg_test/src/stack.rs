@@ -29,7 +29,9 @@ pub struct Builder {
 impl Builder {
     /// One more line of postgresql.conf.
     pub fn setting(mut self, key: &str, value: &str) -> Self {
-        self.postgres.settings.push((key.to_owned(), value.to_owned()));
+        self.postgres
+            .settings
+            .push((key.to_owned(), value.to_owned()));
         self
     }
 
@@ -89,7 +91,9 @@ impl Builder {
 
     /// Starts it all.
     pub async fn start(self) -> Stack {
-        self.try_start().await.unwrap_or_else(|failure| panic!("{failure}"))
+        self.try_start()
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     /// [`Builder::start`]; when that fails, why, with the end of a log.
@@ -101,7 +105,10 @@ impl Builder {
         let own = [("nats_url", nats.url()), ("database", self.database)];
         let own = own.map(|(key, value)| (format!("sr_event_writer.{key}"), value));
         self.postgres.settings.splice(0..0, own);
-        let stack = Stack { pg: Postgres::create(self.postgres), nats };
+        let stack = Stack {
+            pg: Postgres::create(self.postgres),
+            nats,
+        };
         stack.pg.try_start().await?;
         if self.streams {
             stack.create_streams().await;
@@ -111,7 +118,10 @@ impl Builder {
             stack.try_create_extension().await.map_err(describe)?;
         }
         if self.tables {
-            stack.try_create_tables(self.hypertables).await.map_err(describe)?;
+            stack
+                .try_create_tables(self.hypertables)
+                .await
+                .map_err(describe)?;
         }
         if self.enabled {
             stack.enable().await;
@@ -159,18 +169,19 @@ impl Stack {
 
     /// Makes one of them.
     pub async fn create_stream(&self, feed: Feed) {
-        self.nats.create_stream(&feed.stream(), &[&feed.subjects()]).await;
+        self.nats
+            .create_stream(&feed.stream(), &[&feed.subjects()])
+            .await;
     }
 
     /// `CREATE EXTENSION`, where it is missing.
     pub async fn try_create_extension(&self) -> Result<(), Failure> {
-        let sql = "SET client_min_messages = error;
-                   CREATE EXTENSION IF NOT EXISTS timescaledb;
-                   CREATE EXTENSION IF NOT EXISTS sr_event_writer;
-                   RESET client_min_messages";
-        // TimescaleDB wants to be the first thing that a session does.
-        self.pg.forget_session().await;
-        self.pg.try_execute(sql).await
+        self.pg
+            .try_execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+            .await?;
+        self.pg
+            .try_execute("CREATE EXTENSION IF NOT EXISTS sr_event_writer")
+            .await
     }
 
     /// Makes the destination tables, where they are missing.
@@ -191,7 +202,9 @@ impl Stack {
 
     /// How many rows the destination table has.
     pub async fn rows(&self, feed: Feed) -> Result<i64, Failure> {
-        self.pg.try_value(&format!("SELECT count(*) FROM {}", feed.table())).await
+        self.pg
+            .try_value(&format!("SELECT count(*) FROM {}", feed.table()))
+            .await
     }
 
     /// How many dead letters the stream has.
@@ -207,19 +220,24 @@ impl Stack {
     pub async fn expect_rows(&self, feed: Feed, count: u64, within: Duration) {
         let count = i64::try_from(count).expect("a number of messages");
         let what = format!("rows in {}", feed.table());
-        wait::eventually(within, format_args!("{count} {what}"), async || {
-            match self.rows(feed).await {
-                Ok(rows) if rows >= count => Ok(()),
-                Ok(rows) => Err(format!("{rows} {what}")),
-                Err(failure) => Err(failure.to_string()),
-            }
+        wait::eventually(within, format_args!("{count} {what}"), async || match self
+            .rows(feed)
+            .await
+        {
+            Ok(rows) if rows >= count => Ok(()),
+            Ok(rows) => Err(format!("{rows} {what}")),
+            Err(failure) => Err(failure.to_string()),
         })
         .await;
         let (table, marker) = (feed.table(), feed.marker_column());
         let sql = format!("SELECT count(*), count(DISTINCT {marker}) FROM {table}");
         let row = self.pg.query_one(&sql, &[]).await;
         let found: (i64, i64) = (row.get(0), row.get(1));
-        assert_eq!(found, (count, count), "rows and different messages in {table}");
+        assert_eq!(
+            found,
+            (count, count),
+            "rows and different messages in {table}"
+        );
     }
 
     /// Waits until every message of the stream that was ever stored is acknowledged.
@@ -229,9 +247,9 @@ impl Stack {
             let consumer = self.nats.consumer(&feed.stream(), &feed.consumer()).await?;
             match (consumer.num_pending, consumer.num_ack_pending) {
                 (0, 0) => Ok(()),
-                (waiting, unacknowledged) => {
-                    Err(format!("{waiting} waiting, {unacknowledged} unacknowledged"))
-                }
+                (waiting, unacknowledged) => Err(format!(
+                    "{waiting} waiting, {unacknowledged} unacknowledged"
+                )),
             }
         })
         .await;
@@ -253,8 +271,14 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- end of the PostgreSQL log\n{}", tail(&self.pg.log(), 40));
-            eprintln!("--- end of the NATS log\n{}\n---", tail(&self.nats.log(), 8));
+            eprintln!(
+                "--- end of the PostgreSQL log\n{}",
+                tail(&self.pg.log(), 40)
+            );
+            eprintln!(
+                "--- end of the NATS log\n{}\n---",
+                tail(&self.nats.log(), 8)
+            );
         }
     }
 }

@@ -22,7 +22,11 @@ impl Outcome for bool {
     type Value = ();
 
     fn settle(self) -> Result<(), String> {
-        if self { Ok(()) } else { Err("false".to_owned()) }
+        if self {
+            Ok(())
+        } else {
+            Err("false".to_owned())
+        }
     }
 }
 
@@ -66,7 +70,10 @@ pub async fn try_eventually<O: Outcome>(
     let mut seen = "nothing: the first look did not end".to_owned();
     loop {
         let left = within.saturating_sub(began.elapsed());
-        match tokio::time::timeout(left.max(STEP), probe()).await.map(Outcome::settle) {
+        match tokio::time::timeout(left.max(STEP), probe())
+            .await
+            .map(Outcome::settle)
+        {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(reason)) => seen = reason,
             Err(_) => {}
@@ -91,11 +98,15 @@ pub async fn eventually_equal<T, E>(
     T: PartialEq + Display,
     E: Display,
 {
-    eventually(within, format_args!("{what} = {expected}"), async || match probe().await {
-        Ok(value) if value == expected => Ok(()),
-        Ok(value) => Err(value.to_string()),
-        Err(error) => Err(error.to_string()),
-    })
+    eventually(
+        within,
+        format_args!("{what} = {expected}"),
+        async || match probe().await {
+            Ok(value) if value == expected => Ok(()),
+            Ok(value) => Err(value.to_string()),
+            Err(error) => Err(error.to_string()),
+        },
+    )
     .await;
 }
 
@@ -110,7 +121,10 @@ pub async fn throughout<O: Outcome>(
     let began = Instant::now();
     while began.elapsed() < span {
         if let Err(seen) = probe().await.settle() {
-            panic!("after {:.1} s it no longer held that {what}: {seen}", began.elapsed().as_secs_f32());
+            panic!(
+                "after {:.1} s it no longer held that {what}: {seen}",
+                began.elapsed().as_secs_f32()
+            );
         }
         tokio::time::sleep(STEP).await;
     }

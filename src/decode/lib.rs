@@ -75,4 +75,16 @@ mod tests {
         decode_message(telemetry, &message(b"{\"value\":3}"), &mut out).unwrap();
         assert_eq!(out.len(), 2);
     }
+
+    #[test]
+    fn a_payload_that_is_not_text_is_rejected() {
+        for format in formats() {
+            let mut out = RowSet::new(format.tables());
+            let reject = decode_message(*format, &message(b"{\"a\":\"\xFF\"}"), &mut out);
+            assert_eq!(
+                reject.unwrap_err().to_string(),
+                "not UTF-8: invalid utf-8 sequence of 1 bytes from index 6"
+            );
+        }
+    }
 }

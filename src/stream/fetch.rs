@@ -114,9 +114,10 @@ impl<'a> Fetch<'a> {
     }
 
     async fn take(&mut self, message: jetstream::Message) -> Result<(), SessionError> {
-        let Some(delivery) = Delivery::of(&message) else { return Ok(()) };
-        let (message, _) = message.split();
-        let Some(reply) = message.reply.clone() else { return Ok(()) };
+        let unreadable = || SessionError::Fetch("a delivery without its particulars".to_owned());
+        let delivery = Delivery::of(&message).ok_or_else(unreadable)?;
+        let message = message.message;
+        let reply = message.reply.clone().ok_or_else(unreadable)?;
         self.progress.pending.store(delivery.pending, Ordering::Relaxed);
         if delivery.delivered > 1 {
             self.progress.redelivered.fetch_add(1, Ordering::Relaxed);

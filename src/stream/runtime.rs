@@ -209,6 +209,8 @@ fn signal_free_runtime() -> std::io::Result<Runtime> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("sr_event_writer")
+        // Also a thread that is started later, from wherever.
+        .on_thread_start(|| drop(block_all_signals()))
         .enable_all()
         .build();
     restore_signals(&before)?;

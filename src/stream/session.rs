@@ -70,7 +70,7 @@ impl Session {
     async fn repeat(&mut self) {
         let mut backoff = Backoff::new(self.settings.retry_min, self.settings.retry_max);
         loop {
-            self.phase(PhaseKind::Connecting, "");
+            self.unless_waiting(PhaseKind::Connecting, "");
             let client = self.connector.connected().await;
             let started = Instant::now();
             let error = match self.once(&client).await {
@@ -86,6 +86,7 @@ impl Session {
 
     async fn wait_after(&self, error: &SessionError, backoff: &mut Backoff) {
         if matches!(error, SessionError::Disconnected) {
+            self.phase(PhaseKind::Connecting, "");
             return;
         }
         let delay = backoff.next_delay();
@@ -150,7 +151,7 @@ impl Session {
         stream: &jetstream::stream::Stream,
         source: &Source,
     ) -> Result<Sequences, SessionError> {
-        self.phase(PhaseKind::Positioning, "waiting for the position in the database");
+        self.unless_waiting(PhaseKind::Positioning, "waiting for the position in the database");
         let (answer, position) = oneshot::channel();
         let state = &stream.cached_info().state;
         let request = ResumeRequest {
@@ -163,6 +164,13 @@ impl Session {
         self.resume.send(request).await.map_err(|_| SessionError::Stopped)?;
         (self.wake)();
         position.await.map_err(|_| SessionError::Stopped)
+    }
+
+    /// A new try is no change of state: what is wrong stays shown until it is over.
+    fn unless_waiting(&self, kind: PhaseKind, detail: &str) {
+        if self.progress.phase().kind != PhaseKind::Waiting {
+            self.phase(kind, detail);
+        }
     }
 
     fn phase(&self, kind: PhaseKind, detail: impl Into<String>) {

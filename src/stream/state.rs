@@ -114,6 +114,14 @@ impl Connection {
         self.server.lock().clone()
     }
 
+    /// Whether the very first try to connect is still under way.
+    pub fn is_trying_first(&self) -> bool {
+        let (link, error) = &*self.state.lock();
+        *link == Link::Disconnected
+            && error.is_none()
+            && self.connects.load(Ordering::Relaxed) == 0
+    }
+
     /// How often the connection was made again after its first time.
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)

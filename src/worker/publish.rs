@@ -166,6 +166,9 @@ pub fn state_of(lane: &Lane, handle: &Handle) -> (State, String) {
         PhaseKind::Fetching => (State::Running, phase.detail),
         PhaseKind::Waiting => (State::Degraded, phase.detail),
         PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
+        PhaseKind::Connecting if handle.connection().is_trying_first() => {
+            (State::Starting, "connecting to NATS".to_owned())
+        }
         PhaseKind::Connecting => match handle.connection().link() {
             Link::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
             Link::Connected | Link::LameDuck => (State::Starting, phase.detail),

@@ -313,6 +313,9 @@ impl Active {
         if let Permission::Wait(_) = breaker.permission(now) {
             return (State::Degraded, "the circuit breaker is open after database errors".to_owned());
         }
+        if self.handle.connection().is_trying_first() {
+            return (State::Starting, "connecting to NATS".to_owned());
+        }
         if self.awaited() == For::Nats {
             let error = self.handle.connection().last_error();
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();

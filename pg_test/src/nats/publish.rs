@@ -24,7 +24,9 @@ impl Nats {
         subject: &str,
         payloads: impl IntoIterator<Item = P>,
     ) -> Vec<u64> {
-        let messages = payloads.into_iter().map(|payload| Message::plain(subject, payload));
+        let messages = payloads
+            .into_iter()
+            .map(|payload| Message::plain(subject, payload));
         self.publish_messages(messages).await
     }
 
@@ -50,10 +52,16 @@ impl Nats {
     /// Publishes one message with headers; its sequence number.
     pub async fn publish_with_headers(&self, message: Message, headers: &[(&str, &str)]) -> u64 {
         let mut map = async_nats::HeaderMap::new();
-        headers.iter().for_each(|&(name, value)| map.append(name, value));
+        headers
+            .iter()
+            .for_each(|&(name, value)| map.append(name, value));
         let context = self.jetstream().await;
-        let sent = context.publish_with_headers(message.subject, map, message.payload.into()).await;
-        sequence(sent.expect("a message can be sent")).await.expect("a publish is acknowledged")
+        let sent = context
+            .publish_with_headers(message.subject, map, message.payload.into())
+            .await;
+        sequence(sent.expect("a message can be sent"))
+            .await
+            .expect("a publish is acknowledged")
     }
 
     /// Publishes messages, each once, while the server is being stopped and started: what is not
@@ -63,10 +71,18 @@ impl Nats {
         let mut messages = messages.into_iter().peekable();
         while messages.peek().is_some() {
             let mut left: Vec<Message> = messages.by_ref().take(WINDOW).collect();
-            wait::eventually(Duration::from_secs(120), "NATS takes all messages", async || {
-                left = unacknowledged(&context, std::mem::take(&mut left)).await;
-                if left.is_empty() { Ok(()) } else { Err(format!("{} refused", left.len())) }
-            })
+            wait::eventually(
+                Duration::from_secs(120),
+                "NATS takes all messages",
+                async || {
+                    left = unacknowledged(&context, std::mem::take(&mut left)).await;
+                    if left.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(format!("{} refused", left.len()))
+                    }
+                },
+            )
             .await;
         }
     }
@@ -104,9 +120,14 @@ async fn send(
     if let Some(id) = id {
         publish = publish.message_id(id);
     }
-    context.send_publish(message.subject, publish).await.map_err(|error| error.to_string())
+    context
+        .send_publish(message.subject, publish)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn sequence(ack: PublishAckFuture) -> Result<u64, String> {
-    ack.await.map(|ack| ack.sequence).map_err(|error| error.to_string())
+    ack.await
+        .map(|ack| ack.sequence)
+        .map_err(|error| error.to_string())
 }

@@ -32,10 +32,17 @@ impl Installation {
         );
         let output = Command::new(bin.join("postgres")).arg("--version").output();
         let output = output.unwrap_or_else(|error| {
-            panic!("no PostgreSQL in {}: {error} (SR_PG_MAJOR, SR_PG_BIN)", bin.display())
+            panic!(
+                "no PostgreSQL in {}: {error} (SR_PG_MAJOR, SR_PG_BIN)",
+                bin.display()
+            )
         });
         let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        Self { bin, version, account: process::server_account() }
+        Self {
+            bin,
+            version,
+            account: process::server_account(),
+        }
     }
 
     /// Its full version, e.g. `postgres (PostgreSQL) 18.1 (Debian 18.1-2)`.
@@ -45,7 +52,10 @@ impl Installation {
 
     /// Its major version.
     pub fn major(&self) -> u32 {
-        let number = self.version.split(' ').find_map(|word| word.split_once('.'));
+        let number = self
+            .version
+            .split(' ')
+            .find_map(|word| word.split_once('.'));
         let major = number.and_then(|(major, _)| major.parse().ok());
         major.unwrap_or_else(|| panic!("cannot read the version from {:?}", self.version))
     }
@@ -53,40 +63,80 @@ impl Installation {
     /// A command that runs one of its programs as the user that it accepts.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
-        command.current_dir("/").env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+        command
+            .current_dir("/")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C.UTF-8");
         if let Some(user) = &self.account {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw()).env("HOME", &user.dir);
+            command
+                .uid(user.uid.as_raw())
+                .gid(user.gid.as_raw())
+                .env("HOME", &user.dir);
         }
         command
     }
 
     /// The user id that its files must belong to, if it is not this process's own.
     pub fn owner(&self) -> Option<(u32, u32)> {
-        self.account.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw()))
+        self.account
+            .as_ref()
+            .map(|user| (user.uid.as_raw(), user.gid.as_raw()))
     }
 
     /// `pg_ctl stop` on the cluster in `data`, until the server is gone.
-    pub async fn stop(&self, data: &Path, mode: Stop) {
+    pub async fn stop(&self, data: &Path, mode: Stop) -> Result<(), String> {
         let mode = match mode {
             Stop::Fast => "fast",
             Stop::Immediate => "immediate",
         };
         let mut command = self.command("pg_ctl");
-        command.arg("stop").arg("-D").arg(data).args(["-m", mode, "-w", "-t", "120"]);
-        let output = tokio::process::Command::from(command).stdin(Stdio::null()).output().await;
-        let output = output.expect("run pg_ctl");
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "pg_ctl stop -m {mode}: {complaint}");
+        command
+            .arg("stop")
+            .arg("-D")
+            .arg(data)
+            .args(["-m", mode, "-w", "-t", "120"]);
+        let output = tokio::process::Command::from(command)
+            .stdin(Stdio::null())
+            .output()
+            .await;
+        let output = output.map_err(|error| format!("cannot run pg_ctl: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!(
+            "pg_ctl stop -m {mode}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
+
+    /// What to do about a server that did not start, if its log tells.
+    pub(super) fn hint(&self, log: &str) -> String {
+        if log.contains("could not access file \"sr_event_writer\"") {
+            return format!(
+                ": the extension is not installed for {}; `make install` does that",
+                self.version
+            );
+        }
+        String::new()
     }
 
     /// Removes what a server that was killed left in the kernel: the small System V segment that
     /// tells whether some process of it still runs.
     pub(super) fn remove_shared_memory(&self, data: &Path) {
         // The seventh line of a lock file that is still there: key and number of the segment.
-        let Ok(lock) = fs::read_to_string(data.join("postmaster.pid")) else { return };
-        let segment = lock.lines().nth(6).and_then(|line| line.split_ascii_whitespace().nth(1));
+        let Ok(lock) = fs::read_to_string(data.join("postmaster.pid")) else {
+            return;
+        };
+        let segment = lock
+            .lines()
+            .nth(6)
+            .and_then(|line| line.split_ascii_whitespace().nth(1));
         if let Some(segment) = segment {
-            let command = Command::new("ipcrm").args(["-m", segment]).stderr(Stdio::null()).status();
+            let command = Command::new("ipcrm")
+                .args(["-m", segment])
+                .stderr(Stdio::null())
+                .status();
             if let Err(error) = command {
                 eprintln!("cannot run ipcrm: {error}");
             }

@@ -44,8 +44,14 @@ impl Display for Failure {
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-            return Self { message: format!("{error}{cause}"), ..Self::default() };
+            let cause = error
+                .source()
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
+            return Self {
+                message: format!("{error}{cause}"),
+                ..Self::default()
+            };
         };
         Self {
             code: Some(db.code().clone()),
@@ -86,7 +92,9 @@ impl Postgres {
 
     /// Runs statements, separated by semicolons, in database `postgres`.
     pub async fn execute(&self, sql: &str) {
-        self.try_execute(sql).await.unwrap_or_else(|failure| panic!("{failure}\n{sql}"));
+        self.try_execute(sql)
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}\n{sql}"));
     }
 
     /// [`Postgres::execute`].
@@ -134,7 +142,9 @@ impl Postgres {
 
     /// The first column of the first row.
     pub async fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
-        self.try_value(sql).await.unwrap_or_else(|failure| panic!("{failure}\n{sql}"))
+        self.try_value(sql)
+            .await
+            .unwrap_or_else(|failure| panic!("{failure}\n{sql}"))
     }
 
     /// [`Postgres::value`].
@@ -146,14 +156,17 @@ impl Postgres {
 
     /// `ALTER SYSTEM SET`, and a reload.
     pub async fn alter_system(&self, key: &str, value: &str) {
-        self.try_alter_system(key, value).await.unwrap_or_else(|e| panic!("{key} = {value}: {e}"));
+        self.try_alter_system(key, value)
+            .await
+            .unwrap_or_else(|e| panic!("{key} = {value}: {e}"));
         self.reload().await;
     }
 
     /// `ALTER SYSTEM SET` alone.
     pub async fn try_alter_system(&self, key: &str, value: &str) -> Result<(), Failure> {
         let value = value.replace('\'', "''");
-        self.try_execute(&format!("ALTER SYSTEM SET {key} = '{value}'")).await
+        self.try_execute(&format!("ALTER SYSTEM SET {key} = '{value}'"))
+            .await
     }
 
     /// Tells every process to read the settings again.
@@ -163,7 +176,8 @@ impl Postgres {
 
     /// The process id of the (first) background worker, once it shows itself.
     pub async fn try_worker_pid(&self) -> Result<Option<i32>, Failure> {
-        let sql = "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'sr_event_writer'";
+        let sql =
+            "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'sr_event_writer'";
         self.try_value(sql).await
     }
 
@@ -177,7 +191,7 @@ impl Postgres {
     }
 
     /// Ends the session that the helpers above share.
-    pub(crate) async fn forget_session(&self) {
+    pub(super) async fn forget_session(&self) {
         *self.session.lock().await = None;
     }
 
@@ -198,7 +212,10 @@ fn put_back(slot: &mut Option<Client>, client: Client) {
 
 impl Failure {
     fn from_text(message: &str) -> Self {
-        Self { message: message.to_owned(), ..Self::default() }
+        Self {
+            message: message.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// The SQLSTATE, or empty.

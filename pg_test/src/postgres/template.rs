@@ -42,7 +42,10 @@ include 'settings.conf'
 /// Makes a new cluster in `data`.
 pub(super) fn copy(installation: &Installation, data: &Path) {
     make_parent(data);
-    run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(make(installation)).arg(data));
+    run(Command::new("cp")
+        .args(["-a", "--reflink=auto"])
+        .arg(make(installation))
+        .arg(data));
 }
 
 /// The template's directory.
@@ -64,7 +67,11 @@ fn make(installation: &Installation) -> PathBuf {
         if let Some((user, group)) = installation.owner() {
             chown(&unfinished, Some(user), Some(group)).expect("give the template to postgres");
         }
-        run(installation.command("initdb").args(INITDB).arg("-D").arg(&unfinished));
+        run(installation
+            .command("initdb")
+            .args(INITDB)
+            .arg("-D")
+            .arg(&unfinished));
         let conf = unfinished.join("postgresql.conf");
         let defaults = fs::read_to_string(&conf).expect("read initdb's postgresql.conf");
         fs::write(&conf, defaults + SETTINGS).expect("write postgresql.conf");
@@ -74,7 +81,9 @@ fn make(installation: &Installation) -> PathBuf {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {complaint}");
 }

@@ -19,37 +19,21 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 13] = [
-    timestamp(
-        "timestamp",
-        &["timestamp", "time_unix_nano"],
-        time::millis_or_nanos,
-    )
-    .required(),
-    text("trace_id", &["trace_id", "traceId"])
-        .or_derived(ids::trace)
-        .required(),
-    text("span_id", &["span_id", "spanId"])
-        .or_derived(ids::span)
-        .required(),
+    timestamp("timestamp", &["timestamp", "time_unix_nano"], time::millis_or_nanos).required(),
+    text("trace_id", &["trace_id", "traceId"]).or_derived(ids::trace).required(),
+    text("span_id", &["span_id", "spanId"]).or_derived(ids::span).required(),
     text("severity_text", &["severity_text", "severityText", "level"]),
     int4("severity_number", &["severity_number", "severityNumber"]),
-    computed(
-        "body",
-        Kind::Text,
-        &["body", "message", "msg", "short_message"],
-        body,
-    ),
+    computed("body", Kind::Text, &["body", "message", "msg", "short_message"], body),
     text("service_name", &["service_name", "serviceName"]).or(Text("unknown")),
     text("service_version", &["service_version", "serviceVersion"]),
     text("service_instance", &["service_instance", "serviceInstance"]),
     text("scope_name", &["scope_name", "scopeName"]),
     text("scope_version", &["scope_version", "scopeVersion"]),
     json_text("attributes", &["attributes"]),
-    json_text(
-        "resource_attributes",
-        &["resource_attributes", "resourceAttributes"],
-    ),
+    json_text("resource_attributes", &["resource_attributes", "resourceAttributes"]),
 ];
 
 /// The body when it is a string or an object, else the message. A body of another kind is kept as

@@ -16,6 +16,7 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 16] = [
     timestamp("timestamp", &["timestamp"], time::seconds_or_millis).required(),
     text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id"),

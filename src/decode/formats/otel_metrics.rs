@@ -18,32 +18,19 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 18] = [
     timestamp("timestamp", &["timestamp"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]),
     // Part of the key, so not NULL: the Go writer's '' stands for none.
-    text("span_id", &["span_id", "spanId"])
-        .or(Text(""))
-        .required(),
-    text("service_name", &["service_name", "serviceName"])
-        .or(Text("unknown"))
-        .required(),
-    text("span_name", &["span_name", "spanName", "name"])
-        .or(Text("unknown"))
-        .required(),
+    text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
+    text("service_name", &["service_name", "serviceName"]).or(Text("unknown")).required(),
+    text("span_name", &["span_name", "spanName", "name"]).or(Text("unknown")).required(),
     text("span_kind", &["span_kind", "spanKind"]),
-    converted(
-        "duration_ms",
-        Kind::Float8,
-        &["duration_ms", "durationMs", S, S2],
-        milliseconds,
-    ),
-    converted(
-        "duration_seconds",
-        Kind::Float8,
-        &[S, S2, "duration_ms", "durationMs"],
-        seconds,
-    ),
+    converted("duration_ms", Kind::Float8,
+        &["duration_ms", "durationMs", "duration_seconds", "durationSeconds"], milliseconds),
+    converted("duration_seconds", Kind::Float8,
+        &["duration_seconds", "durationSeconds", "duration_ms", "durationMs"], seconds),
     text("metric_type", &["metric_type", "metricType"]),
     text("http_method", &["http_method", "httpMethod"]),
     text("http_route", &["http_route", "httpRoute"]),
@@ -56,35 +43,18 @@ static FIELDS: [Field; 18] = [
     text("level", &["level"]),
 ];
 
-const S: &str = "duration_seconds";
-const S2: &str = "durationSeconds";
-
 fn milliseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let number = convert::number(found)?;
-    finite(
-        found,
-        if in_seconds(found) {
-            number * 1000.0
-        } else {
-            number
-        },
-    )
+    let factor = if in_seconds(found) { 1000.0 } else { 1.0 };
+    finite(found, convert::number(found)? * factor)
 }
 
 fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let number = convert::number(found)?;
-    finite(
-        found,
-        if in_seconds(found) {
-            number
-        } else {
-            number / 1000.0
-        },
-    )
+    let divisor = if in_seconds(found) { 1.0 } else { 1000.0 };
+    finite(found, convert::number(found)? / divisor)
 }
 
 fn in_seconds(found: Found<'_>) -> bool {
-    [S, S2].contains(&found.key)
+    matches!(found.key, "duration_seconds" | "durationSeconds")
 }
 
 fn finite(found: Found<'_>, number: f64) -> Result<Value<'_>, Reject> {

@@ -19,30 +19,20 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 19] = [
-    timestamp("timestamp", &["timestamp", START], time::millis_or_nanos).required(),
+    timestamp("timestamp", &["timestamp", "start_time_unix_nano"], time::millis_or_nanos)
+        .required(),
     // Part of the key, so not NULL: the Go writer's '' stands for none.
-    text("trace_id", &["trace_id", "traceId"])
-        .or(Text(""))
-        .required(),
-    text("span_id", &["span_id", "spanId"])
-        .or(Text(""))
-        .required(),
+    text("trace_id", &["trace_id", "traceId"]).or(Text("")).required(),
+    text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
     text("parent_span_id", &["parent_span_id", "parentSpanId"]),
     text("name", &["name"]),
     int4("kind", &["kind"]),
-    converted(
-        "start_time_unix_nano",
-        Kind::Int8,
-        &[START, "startTimeUnixNano"],
-        nanoseconds,
-    ),
-    converted(
-        "end_time_unix_nano",
-        Kind::Int8,
-        &["end_time_unix_nano", "endTimeUnixNano"],
-        nanoseconds,
-    ),
+    converted("start_time_unix_nano", Kind::Int8,
+        &["start_time_unix_nano", "startTimeUnixNano"], nanoseconds),
+    converted("end_time_unix_nano", Kind::Int8,
+        &["end_time_unix_nano", "endTimeUnixNano"], nanoseconds),
     text("service_name", &["service_name", "serviceName"]).or(Text("unknown")),
     text("service_version", &["service_version", "serviceVersion"]),
     text("service_instance", &["service_instance", "serviceInstance"]),
@@ -51,15 +41,10 @@ static FIELDS: [Field; 19] = [
     int4("status_code", &["status_code", "statusCode"]),
     text("status_message", &["status_message", "statusMessage"]),
     json_text("attributes", &["attributes"]),
-    json_text(
-        "resource_attributes",
-        &["resource_attributes", "resourceAttributes"],
-    ),
+    json_text("resource_attributes", &["resource_attributes", "resourceAttributes"]),
     json_text("events", &["events"]),
     json_text("links", &["links"]),
 ];
-
-const START: &str = "start_time_unix_nano";
 
 /// A whole number, or the one that a string starts with, held within 64 bits because senders
 /// count unsigned. Anything else is NULL.

@@ -19,47 +19,25 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 16] = [
-    converted("host_ip", Kind::Text, &["host_ip", "hostIp", "ip"], host)
-        .or_reject()
+    converted("host_ip", Kind::Text, &["host_ip", "hostIp", "ip"], host).or_reject().required(),
+    text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id").or(Text("unknown"))
         .required(),
-    text("poller_id", &["poller_id", "pollerId"])
-        .or(Text("unknown"))
-        .required()
-        .or_named("gateway_id"),
     text("agent_id", &["agent_id", "agentId"]).or(Text("unknown")),
-    text("partition", &["partition"])
-        .or(Text("default"))
-        .required(),
+    text("partition", &["partition"]).or(Text("default")).required(),
     text("network_cidr", &["network_cidr", "networkCidr"]),
     text("hostname", &["hostname"]),
     text("mac", &["mac"]),
     boolean("icmp_available", &["icmp_available", "icmpAvailable"]),
-    int8(
-        "icmp_response_time_ns",
-        &["icmp_response_time_ns", "icmpResponseTimeNs"],
-    ),
+    int8("icmp_response_time_ns", &["icmp_response_time_ns", "icmpResponseTimeNs"]),
     float8("icmp_packet_loss", &["icmp_packet_loss", "icmpPacketLoss"]),
-    json(
-        "tcp_ports_scanned",
-        &["tcp_ports_scanned", "tcpPortsScanned"],
-    ),
+    json("tcp_ports_scanned", &["tcp_ports_scanned", "tcpPortsScanned"]),
     json("tcp_ports_open", &["tcp_ports_open", "tcpPortsOpen"]),
-    json(
-        "port_scan_results",
-        &["port_scan_results", "portScanResults"],
-    ),
-    timestamp(
-        "last_sweep_time",
-        &["last_sweep_time", "lastSweepTime"],
-        time::seconds_or_millis,
-    )
-    .required(),
-    timestamp(
-        "first_seen",
-        &["first_seen", "firstSeen"],
-        time::seconds_or_millis,
-    ),
+    json("port_scan_results", &["port_scan_results", "portScanResults"]),
+    timestamp("last_sweep_time", &["last_sweep_time", "lastSweepTime"], time::seconds_or_millis)
+        .required(),
+    timestamp("first_seen", &["first_seen", "firstSeen"], time::seconds_or_millis),
     json("metadata", &["metadata"]),
 ];
 

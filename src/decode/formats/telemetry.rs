@@ -19,23 +19,16 @@ static TABLE: Table = Table {
     conflict: Conflict::Keep,
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 15] = [
     timestamp("timestamp", &["timestamp"], time::seconds_or_millis).required(),
-    text("poller_id", &["poller_id", "pollerId"])
-        .or(Text("unknown"))
-        .required()
-        .or_named("gateway_id"),
+    text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id").or(Text("unknown"))
+        .required(),
     text("agent_id", &["agent_id", "agentId"]),
-    text("metric_name", &["metric_name", "metricName", "name"])
-        .or(Text("unknown"))
-        .required(),
-    text("metric_type", &["metric_type", "metricType", "type"])
-        .or(Text("gauge"))
-        .required(),
+    text("metric_name", &["metric_name", "metricName", "name"]).or(Text("unknown")).required(),
+    text("metric_type", &["metric_type", "metricType", "type"]).or(Text("gauge")).required(),
     text("device_id", &["device_id", "deviceId"]),
-    converted("value", Kind::Float8, &["value"], measured)
-        .or(Float8(0.0))
-        .required(),
+    converted("value", Kind::Float8, &["value"], measured).or(Float8(0.0)).required(),
     text("unit", &["unit"]),
     json_object("tags", &["tags"]),
     text("partition", &["partition"]),

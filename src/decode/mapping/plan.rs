@@ -41,33 +41,15 @@ pub(super) struct Object<'o, 'a> {
 impl Plan {
     pub fn new(table: &Table, fields: &'static [Field], variants: &'static [Variant]) -> Self {
         let mut keys = Keys::default();
-        let mut slots = |names: &[&'static str]| names.iter().map(|name| keys.add(name)).collect();
-        let mut step = |field: &'static Field| Step {
-            field,
-            slots: slots(field.keys),
-            is_row_time: field.column.name == table.time,
-        };
-        let steps = fields.iter().map(&mut step).collect();
+        let steps = resolve(&mut keys, table, fields, &[]);
         let mut special = Vec::new();
         for variant in variants {
-            let replace = |field: &'static Field| {
-                let other = variant
-                    .fields
-                    .iter()
-                    .find(|f| f.column.name == field.column.name);
-                step(other.unwrap_or(field))
-            };
-            let steps = fields.iter().map(replace).collect();
-            special.push((variant, steps));
-        }
-        let special = special
-            .into_iter()
-            .map(|(variant, steps)| Special {
+            special.push(Special {
                 variant,
-                slots: slots(variant.keys),
-                steps,
-            })
-            .collect();
+                slots: slots(&mut keys, variant.keys),
+                steps: resolve(&mut keys, table, fields, variant.fields),
+            });
+        }
         Self {
             keys,
             steps,
@@ -88,6 +70,32 @@ impl Plan {
         rows.end_row();
         Ok(())
     }
+}
+
+/// The steps for `fields`, of which those in `instead` replace the ones of the same column.
+fn resolve(
+    keys: &mut Keys,
+    table: &Table,
+    fields: &'static [Field],
+    instead: &'static [Field],
+) -> Vec<Step> {
+    let step = |field: &'static Field| {
+        let name = field.column.name;
+        let field = instead
+            .iter()
+            .find(|f| f.column.name == name)
+            .unwrap_or(field);
+        Step {
+            field,
+            slots: slots(keys, field.keys),
+            is_row_time: name == table.time,
+        }
+    };
+    fields.iter().map(step).collect()
+}
+
+fn slots(keys: &mut Keys, names: &[&'static str]) -> Vec<usize> {
+    names.iter().map(|name| keys.add(name)).collect()
 }
 
 impl Special {

@@ -86,13 +86,8 @@ fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &
     } else {
         &own
     };
-    matches!(
-        event.get("data"),
-        Some(Found {
-            raw: Raw::Object(_),
-            ..
-        })
-    ) && (event.text("type") == event_type || actual == subject)
+    let data = event.get("data").map(|found| found.raw);
+    matches!(data, Some(Raw::Object(_))) && (event.text("type") == event_type || actual == subject)
 }
 
 fn health_level(state: Found<'_>) -> Result<Value<'_>, Reject> {
@@ -158,7 +153,7 @@ fn changes(event: Source<'_, '_>) -> Vec<String> {
             "data/metadata/alias_collector_ip",
         ),
     ];
-    let change = |(label, old, new): (&str, &'static str, &'static str)| {
+    let change = |(label, old, new): (&str, &str, &str)| {
         let (old, new) = (event.text(old), event.text(new));
         match (old.is_empty(), new.is_empty()) {
             (true, true) => None,

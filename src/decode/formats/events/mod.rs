@@ -28,52 +28,24 @@ static TABLE: Table = Table {
     },
 };
 
+#[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 13] = [
-    timestamp(
-        "event_timestamp",
-        &["time", "timestamp", "data/timestamp"],
-        time::seconds,
-    )
-    .required(),
+    timestamp("event_timestamp", &["time", "timestamp", "data/timestamp"], time::seconds)
+        .required(),
     text("specversion", &["specversion"]),
     text("id", &["id"]).or_derived(ids::uuid).required(),
     text("source", &["source"]),
     text("type", &["type"]),
     text("datacontenttype", &["datacontenttype"]),
     text("subject", &["subject"]),
-    text(
-        "remote_addr",
-        &[
-            "remote_addr",
-            "remoteAddr",
-            "_remote_addr",
-            "data/remote_addr",
-            "data/remoteAddr",
-            "data/_remote_addr",
-        ],
-    ),
+    text("remote_addr", &["remote_addr", "remoteAddr", "_remote_addr",
+        "data/remote_addr", "data/remoteAddr", "data/_remote_addr"]),
     text("host", &["host", "data/host"]),
     converted("level", Kind::Int4, &["level", "data/level"], level),
-    converted(
-        "severity",
-        Kind::Text,
-        &["severity", "data/severity", "level", "data/level"],
-        severity,
-    ),
-    converted(
-        "short_message",
-        Kind::Text,
-        &[
-            "short_message",
-            "message",
-            "msg",
-            "data/message",
-            "data/msg",
-            "data/short_message",
-            "data",
-        ],
-        short_message,
-    ),
+    converted("severity", Kind::Text,
+        &["severity", "data/severity", "level", "data/level"], severity),
+    converted("short_message", Kind::Text, &["short_message", "message", "msg",
+        "data/message", "data/msg", "data/short_message", "data"], short_message),
     text("version", &["version", "data/version"]),
 ];
 

@@ -1,0 +1,180 @@
+//! A pair of servers that stays until it is taken down: one for each checkout.
+//!
+//! Its folder below /var/tmp outlives a restart of the machine, and with it ports, messages and
+//! rows: the next `up` goes on with them.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pg_test::directory;
+use pg_test::nats::Nats;
+use pg_test::port::Port;
+use pg_test::postgres::{Installation, Postgres, Stop};
+use pg_test::process::{self, Lifetime, Signal};
+use pg_test::stack::Stack;
+use pg_test::wait;
+
+const POSTGRES: &str = "postgres";
+const NATS: &str = "nats";
+const SETTINGS: &str = "settings";
+
+/// Starts both unless they run already; the settings that lead to them, as `KEY=value` lines.
+pub async fn up() -> Result<String, String> {
+    let home = home();
+    let _lock = lock(&home)?;
+    if let Ok(settings) = running(&home) {
+        return Ok(settings);
+    }
+    check_version(&home)?;
+    // One of them may be left.
+    stop(&home).await?;
+    let started = start(&home).await;
+    if started.is_err() {
+        stop(&home).await?;
+    }
+    started
+}
+
+/// The settings that `up` printed.
+pub fn env() -> Result<String, String> {
+    running(&home())
+}
+
+/// Stops both and removes their files. Fine when there is nothing.
+pub async fn down() -> Result<(), String> {
+    let home = home();
+    if !home.exists() {
+        return Ok(());
+    }
+    let _lock = lock(&home)?;
+    stop(&home).await?;
+    fs::remove_dir_all(&home).map_err(|e| format!("cannot remove {}: {e}", home.display()))
+}
+
+async fn start(home: &Path) -> Result<String, String> {
+    let stack = Stack::builder()
+        .setting("fsync", "on")
+        .postgres(|options| {
+            options.home = Some(home.join(POSTGRES));
+            options.port = remembered_port(home, "PGPORT=");
+            options.lifetime = Lifetime::Detached;
+        })
+        .nats(|options| {
+            options.home = Some(home.join(NATS));
+            options.port = remembered_port(home, "NATS_URL=");
+            options.lifetime = Lifetime::Detached;
+        })
+        .try_start()
+        .await?;
+    let settings = format!(
+        "PGHOST=127.0.0.1\nPGPORT={}\nPGUSER=postgres\nPGDATABASE=postgres\nNATS_URL={}\nPGDATA={}\n",
+        stack.pg.port(),
+        stack.nats.url(),
+        stack.pg.data().display(),
+    );
+    let file = home.join(SETTINGS);
+    fs::write(&file, &settings).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+    Ok(settings)
+}
+
+async fn stop(home: &Path) -> Result<(), String> {
+    let data = Postgres::data_at(&home.join(POSTGRES));
+    if postgres_pid(home).is_some() {
+        let installation = Installation::choose();
+        if let Err(why) = installation.stop(&data, Stop::Fast).await {
+            eprintln!("{why}; not waiting for it any longer");
+            installation.stop(&data, Stop::Immediate).await?;
+        }
+    }
+    if let Some(pid) = nats_pid(home) {
+        process::kill(pid, Signal::SIGTERM);
+        let within = Duration::from_secs(20);
+        wait::try_eventually(within, "nats-server ends", async || !process::alive(pid)).await?;
+    }
+    Ok(())
+}
+
+/// The settings, if both servers run.
+fn running(home: &Path) -> Result<String, String> {
+    let both = postgres_pid(home).is_some() && nats_pid(home).is_some();
+    let settings = fs::read_to_string(home.join(SETTINGS))
+        .ok()
+        .filter(|_| both);
+    settings.ok_or_else(|| "nothing is running here: start it with `make up`".to_owned())
+}
+
+fn postgres_pid(home: &Path) -> Option<i32> {
+    let data = Postgres::data_at(&home.join(POSTGRES));
+    server(&data.join("postmaster.pid"), &data)
+}
+
+fn nats_pid(home: &Path) -> Option<i32> {
+    let home = home.join(NATS);
+    server(&Nats::pid_file_at(&home), &home)
+}
+
+/// The process that a file names, if it is still the server that has `path` on its command line.
+fn server(pid_file: &Path, path: &Path) -> Option<i32> {
+    let pid = fs::read_to_string(pid_file)
+        .ok()?
+        .lines()
+        .next()?
+        .trim()
+        .parse()
+        .ok()?;
+    let path = path.to_str()?;
+    (process::alive(pid) && process::command_line(pid).contains(path)).then_some(pid)
+}
+
+/// The port that this line of the settings ends with, if it is still free.
+fn remembered_port(home: &Path, key: &str) -> Option<Port> {
+    let settings = fs::read_to_string(home.join(SETTINGS)).ok()?;
+    let line = settings.lines().find(|line| line.starts_with(key))?;
+    Port::claim(line.rsplit(['=', ':']).next()?.parse().ok()?)
+}
+
+fn check_version(home: &Path) -> Result<(), String> {
+    let file = Postgres::data_at(&home.join(POSTGRES)).join("PG_VERSION");
+    let Ok(made_by) = fs::read_to_string(file) else {
+        return Ok(());
+    };
+    let major = Installation::choose().major().to_string();
+    if made_by.trim() == major {
+        return Ok(());
+    }
+    Err(format!(
+        "the cluster here was made by PostgreSQL {}, and this is {major}: remove it with `make down`",
+        made_by.trim()
+    ))
+}
+
+/// Two commands at a time would get in each other's way. The folder is made if missing, and the
+/// lock is in it, so that `down` can remove everything.
+fn lock(home: &Path) -> Result<File, String> {
+    let path = home.join("lock");
+    let describe = |error| format!("cannot lock {}: {error}", path.display());
+    loop {
+        directory::create(home);
+        let file = File::create(&path).map_err(describe)?;
+        file.lock().map_err(describe)?;
+        let locked = file.metadata().map_err(describe)?.ino();
+        // Who had it before may have been `down`.
+        if fs::metadata(&path).is_ok_and(|current| current.ino() == locked) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Where the servers of this checkout keep their files.
+fn home() -> PathBuf {
+    let here = std::env::current_dir().expect("a working directory");
+    let checkout = here
+        .ancestors()
+        .find(|folder| folder.join("pg_test/Cargo.toml").exists());
+    let mut hasher = DefaultHasher::new();
+    checkout.unwrap_or(&here).hash(&mut hasher);
+    PathBuf::from(format!("/var/tmp/sr_event_writer-{:016x}", hasher.finish()))
+}

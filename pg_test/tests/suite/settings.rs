@@ -1,0 +1,295 @@
+//! Settings are judged when they are set, and take effect without a restart.
+
+use std::time::Duration;
+
+use pg_test::feed::Feed;
+use pg_test::messages::Generator;
+use pg_test::stack::{SOON, Stack};
+use pg_test::wait::throughout;
+
+use crate::fixtures::state;
+
+/// What is refused, and a word of the explanation. PostgreSQL itself explains numbers, switches and
+/// lists of words (in its message or hint), the extension everything else (in the detail).
+const REFUSED: &[(&str, &[(&str, &str)])] = &[
+    ("enabled", &[("maybe", "")]),
+    (
+        "nats_url",
+        &[
+            ("", "address"),
+            ("http://nats:4222", "nats://"),
+            ("nats://nats:99999", "nats:99999"),
+            ("nats://user:secret@nats:4222", "password"),
+            ("nats://good:4222, http://bad:4222", "http://bad:4222"),
+        ],
+    ),
+    ("nats_domain", &[("two words", ""), ("a.b", ""), ("a>", "")]),
+    (
+        "consumer",
+        &[("", "empty"), ("two words", ""), ("a.b", ""), ("a*", "")],
+    ),
+    (
+        "streams",
+        &[
+            ("telemetry, telemetry", "twice"),
+            ("Tele metry", "Tele metry"),
+        ],
+    ),
+    (
+        "stream_telemetry",
+        &[
+            ("batch_size=0", "batch_size"),
+            ("batch_size=many", "batch_size"),
+            ("batch_size", "key=value"),
+            ("batch_timeout=soon", "batch_timeout"),
+            ("max_rate=-1", "max_rate"),
+            ("colour=blue", "colour"),
+            ("processor=telemetri", "telemetri"),
+            ("subject=tele..metry", "tele..metry"),
+            ("subject=telemetry.>.more", "telemetry.>.more"),
+            ("table=a.b.c", "a.b.c"),
+            ("nats_stream=a.b", "a.b"),
+            ("batch_size=1 batch_size=2", "twice"),
+        ],
+    ),
+    ("workers", &[("0", ""), ("100000", "")]),
+    ("batch_size", &[("0", ""), ("-5", ""), ("many", "")]),
+    (
+        "batch_timeout",
+        &[("-1", ""), ("soon", ""), ("1 fortnight", "")],
+    ),
+    ("max_batch_rows", &[("0", ""), ("x", "")]),
+    ("buffer_memory", &[("0", ""), ("-1", ""), ("lots", "")]),
+    ("insert_timeout", &[("-1", ""), ("x", "")]),
+    ("ack_after", &[("never", "")]),
+    ("retry_min_delay", &[("-1", ""), ("x", "")]),
+    ("retry_max_delay", &[("-1", ""), ("x", "")]),
+    ("breaker_failures", &[("-1", ""), ("x", "")]),
+    ("breaker_reset", &[("-1", ""), ("x", "")]),
+    (
+        "dead_letter_subject",
+        &[("two words", ""), ("dead.>", ""), ("a..b", "")],
+    ),
+    ("dead_letter_retention", &[("-1", ""), ("for ever", "")]),
+    ("max_message_age", &[("-1", ""), ("x", "")]),
+    ("max_message_future", &[("-1", ""), ("x", "")]),
+];
+
+const ACCEPTED: &[(&str, &[&str])] = &[
+    ("enabled", &["on", "off"]),
+    ("database", &["serviceradar"]),
+    (
+        "nats_url",
+        &[
+            "nats://a:4222",
+            "nats://a:4222, nats://b:4222",
+            "tls://nats.example.com:4222",
+        ],
+    ),
+    ("nats_domain", &["", "hub"]),
+    ("consumer", &["db-writer", "db_writer_2"]),
+    ("streams", &["telemetry", "telemetry, logs", "events,sweep"]),
+    (
+        "stream_telemetry",
+        &[
+            "",
+            "batch_size=200 max_rate=1000",
+            "processor=telemetry nats_stream=METRICS subject=a.>,b.* table=lake.readings",
+            "batch_timeout=500ms",
+            "batch_timeout=2s",
+        ],
+    ),
+    ("workers", &["1", "2"]),
+    ("batch_size", &["1", "1000"]),
+    ("batch_timeout", &["100ms", "2s", "250"]),
+    ("max_batch_rows", &["100", "20000"]),
+    ("buffer_memory", &["8MB", "1GB"]),
+    ("insert_timeout", &["5s", "1min"]),
+    ("ack_after", &["flush", "replicated", "applied"]),
+    ("retry_min_delay", &["100ms"]),
+    ("retry_max_delay", &["1min"]),
+    ("breaker_failures", &["1", "20"]),
+    ("breaker_reset", &["1s"]),
+    ("dead_letter_subject", &["", "dead.letters"]),
+    ("dead_letter_retention", &["0", "7d"]),
+    ("max_message_age", &["0", "7d"]),
+    ("max_message_future", &["1h", "1d"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_value_is_refused_with_a_reason_when_it_is_set() {
+    let stack = Stack::builder().without_tables().disabled().start().await;
+    let mut faults = Vec::new();
+    for &(name, values) in REFUSED {
+        for &(value, word) in values {
+            let refused = stack
+                .pg
+                .try_alter_system(&format!("sr_event_writer.{name}"), value)
+                .await;
+            match refused {
+                Ok(()) => faults.push(format!("{name} = '{value}' was accepted")),
+                Err(failure) if failure.sqlstate() != "22023" => {
+                    faults.push(format!("{name} = '{value}': {failure}"));
+                }
+                Err(failure) if !failure.detail.contains(word) => {
+                    faults.push(format!(
+                        "{name} = '{value}' is not explained ({word}): {failure}"
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_value_is_accepted_and_a_misspelt_name_is_not() {
+    let stack = Stack::builder().without_tables().disabled().start().await;
+    let mut faults = Vec::new();
+    for &(name, values) in ACCEPTED {
+        for value in values {
+            let key = format!("sr_event_writer.{name}");
+            if let Err(failure) = stack.pg.try_alter_system(&key, value).await {
+                faults.push(format!("{name} = '{value}': {failure}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(
+        stack
+            .pg
+            .try_alter_system("sr_event_writer.batchsize", "5")
+            .await
+            .is_err()
+    );
+}
+
+/// The documentation promises these; `pg_settings` is what users see.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_defaults_are_the_documented_ones() {
+    let stack = Stack::builder().without_tables().disabled().start().await;
+    let documented = [
+        ("enabled", "off"),
+        ("database", "postgres"),
+        ("nats_url", "nats://nats:4222"),
+        ("nats_domain", ""),
+        ("consumer", "db-writer"),
+        (
+            "streams",
+            "telemetry, events, sweep, netflow, otel_metrics, otel_traces, logs",
+        ),
+        ("stream_telemetry", ""),
+        ("stream_otel_metrics", ""),
+        ("workers", "1"),
+        ("batch_size", "100"),
+        ("batch_timeout", "1000"),
+        ("max_batch_rows", "5000"),
+        ("buffer_memory", "65536"),
+        ("insert_timeout", "30000"),
+        ("ack_after", "flush"),
+        ("retry_min_delay", "500"),
+        ("retry_max_delay", "30000"),
+        ("breaker_failures", "5"),
+        ("breaker_reset", "30000"),
+        ("dead_letter_subject", ""),
+        ("dead_letter_retention", "2592000"),
+        ("max_message_age", "0"),
+        ("max_message_future", "86400"),
+    ];
+    let sql = "SELECT boot_val FROM pg_settings WHERE name = 'sr_event_writer.' || $1";
+    let mut faults = Vec::new();
+    for (name, value) in documented {
+        let rows = stack.pg.query(sql, &[&name]).await;
+        let found: Option<String> = rows.first().and_then(|row| row.get(0));
+        if found.as_deref() != Some(value) {
+            faults.push(format!("{name}: {found:?} instead of {value:?}"));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_changes_how_long_a_batch_waits_and_loses_nothing() {
+    let key = "sr_event_writer.stream_telemetry";
+    let slow = "batch_size=10000 batch_timeout=5min";
+    let stack = Stack::builder().setting(key, slow).start().await;
+    state(&stack, "running").await;
+    let generator = Generator::new(18);
+    stack
+        .nats
+        .publish_messages(generator.range(Feed::Telemetry, 0..50))
+        .await;
+    throughout(
+        Duration::from_secs(3),
+        "an unfinished batch waits",
+        async || stack.rows(Feed::Telemetry).await.unwrap() == 0,
+    )
+    .await;
+    stack
+        .pg
+        .alter_system(key, "batch_size=10000 batch_timeout=100ms")
+        .await;
+    stack.expect_rows(Feed::Telemetry, 50, SOON).await;
+
+    let reload = async {
+        for size in 1..=20 {
+            let options = format!("batch_size={} batch_timeout=100ms", size * 10);
+            stack.pg.alter_system(key, &options).await;
+        }
+    };
+    let publish = stack
+        .nats
+        .publish_messages(generator.range(Feed::Telemetry, 50..20_050));
+    tokio::join!(reload, publish);
+    stack.expect_rows(Feed::Telemetry, 20_050, SOON).await;
+    stack.expect_all_acknowledged(Feed::Telemetry).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_switched_off_and_on_again() {
+    let stack = Stack::start().await;
+    let generator = Generator::new(19);
+    stack
+        .nats
+        .publish_messages(generator.range(Feed::Telemetry, 0..100))
+        .await;
+    stack.expect_rows(Feed::Telemetry, 100, SOON).await;
+    stack.disable().await;
+    state(&stack, "disabled").await;
+    stack
+        .nats
+        .publish_messages(generator.range(Feed::Telemetry, 100..200))
+        .await;
+    throughout(
+        Duration::from_secs(2),
+        "nothing is written while it is off",
+        async || stack.rows(Feed::Telemetry).await.unwrap() == 100,
+    )
+    .await;
+    stack.enable().await;
+    stack.expect_rows(Feed::Telemetry, 200, SOON).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_pipelines_that_are_listed_run() {
+    let stack = Stack::builder()
+        .setting("sr_event_writer.streams", "logs, events")
+        .start()
+        .await;
+    let generator = Generator::new(20);
+    for feed in Feed::ALL {
+        stack
+            .nats
+            .publish_messages(generator.range(feed, 0..50))
+            .await;
+    }
+    stack.expect_rows(Feed::Logs, 50, SOON).await;
+    stack.expect_rows(Feed::Events, 50, SOON).await;
+    assert_eq!(stack.rows(Feed::Telemetry).await.unwrap(), 0);
+    let names: Vec<String> = stack
+        .pg
+        .value("SELECT array_agg(name) FROM sr_event_writer.stream_status")
+        .await;
+    assert_eq!(names, ["logs", "events"]);
+}

@@ -1,0 +1,483 @@
+-- The SQL side of sr_event_writer 0.1.0.
+--
+-- Functions are made in the schema that CREATE EXTENSION names (the first of search_path by
+-- default), tables and the view in a schema of the fixed name sr_event_writer: the worker has to
+-- find those wherever the functions are.
+--
+-- What a function of LANGUAGE c does is in src/status and src/control; its symbol is the name of
+-- the Rust function with `_wrapper` behind it.
+
+\echo Use "CREATE EXTENSION sr_event_writer" to load this file. \quit
+
+-- Rows are handed to the server as UTF-8 without being looked at again.
+DO $$
+BEGIN
+    IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
+        RAISE EXCEPTION 'sr_event_writer needs a database with encoding UTF8, not %',
+                pg_catalog.current_setting('server_encoding')
+            USING ERRCODE = 'feature_not_supported';
+    END IF;
+END
+$$;
+
+
+-- == Tables =======================================================================================
+
+CREATE SCHEMA sr_event_writer;
+COMMENT ON SCHEMA sr_event_writer IS
+    'Position, dead letters and status of the sr_event_writer extension';
+
+-- What operators have asked for. The workers read it once a second, and at once when
+-- sr_event_writer_pause() or _resume() commits. A pipeline without a row is not paused.
+CREATE TABLE sr_event_writer.pipeline_control (
+    pipeline    text        NOT NULL PRIMARY KEY,
+    paused      boolean     NOT NULL DEFAULT false,
+    changed_at  timestamptz NOT NULL DEFAULT now(),
+    changed_by  text        NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE sr_event_writer.pipeline_control IS
+    'Paused pipelines; written by sr_event_writer_pause() and sr_event_writer_resume()';
+
+-- How far each pipeline is: every sequence up to `floor`, and those in the ranges `above` it, are
+-- recorded as rows or as dead letters. The row is updated in the transaction that writes those, so
+-- it is right after every crash, restore and failover, and needs no unique key on a destination.
+-- A stream that was deleted and made anew is known by its creation time, and has a row of its own.
+--
+-- A handful of rows, each updated with every batch, that is many times a second:
+--   * no index holds a column that changes, so all updates are heap-only (HOT);
+--   * half of each page stays free, so dead versions are pruned in passing, long before vacuum;
+--   * vacuum comes by count alone, for the times when a long transaction kept them from pruning;
+--   * it never truncates the file, which would take a lock that stops the worker;
+--   * statistics never change how a row is found, so they are hardly ever gathered.
+CREATE TABLE sr_event_writer.stream_position (
+    pipeline        text           NOT NULL,
+    stream          text           NOT NULL,
+    stream_created  timestamptz    NOT NULL,
+    floor           bigint         NOT NULL CHECK (floor >= 0),
+    above           int8multirange NOT NULL DEFAULT '{}',
+    updated_at      timestamptz    NOT NULL DEFAULT now(),
+    PRIMARY KEY (pipeline, stream, stream_created)
+) WITH (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0,
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0,
+    autovacuum_analyze_threshold = 1000000,
+    vacuum_truncate = false
+);
+COMMENT ON TABLE sr_event_writer.stream_position IS
+    'Recorded position of each pipeline, updated in the transaction that writes the rows';
+COMMENT ON COLUMN sr_event_writer.stream_position.stream IS
+    'JetStream stream';
+COMMENT ON COLUMN sr_event_writer.stream_position.stream_created IS
+    'Creation time of the stream: tells a stream from its successor of the same name';
+COMMENT ON COLUMN sr_event_writer.stream_position.floor IS
+    'All stream sequences up to this one are recorded, or are no concern of the pipeline';
+COMMENT ON COLUMN sr_event_writer.stream_position.above IS
+    'Stream sequences above the floor that are recorded as well';
+
+-- Messages that can no longer be read, because their stream removed them first.
+CREATE TABLE sr_event_writer.stream_gap (
+    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    pipeline        text        NOT NULL,
+    stream          text        NOT NULL,
+    stream_created  timestamptz NOT NULL,
+    first_sequence  bigint      NOT NULL,
+    last_sequence   bigint      NOT NULL CHECK (last_sequence >= first_sequence),
+    reason          text        NOT NULL,
+    found_at        timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE sr_event_writer.stream_gap IS
+    'Ranges of stream sequences that were gone before they were read, with the reason';
+
+-- Messages that did not become rows, whole, with the reason. Written in the transaction that
+-- records them as done. Payloads may be confidential: nobody but superusers reads this unless
+-- somebody grants it.
+CREATE TABLE sr_event_writer.dead_letter (
+    id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    received_at   timestamptz NOT NULL DEFAULT now(),
+    stream        text        NOT NULL,
+    subject       text,
+    sequence      bigint,
+    delivered     bigint,
+    published_at  timestamptz,
+    headers       jsonb,
+    payload       bytea,
+    processor     text,
+    stage         text        NOT NULL CHECK (stage IN ('decode', 'insert')),
+    sqlstate      text,
+    error         text,
+    resolved_at   timestamptz,
+    resolution    text,
+    nats_stream   text
+);
+COMMENT ON TABLE sr_event_writer.dead_letter IS
+    'Messages that could not become rows, with the reason';
+COMMENT ON COLUMN sr_event_writer.dead_letter.stream IS
+    'Name of the pipeline, as in sr_event_writer.streams';
+COMMENT ON COLUMN sr_event_writer.dead_letter.sequence IS
+    'Sequence in the JetStream stream nats_stream';
+COMMENT ON COLUMN sr_event_writer.dead_letter.delivered IS
+    'How often the server had sent the message, this time included';
+COMMENT ON COLUMN sr_event_writer.dead_letter.headers IS
+    'An object of arrays, since a header may occur more than once';
+COMMENT ON COLUMN sr_event_writer.dead_letter.stage IS
+    'decode: the payload is at fault; insert: the table refused a row of it';
+COMMENT ON COLUMN sr_event_writer.dead_letter.resolved_at IS
+    'When somebody dealt with it; NULL until then';
+COMMENT ON COLUMN sr_event_writer.dead_letter.nats_stream IS
+    'JetStream stream that the message came from';
+
+-- Removing old ones, and looking at recent ones.
+CREATE INDEX ON sr_event_writer.dead_letter (received_at);
+-- What is still to be dealt with, by pipeline.
+CREATE INDEX dead_letter_unresolved_idx ON sr_event_writer.dead_letter (stream, id)
+    WHERE resolved_at IS NULL;
+
+
+-- == Functions that show ==========================================================================
+
+CREATE FUNCTION sr_event_writer_version() RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'sr_event_writer_version_wrapper';
+COMMENT ON FUNCTION sr_event_writer_version() IS
+    'Version of the loaded library; that of these SQL objects is in pg_extension';
+
+CREATE FUNCTION sr_event_writer_status() RETURNS jsonb
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'sr_event_writer_status_wrapper';
+COMMENT ON FUNCTION sr_event_writer_status() IS
+    'State of the writer, of its connection to NATS and of every pipeline';
+
+CREATE FUNCTION sr_event_writer_stream_status() RETURNS TABLE (
+    name                      text,
+    processor                 text,
+    "table"                   text,
+    nats_stream               text,
+    consumer                  text,
+    state                     text,
+    detail                    text,
+    last_sequence             bigint,
+    pending                   bigint,
+    lag_seconds               double precision,
+    ack_pending               bigint,
+    messages_total            bigint,
+    rows_total                bigint,
+    bytes_total               bigint,
+    batches_total             bigint,
+    redelivered_total         bigint,
+    duplicates_skipped_total  bigint,
+    dead_letters_total        bigint,
+    retries_total             bigint,
+    batch_ms_mean             double precision,
+    batch_ms_p99              double precision,
+    last_commit_at            timestamptz,
+    last_error                text,
+    last_error_at             timestamptz
+)
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 7
+    AS 'MODULE_PATHNAME', 'sr_event_writer_stream_status_wrapper';
+COMMENT ON FUNCTION sr_event_writer_stream_status() IS
+    'One row per active pipeline; what the view sr_event_writer.stream_status shows';
+
+CREATE VIEW sr_event_writer.stream_status AS
+    SELECT * FROM @extschema@.sr_event_writer_stream_status();
+COMMENT ON VIEW sr_event_writer.stream_status IS
+    'One row per active pipeline: state, position, lag and counters since the server started';
+
+-- Not immutable: what a payload does not say, such as its time, stands in the row as of now.
+CREATE FUNCTION sr_event_writer_decode(processor text, payload bytea, subject text DEFAULT '')
+    RETURNS TABLE (table_name text, "row" jsonb)
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 1
+    AS 'MODULE_PATHNAME', 'sr_event_writer_decode_wrapper';
+COMMENT ON FUNCTION sr_event_writer_decode(text, bytea, text) IS
+    'The rows that a payload becomes, or an error that says what is wrong with it; writes nothing';
+
+
+-- == Functions that change something ==============================================================
+
+-- Both write sr_event_writer.pipeline_control in the caller's transaction. They do so with the
+-- rights of the extension's owner, so that EXECUTE on them is all that an operator needs.
+CREATE FUNCTION sr_event_writer_pause(name text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_pause_wrapper';
+COMMENT ON FUNCTION sr_event_writer_pause(text) IS
+    'Pauses one pipeline, or all, when the transaction commits; survives a restart';
+
+CREATE FUNCTION sr_event_writer_resume(name text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_resume_wrapper';
+COMMENT ON FUNCTION sr_event_writer_resume(text) IS
+    'Lets one pipeline, or all, go on when the transaction commits';
+
+
+-- == The seed tables ==============================================================================
+
+-- For people who do not run ServiceRadar's migrations. The tables belong to the caller, and the
+-- worker writes to a table as its owner: better call this as the role that shall own them.
+CREATE FUNCTION sr_event_writer_create_tables(
+    schema       text    DEFAULT 'public',
+    hypertables  boolean DEFAULT NULL
+) RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+    SECURITY INVOKER SET search_path = pg_catalog, pg_temp
+    AS $function$
+DECLARE
+    -- Schema of TimescaleDB's functions; NULL without the extension.
+    timescaledb text := (
+        SELECT quote_ident(n.nspname)
+        FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+        WHERE e.extname = 'timescaledb'
+    );
+    wanted  record;
+    target  text;
+    index   text;
+BEGIN
+    IF schema IS NULL THEN
+        RAISE EXCEPTION 'schema must not be null'
+            USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF to_regnamespace(quote_ident(schema)) IS NULL THEN
+        RAISE EXCEPTION 'schema "%" does not exist', schema
+            USING ERRCODE = 'invalid_schema_name',
+                  HINT = format('Run CREATE SCHEMA %I first.', schema);
+    END IF;
+    IF hypertables AND timescaledb IS NULL THEN
+        RAISE EXCEPTION 'hypertables were asked for, but extension timescaledb is not in this database'
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                  HINT = 'Run CREATE EXTENSION timescaledb first, or pass hypertables => false.';
+    END IF;
+
+    FOR wanted IN
+        SELECT * FROM (VALUES
+            ('timeseries_metrics', 'timestamp', $$
+                "timestamp"        timestamptz      NOT NULL,
+                poller_id          text             NOT NULL,
+                agent_id           text,
+                metric_name        text             NOT NULL,
+                metric_type        text             NOT NULL,
+                device_id          text,
+                value              double precision NOT NULL,
+                unit               text,
+                tags               jsonb,
+                partition          text,
+                scale              double precision,
+                is_delta           boolean          DEFAULT false,
+                target_device_ip   text,
+                if_index           integer,
+                metadata           jsonb,
+                created_at         timestamptz      NOT NULL DEFAULT now()
+            $$, ARRAY[
+                'INDEX ON %s ("timestamp" DESC)',
+                'INDEX ON %s (device_id, "timestamp" DESC)'
+            ]),
+            ('events', 'event_timestamp', $$
+                event_timestamp    timestamptz      NOT NULL,
+                specversion        text,
+                id                 text             NOT NULL,
+                source             text,
+                type               text,
+                datacontenttype    text,
+                subject            text,
+                remote_addr        text,
+                host               text,
+                level              integer,
+                severity           text,
+                short_message      text,
+                version            text,
+                raw_data           text,
+                created_at         timestamptz      NOT NULL DEFAULT now(),
+                PRIMARY KEY (event_timestamp, id)
+            $$, ARRAY[
+                'UNIQUE INDEX idx_events_id_unique ON %s (id, event_timestamp)',
+                'INDEX ON %s (event_timestamp DESC)',
+                'INDEX ON %s (subject)'
+            ]),
+            ('sweep_host_states', 'last_sweep_time', $$
+                host_ip                text             NOT NULL,
+                poller_id              text             NOT NULL,
+                agent_id               text             NOT NULL,
+                partition              text             NOT NULL,
+                network_cidr           text,
+                hostname               text,
+                mac                    text,
+                icmp_available         boolean,
+                icmp_response_time_ns  bigint,
+                icmp_packet_loss       double precision,
+                tcp_ports_scanned      jsonb,
+                tcp_ports_open         jsonb,
+                port_scan_results      jsonb,
+                last_sweep_time        timestamptz      NOT NULL,
+                first_seen             timestamptz,
+                metadata               jsonb,
+                created_at             timestamptz      NOT NULL DEFAULT now(),
+                PRIMARY KEY (host_ip, poller_id, partition, last_sweep_time)
+            $$, ARRAY[
+                'INDEX ON %s (last_sweep_time DESC)'
+            ]),
+            ('netflow_metrics', 'timestamp', $$
+                "timestamp"        timestamptz      NOT NULL,
+                poller_id          text,
+                agent_id           text,
+                device_id          text,
+                flow_direction     text,
+                src_addr           text,
+                dst_addr           text,
+                src_port           integer,
+                dst_port           integer,
+                protocol           integer,
+                packets            bigint,
+                octets             bigint,
+                sampler_address    text,
+                input_snmp         integer,
+                output_snmp        integer,
+                metadata           jsonb,
+                created_at         timestamptz      NOT NULL DEFAULT now()
+            $$, ARRAY[
+                'INDEX ON %s ("timestamp" DESC)'
+            ]),
+            ('otel_metrics', 'timestamp', $$
+                "timestamp"        timestamptz      NOT NULL,
+                trace_id           text,
+                span_id            text             NOT NULL,
+                service_name       text             NOT NULL,
+                span_name          text             NOT NULL,
+                span_kind          text,
+                duration_ms        double precision,
+                duration_seconds   double precision,
+                metric_type        text,
+                http_method        text,
+                http_route         text,
+                http_status_code   text,
+                grpc_service       text,
+                grpc_method        text,
+                grpc_status_code   text,
+                is_slow            boolean,
+                component          text,
+                level              text,
+                unit               text,
+                created_at         timestamptz      NOT NULL DEFAULT now(),
+                PRIMARY KEY ("timestamp", span_name, service_name, span_id)
+            $$, ARRAY[
+                'INDEX ON %s (service_name, "timestamp" DESC)',
+                'INDEX ON %s (component)',
+                'INDEX ON %s (unit)'
+            ]),
+            ('otel_traces', 'timestamp', $$
+                "timestamp"           timestamptz   NOT NULL,
+                trace_id              text          NOT NULL,
+                span_id               text          NOT NULL,
+                parent_span_id        text,
+                name                  text,
+                kind                  integer,
+                start_time_unix_nano  bigint,
+                end_time_unix_nano    bigint,
+                service_name          text,
+                service_version       text,
+                service_instance      text,
+                scope_name            text,
+                scope_version         text,
+                status_code           integer,
+                status_message        text,
+                attributes            text,
+                resource_attributes   text,
+                events                text,
+                links                 text,
+                created_at            timestamptz   NOT NULL DEFAULT now(),
+                PRIMARY KEY ("timestamp", trace_id, span_id)
+            $$, ARRAY[
+                'INDEX ON %s (trace_id)',
+                'INDEX ON %s (service_name, "timestamp" DESC)'
+            ]),
+            ('logs', 'timestamp', $$
+                "timestamp"          timestamptz    NOT NULL,
+                trace_id             text           NOT NULL,
+                span_id              text           NOT NULL,
+                severity_text        text,
+                severity_number      integer,
+                body                 text,
+                service_name         text,
+                service_version      text,
+                service_instance     text,
+                scope_name           text,
+                scope_version        text,
+                attributes           text,
+                resource_attributes  text,
+                created_at           timestamptz    NOT NULL DEFAULT now(),
+                PRIMARY KEY ("timestamp", trace_id, span_id)
+            $$, ARRAY[
+                'INDEX ON %s (service_name, "timestamp" DESC)',
+                'INDEX ON %s (trace_id)'
+            ])
+        ) AS seed (name, time_column, definition, indexes)
+    LOOP
+        target := format('%I.%I', schema, wanted.name);
+        IF to_regclass(target) IS NOT NULL THEN
+            RAISE NOTICE 'relation % exists and is left as it is', target;
+            CONTINUE;
+        END IF;
+        EXECUTE format('CREATE TABLE %s (%s)', target, wanted.definition);
+        FOREACH index IN ARRAY wanted.indexes LOOP
+            EXECUTE format('CREATE ' || index, target);
+        END LOOP;
+        IF coalesce(hypertables, timescaledb IS NOT NULL) THEN
+            -- The indexes above are the same with and without TimescaleDB, so it adds none.
+            EXECUTE format(
+                'SELECT %1$s.create_hypertable(%2$L::regclass, %1$s.by_range(%3$L),
+                    create_default_indexes => false)',
+                timescaledb, target, wanted.time_column);
+        END IF;
+        RETURN NEXT target;
+    END LOOP;
+END
+$function$;
+COMMENT ON FUNCTION sr_event_writer_create_tables(text, boolean) IS
+    'Creates those of the seven seed tables that do not exist, and gives their names';
+
+
+-- == Privileges ===================================================================================
+--
+-- PUBLIC may ask for the version and nothing else. pg_monitor may look, but not at payloads.
+-- Control, dead letters, the decoder and DDL need an explicit GRANT.
+
+REVOKE ALL ON SCHEMA sr_event_writer FROM PUBLIC;
+REVOKE ALL ON
+    sr_event_writer.pipeline_control,
+    sr_event_writer.stream_position,
+    sr_event_writer.stream_gap,
+    sr_event_writer.dead_letter,
+    sr_event_writer.stream_status
+    FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+    sr_event_writer_status(),
+    sr_event_writer_stream_status(),
+    sr_event_writer_decode(text, bytea, text),
+    sr_event_writer_pause(text),
+    sr_event_writer_resume(text),
+    sr_event_writer_create_tables(text, boolean)
+    FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA sr_event_writer TO pg_monitor;
+GRANT SELECT ON
+    sr_event_writer.stream_position,
+    sr_event_writer.stream_gap,
+    sr_event_writer.stream_status
+    TO pg_monitor;
+-- A view checks functions against whoever reads it, so the view alone would not do.
+GRANT EXECUTE ON FUNCTION
+    sr_event_writer_status(),
+    sr_event_writer_stream_status()
+    TO pg_monitor;
+
+
+-- == What pg_dump keeps ===========================================================================
+
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.pipeline_control', '');
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.stream_position', '');
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.stream_gap', '');
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.stream_gap_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.dead_letter', '');
+SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.dead_letter_id_seq', '');
