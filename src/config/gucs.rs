@@ -264,8 +264,12 @@ fn define_pipelines() {
         GucContext::Postmaster,
         Some(check::streams),
     );
-    let presets = PRESETS.iter().map(|preset| (preset.name.to_owned(), preset.guc));
-    let others = pipeline_names().into_iter().filter(|n| PRESETS.iter().all(|p| p.name != n));
+    let presets = PRESETS
+        .iter()
+        .map(|preset| (preset.name.to_owned(), preset.guc));
+    let others = pipeline_names()
+        .into_iter()
+        .filter(|n| PRESETS.iter().all(|p| p.name != n));
     let others = others.filter_map(|name| {
         let guc = CString::new(format!("sr_event_writer.stream_{name}")).ok()?;
         let guc: &'static CStr = Box::leak(guc.into_boxed_c_str());
@@ -309,7 +313,10 @@ fn text(
 }
 
 fn string(setting: &Text) -> String {
-    setting.get().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    setting
+        .get()
+        .map(|text| text.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 fn count(setting: &GucSetting<i32>) -> usize {
@@ -322,7 +329,10 @@ fn millis(setting: &GucSetting<i32>) -> Duration {
 
 /// 0 means that there is no such limit.
 fn seconds(setting: &GucSetting<i32>) -> Option<Duration> {
-    u64::try_from(setting.get()).ok().filter(|&s| s > 0).map(Duration::from_secs)
+    u64::try_from(setting.get())
+        .ok()
+        .filter(|&s| s > 0)
+        .map(Duration::from_secs)
 }
 
 pub(super) fn database() -> String {
@@ -365,13 +375,24 @@ pub(super) fn read() -> Result<Config, ParseError> {
         breaker_reset: millis(&BREAKER_RESET),
         dead_letter_retention: seconds(&DEAD_LETTER_RETENTION),
     };
-    let pipelines = pipeline_names().iter().map(|name| pipeline(name)).collect::<Result<_, _>>()?;
-    Ok(Config { enabled: ENABLED.get(), stream, pipelines, write })
+    let pipelines = pipeline_names()
+        .iter()
+        .map(|name| pipeline(name))
+        .collect::<Result<_, _>>()?;
+    Ok(Config {
+        enabled: ENABLED.get(),
+        stream,
+        pipelines,
+        write,
+    })
 }
 
 fn pipeline(name: &str) -> Result<PipelineConfig, ParseError> {
     let settings = STREAM_OPTIONS.get().map(Vec::as_slice).unwrap_or_default();
-    let text = settings.iter().find(|(known, _)| known == name).map(|(_, s)| string(s));
+    let text = settings
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, s)| string(s));
     let options = parse::options(&text.unwrap_or_default())?;
     let settled = parse::settle(name, &options, count(&BATCH_SIZE), millis(&BATCH_TIMEOUT))?;
     Ok(PipelineConfig {

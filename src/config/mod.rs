@@ -6,8 +6,8 @@ mod gucs;
 mod parse;
 mod preset;
 
-pub use gucs::define;
 pub use gucs::WORKERS_MAX;
+pub use gucs::define;
 pub use parse::{PIPELINES_MAX, ParseError};
 
 use std::time::Duration;

@@ -37,8 +37,14 @@ pub(super) struct Options {
 /// `streams`: names separated by commas.
 pub(super) fn streams(text: &str) -> Result<Vec<String>, ParseError> {
     let mut names: Vec<String> = Vec::new();
-    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let valid = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    for name in text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        let valid = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if !valid || name.len() > NAME_MAX {
             return refuse(format!(
                 "Pipeline name \"{name}\" must be at most {NAME_MAX} lower-case letters, digits or underscores."
@@ -57,17 +63,25 @@ pub(super) fn streams(text: &str) -> Result<Vec<String>, ParseError> {
 
 /// `nats_url`: server addresses separated by commas.
 pub(super) fn servers(text: &str) -> Result<Vec<String>, ParseError> {
-    let servers: Vec<String> =
-        text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect();
+    let servers: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|s| !s.is_empty())
+        .map(str::to_owned)
+        .collect();
     if servers.is_empty() {
         return refuse("At least one server address is needed, such as nats://nats:4222.");
     }
     for server in &servers {
         let scheme = server.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, None | Some("nats" | "tls")) {
-            return refuse(format!("Address \"{server}\" must start with nats:// or tls://."));
+            return refuse(format!(
+                "Address \"{server}\" must start with nats:// or tls://."
+            ));
         }
-        let after_scheme = server.split_once("://").map_or(server.as_str(), |(_, rest)| rest);
+        let after_scheme = server
+            .split_once("://")
+            .map_or(server.as_str(), |(_, rest)| rest);
         if after_scheme.contains('@') {
             return refuse(
                 "An address may not hold a user or password: settings are visible to others.",
@@ -138,16 +152,27 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), ParseError> 
 }
 
 fn processor(value: &str) -> Result<&'static dyn Format, ParseError> {
-    let known = || decode::formats().iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
+    let known = || {
+        decode::formats()
+            .iter()
+            .map(|f| f.name())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     decode::format(value).ok_or_else(|| {
-        ParseError(format!("There is no processor \"{value}\". Processors are {}.", known()))
+        ParseError(format!(
+            "There is no processor \"{value}\". Processors are {}.",
+            known()
+        ))
     })
 }
 
 fn stream_name(value: &str) -> Result<String, ParseError> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
     match value.is_empty() || value.contains(bad) {
-        true => refuse(format!("\"{value}\" is not the name of a JetStream stream.")),
+        true => refuse(format!(
+            "\"{value}\" is not the name of a JetStream stream."
+        )),
         false => Ok(value.to_owned()),
     }
 }
@@ -173,7 +198,9 @@ fn subjects(value: &str) -> Result<Vec<String>, ParseError> {
 fn table(value: &str) -> Result<String, ParseError> {
     let parts: Vec<&str> = value.split('.').collect();
     match parts.len() > 2 || parts.iter().any(|part| part.is_empty()) {
-        true => refuse(format!("\"{value}\" is not a table name, with or without a schema.")),
+        true => refuse(format!(
+            "\"{value}\" is not a table name, with or without a schema."
+        )),
         false => Ok(value.to_owned()),
     }
 }
@@ -184,7 +211,9 @@ where
 {
     match value.parse::<N>() {
         Ok(number) if number >= min && number <= max => Ok(number),
-        _ => refuse(format!("{key} must be a whole number from {min} to {max}, not \"{value}\".")),
+        _ => refuse(format!(
+            "{key} must be a whole number from {min} to {max}, not \"{value}\"."
+        )),
     }
 }
 
@@ -200,7 +229,11 @@ fn duration(key: &str, value: &str) -> Result<Duration, ParseError> {
         "h" => Some(Duration::from_secs(3_600)),
         _ => None,
     };
-    let duration = amount.parse::<u32>().ok().zip(factor).and_then(|(n, f)| f.checked_mul(n));
+    let duration = amount
+        .parse::<u32>()
+        .ok()
+        .zip(factor)
+        .and_then(|(n, f)| f.checked_mul(n));
     match duration {
         Some(duration) if (Duration::from_millis(1)..=BATCH_TIMEOUT_MAX).contains(&duration) => {
             Ok(duration)
@@ -249,7 +282,10 @@ pub(super) fn settle(
     Ok(Settled {
         format,
         subjects,
-        batch_size: options.batch_size.or(preset.map(|p| p.batch_size)).unwrap_or(batch_size),
+        batch_size: options
+            .batch_size
+            .or(preset.map(|p| p.batch_size))
+            .unwrap_or(batch_size),
         batch_timeout: options
             .batch_timeout
             .or(preset.map(|p| p.batch_timeout))
@@ -267,11 +303,17 @@ mod tests {
 
     #[test]
     fn stream_names_are_trimmed_and_checked() {
-        assert_eq!(streams("telemetry, my_logs2 ,").unwrap(), ["telemetry", "my_logs2"]);
+        assert_eq!(
+            streams("telemetry, my_logs2 ,").unwrap(),
+            ["telemetry", "my_logs2"]
+        );
         assert!(streams("").unwrap().is_empty());
         assert!(reason(streams("Telemetry")).contains("lower-case"));
         assert!(reason(streams("a,b,a")).contains("twice"));
-        let many = (0..33).map(|n| format!("s{n}")).collect::<Vec<_>>().join(",");
+        let many = (0..33)
+            .map(|n| format!("s{n}"))
+            .collect::<Vec<_>>()
+            .join(",");
         assert!(reason(streams(&many)).contains("at most 32"));
     }
 
@@ -327,11 +369,17 @@ mod tests {
     fn own_options_go_before_the_preset_and_the_preset_before_the_general_setting() {
         let general = (9, Duration::from_secs(9));
         let plain = settle("netflow", &Options::default(), general.0, general.1).unwrap();
-        assert_eq!((plain.batch_size, plain.batch_timeout), (200, Duration::from_millis(500)));
+        assert_eq!(
+            (plain.batch_size, plain.batch_timeout),
+            (200, Duration::from_millis(500))
+        );
         assert_eq!(plain.subjects, ["netflow.>"]);
         let own = options("batch_size=3 subject=flows.raw").unwrap();
         let own = settle("netflow", &own, general.0, general.1).unwrap();
-        assert_eq!((own.batch_size, own.subjects), (3, vec!["flows.raw".to_owned()]));
+        assert_eq!(
+            (own.batch_size, own.subjects),
+            (3, vec!["flows.raw".to_owned()])
+        );
         let mine = options("processor=Logs subject=x").unwrap();
         let mine = settle("mine", &mine, general.0, general.1).unwrap();
         assert_eq!((mine.batch_size, mine.batch_timeout), general);

@@ -22,14 +22,49 @@ const fn preset(
     batch_timeout_ms: u64,
 ) -> Preset {
     let batch_timeout = Duration::from_millis(batch_timeout_ms);
-    Preset { name, guc, processor, subject, batch_size, batch_timeout }
+    Preset {
+        name,
+        guc,
+        processor,
+        subject,
+        batch_size,
+        batch_timeout,
+    }
 }
 
 pub(super) const PRESETS: [Preset; 7] = [
-    preset("telemetry", c"sr_event_writer.stream_telemetry", "Telemetry", "telemetry.>", 100, 1000),
-    preset("events", c"sr_event_writer.stream_events", "Events", "events.>", 100, 1000),
-    preset("sweep", c"sr_event_writer.stream_sweep", "Sweep", "sweep.>", 50, 2000),
-    preset("netflow", c"sr_event_writer.stream_netflow", "NetFlow", "netflow.>", 200, 500),
+    preset(
+        "telemetry",
+        c"sr_event_writer.stream_telemetry",
+        "Telemetry",
+        "telemetry.>",
+        100,
+        1000,
+    ),
+    preset(
+        "events",
+        c"sr_event_writer.stream_events",
+        "Events",
+        "events.>",
+        100,
+        1000,
+    ),
+    preset(
+        "sweep",
+        c"sr_event_writer.stream_sweep",
+        "Sweep",
+        "sweep.>",
+        50,
+        2000,
+    ),
+    preset(
+        "netflow",
+        c"sr_event_writer.stream_netflow",
+        "NetFlow",
+        "netflow.>",
+        200,
+        500,
+    ),
     preset(
         "otel_metrics",
         c"sr_event_writer.stream_otel_metrics",
@@ -46,7 +81,14 @@ pub(super) const PRESETS: [Preset; 7] = [
         100,
         1000,
     ),
-    preset("logs", c"sr_event_writer.stream_logs", "Logs", "logs.>", 100, 1000),
+    preset(
+        "logs",
+        c"sr_event_writer.stream_logs",
+        "Logs",
+        "logs.>",
+        100,
+        1000,
+    ),
 ];
 
 /// All presets by name, as `streams` wants them.

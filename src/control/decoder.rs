@@ -16,7 +16,8 @@ fn sr_event_writer_decode(
     let rows = or_raise(decode_payload(processor, payload, subject));
     let objects = rows.tables().iter().flat_map(|rows| {
         let table = rows.table();
-        rows.range(0..rows.len()).map(move |row| (table.name, JsonB(object(table, row))))
+        rows.range(0..rows.len())
+            .map(move |row| (table.name, JsonB(object(table, row))))
     });
     TableIterator::new(objects.collect::<Vec<_>>())
 }
@@ -49,7 +50,9 @@ fn value(cell: Cell<'_>) -> Value {
         Cell::Null => Value::Null,
         Cell::Text(text) => Value::from(text),
         Cell::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
-        Cell::Timestamp(time) => json!(TimestampWithTimeZone::try_from(time.postgres_micros()).ok()),
+        Cell::Timestamp(time) => {
+            json!(TimestampWithTimeZone::try_from(time.postgres_micros()).ok())
+        }
         Cell::Int4(value) => Value::from(value),
         Cell::Int8(value) => Value::from(value),
         Cell::Float8(value) => Value::from(value),

@@ -14,7 +14,10 @@ pub struct Merged<'a> {
 impl<'a> Merged<'a> {
     /// A row as it is.
     pub fn alone(row: Row<'a>) -> Self {
-        Self { first: row, last: None }
+        Self {
+            first: row,
+            last: None,
+        }
     }
 
     /// Appends the cells in column order.
@@ -37,7 +40,11 @@ pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merg
     let Conflict::Update { key, .. } = table.conflict else {
         return rows.map(Merged::alone).collect();
     };
-    let is_key: Vec<bool> = table.columns.iter().map(|c| key.contains(&c.name)).collect();
+    let is_key: Vec<bool> = table
+        .columns
+        .iter()
+        .map(|c| key.contains(&c.name))
+        .collect();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut merged: Vec<Merged<'a>> = Vec::new();
     for row in rows {
@@ -67,7 +74,10 @@ mod tests {
             Column::optional("level", Kind::Int4),
         ],
         time: "id",
-        conflict: Conflict::Update { key: &["id"], columns: &["level"] },
+        conflict: Conflict::Update {
+            key: &["id"],
+            columns: &["level"],
+        },
     };
 
     fn rows(cells: &[[Cell<'_>; 3]]) -> Rows {

@@ -17,7 +17,12 @@ pub struct Rows {
 impl Rows {
     /// No rows yet, for `table`.
     pub fn new(table: &'static Table) -> Self {
-        Self { table, bytes: Vec::new(), ends: Vec::new(), open: 0 }
+        Self {
+            table,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            open: 0,
+        }
     }
 
     /// The table these rows are for.
@@ -43,7 +48,10 @@ impl Rows {
     /// Appends the next column's cell to the row being built.
     pub fn push(&mut self, cell: Cell<'_>) {
         debug_assert!(
-            self.table.columns.get(self.open).is_some_and(|c| cell.fits(c.kind)),
+            self.table
+                .columns
+                .get(self.open)
+                .is_some_and(|c| cell.fits(c.kind)),
             "cell {} of {} does not fit: {cell:?}",
             self.open,
             self.table.name
@@ -54,7 +62,12 @@ impl Rows {
 
     /// Finishes the row being built.
     pub fn end_row(&mut self) {
-        debug_assert_eq!(self.open, self.table.columns.len(), "row of {} is short", self.table.name);
+        debug_assert_eq!(
+            self.open,
+            self.table.columns.len(),
+            "row of {} is short",
+            self.table.name
+        );
         self.ends.push(self.bytes.len());
         self.open = 0;
     }
@@ -73,7 +86,10 @@ impl Rows {
             Some(previous) => *self.ends.get(previous)?,
             None => 0,
         };
-        Some(Row { table: self.table, bytes: self.bytes.get(start..end)? })
+        Some(Row {
+            table: self.table,
+            bytes: self.bytes.get(start..end)?,
+        })
     }
 
     /// Rows of a range, in order.
@@ -112,7 +128,9 @@ pub struct RowSet {
 impl RowSet {
     /// No rows yet, for these tables.
     pub fn new(tables: &'static [&'static Table]) -> Self {
-        Self { tables: tables.iter().map(|table| Rows::new(table)).collect() }
+        Self {
+            tables: tables.iter().map(|table| Rows::new(table)).collect(),
+        }
     }
 
     /// Rows of each table.
@@ -203,7 +221,9 @@ mod tests {
 
     #[test]
     fn a_half_built_row_leaves_nothing_behind() {
-        let mut set = RowSet { tables: vec![Rows::new(&TABLE)] };
+        let mut set = RowSet {
+            tables: vec![Rows::new(&TABLE)],
+        };
         append(set.table_mut(0).unwrap(), 1);
         let mark = set.mark();
         append(set.table_mut(0).unwrap(), 2);

@@ -37,12 +37,22 @@ pub struct Column {
 impl Column {
     /// A column that is written where the destination has it.
     pub const fn optional(name: &'static str, kind: Kind) -> Self {
-        Self { name, alias: None, kind, required: false }
+        Self {
+            name,
+            alias: None,
+            kind,
+            required: false,
+        }
     }
 
     /// A column that the destination must have.
     pub const fn required(name: &'static str, kind: Kind) -> Self {
-        Self { name, alias: None, kind, required: true }
+        Self {
+            name,
+            alias: None,
+            kind,
+            required: true,
+        }
     }
 
     /// The same column, known by a second name in other schema versions.

@@ -80,6 +80,11 @@ mod tests {
         assert_eq!(Timestamp::from_unix_millis(i64::MAX), None);
         assert_eq!(Timestamp::from_unix_seconds(i64::MIN), None);
         assert_eq!(Timestamp::from_postgres_micros(END), None);
-        assert_eq!(Timestamp::from_postgres_micros(FIRST).unwrap().postgres_micros(), FIRST);
+        assert_eq!(
+            Timestamp::from_postgres_micros(FIRST)
+                .unwrap()
+                .postgres_micros(),
+            FIRST
+        );
     }
 }

@@ -35,7 +35,14 @@ fn sr_event_writer_status() -> JsonB {
 /// Version of the SQL objects in this database.
 fn extension_version() -> Option<String> {
     let query = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'sr_event_writer'";
-    Spi::connect(|client| client.select(query, Some(1), &[]).ok()?.first().get_one().ok()?)
+    Spi::connect(|client| {
+        client
+            .select(query, Some(1), &[])
+            .ok()?
+            .first()
+            .get_one()
+            .ok()?
+    })
 }
 
 fn active(page: &Page) -> impl Iterator<Item = &page::WorkerPage> {

@@ -17,7 +17,11 @@ pub struct Latency {
 
 impl Latency {
     /// Nothing measured.
-    pub const EMPTY: Self = Self { buckets: [0; BUCKETS], count: 0, sum_ms: 0.0 };
+    pub const EMPTY: Self = Self {
+        buckets: [0; BUCKETS],
+        count: 0,
+        sum_ms: 0.0,
+    };
     /// Batches that weigh in the figures before the oldest half fades.
     const WINDOW: u32 = 2_000;
 

@@ -211,5 +211,10 @@ pub fn set_pid(worker: usize, pid: i32) {
 
 /// Process of worker number `worker`, if it runs.
 pub fn pid(worker: usize) -> Option<i32> {
-    CONTROL.get().pids.get(worker).map(|pid| pid.load(Ordering::Acquire)).filter(|&pid| pid != 0)
+    CONTROL
+        .get()
+        .pids
+        .get(worker)
+        .map(|pid| pid.load(Ordering::Acquire))
+        .filter(|&pid| pid != 0)
 }

@@ -33,7 +33,11 @@ pub fn overall(page: &Page) -> Overall {
     // SAFETY: reads shared memory.
     if unsafe { pg_sys::RecoveryInProgress() } {
         let reason = "this server is a standby; only the primary consumes".to_owned();
-        return Overall { state: State::Standby, reason, since: 0 };
+        return Overall {
+            state: State::Standby,
+            reason,
+            since: 0,
+        };
     }
     let workers = page.workers.iter().take(config::workers()).enumerate();
     let workers = workers.map(|(number, worker)| one(number, worker));
@@ -49,17 +53,25 @@ fn one(number: usize, worker: &WorkerPage) -> Overall {
     let alive = page::pid(number).is_some() || worker.state == State::Starting;
     let reason = match alive {
         true => worker.reason.get().to_owned(),
-        false => "the background worker is not running; PostgreSQL starts it again by itself"
-            .to_owned(),
+        false => {
+            "the background worker is not running; PostgreSQL starts it again by itself".to_owned()
+        }
     };
     let state = if alive { worker.state } else { State::Stopped };
-    Overall { state, reason, since: worker.since }
+    Overall {
+        state,
+        reason,
+        since: worker.since,
+    }
 }
 
 /// The active pipelines' parts of the page.
 pub fn streams(page: &Page) -> impl Iterator<Item = &StreamPage> {
     let active = config::pipeline_names().len();
-    page.streams.iter().take(active).filter(|stream| !stream.name.get().is_empty())
+    page.streams
+        .iter()
+        .take(active)
+        .filter(|stream| !stream.name.get().is_empty())
 }
 
 /// Age of the oldest message that is no row yet, as far as it is known.
@@ -75,7 +87,9 @@ pub fn lag_seconds(stream: &StreamPage) -> Option<f64> {
 
 /// A point in time, or `None` for "never".
 pub fn time(at: i64) -> Option<TimestampWithTimeZone> {
-    (at != 0).then(|| TimestampWithTimeZone::try_from(at).ok()).flatten()
+    (at != 0)
+        .then(|| TimestampWithTimeZone::try_from(at).ok())
+        .flatten()
 }
 
 /// A count as SQL's bigint.

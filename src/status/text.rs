@@ -9,7 +9,10 @@ pub struct Text<const N: usize> {
 
 impl<const N: usize> Text<N> {
     /// Empty text.
-    pub const EMPTY: Self = Self { length: 0, bytes: [0; N] };
+    pub const EMPTY: Self = Self {
+        length: 0,
+        bytes: [0; N],
+    };
 
     /// Replaces the text.
     pub fn set(&mut self, text: &str) {
@@ -26,13 +29,18 @@ impl<const N: usize> Text<N> {
 
     /// The text.
     pub fn get(&self) -> &str {
-        let bytes = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        let bytes = self
+            .bytes
+            .get(..usize::from(self.length))
+            .unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
     /// The text, or `None` when it is empty.
     pub fn some(&self) -> Option<String> {
-        Some(self.get()).filter(|text| !text.is_empty()).map(str::to_owned)
+        Some(self.get())
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
     }
 }
 

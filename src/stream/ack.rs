@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 /// deliveries, and keeping them would only hold memory.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Vec<Subject>>, connector: Arc<Connector>) {
     while let Some(replies) = ready.recv().await {
-        let Some(client) = connector.client() else { continue };
+        let Some(client) = connector.client() else {
+            continue;
+        };
         for reply in replies {
             if client.publish(reply, Bytes::new()).await.is_err() {
                 break;

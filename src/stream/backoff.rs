@@ -14,7 +14,11 @@ pub struct Backoff {
 impl Backoff {
     /// A backoff whose first delay is about `min` and whose delays never exceed `max`.
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max: max.max(min), failures: 0 }
+        Self {
+            min,
+            max: max.max(min),
+            failures: 0,
+        }
     }
 
     /// Counts one more failure and says how long to wait before the next try.
@@ -54,7 +58,10 @@ mod tests {
         for failures in 0..40 {
             let full = MIN.saturating_mul(1 << failures.min(20)).min(MAX);
             let delay = backoff.next_delay();
-            assert!(delay >= full / 2 && delay <= full, "{failures}: {delay:?} of {full:?}");
+            assert!(
+                delay >= full / 2 && delay <= full,
+                "{failures}: {delay:?} of {full:?}"
+            );
         }
         backoff.reset();
         assert!(backoff.next_delay() <= MIN);

@@ -69,10 +69,16 @@ impl Batch {
     }
 
     /// Appends a message after its rows were appended to [`Batch::rows_mut`].
-    pub fn push(&mut self, message: Message, share: Share) {
+    pub(crate) fn push(&mut self, message: Message, share: Share) {
         self.payload_bytes += message.payload.len();
         self.messages.push(message);
-        self.ends.extend(self.rows.tables().iter().map(row::Rows::len));
+        self.ends
+            .extend(self.rows.tables().iter().map(row::Rows::len));
+        self.charge(share);
+    }
+
+    /// Holds a further share of the byte budget until the batch is dropped.
+    pub(crate) fn charge(&mut self, share: Share) {
         match &mut self.share {
             Some(mine) => mine.absorb(share),
             None => self.share = Some(share),
@@ -93,7 +99,11 @@ impl Batch {
     pub fn rows_of(&self, messages: &Range<usize>, table: usize) -> Range<usize> {
         let tables = self.rows.tables().len();
         let end_of = |count: usize| match count.checked_sub(1) {
-            Some(message) => self.ends.get(message * tables + table).copied().unwrap_or(0),
+            Some(message) => self
+                .ends
+                .get(message * tables + table)
+                .copied()
+                .unwrap_or(0),
             None => 0,
         };
         end_of(messages.start)..end_of(messages.end)

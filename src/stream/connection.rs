@@ -25,7 +25,10 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new(state: Arc<Connection>) -> Self {
-        Self { client: Mutex::new(None), state }
+        Self {
+            client: Mutex::new(None),
+            state,
+        }
     }
 
     /// The client, once one exists. It may be between two connections.
@@ -40,7 +43,9 @@ impl Connector {
 
     /// Makes a client for these settings; it connects in the background and for ever.
     pub(crate) async fn open(&self, settings: &Settings) -> Result<(), async_nats::ConnectError> {
-        let client = options(settings, self.state.clone()).connect(&settings.servers).await?;
+        let client = options(settings, self.state.clone())
+            .connect(&settings.servers)
+            .await?;
         *self.client.lock() = Some(client);
         Ok(())
     }
@@ -51,7 +56,8 @@ impl Connector {
             self.state.connected().await;
             if let Some(client) = self.client() {
                 let info = client.server_info();
-                self.state.set_server(Some(format!("{}:{}", info.host, info.port)));
+                self.state
+                    .set_server(Some(format!("{}:{}", info.host, info.port)));
                 return client;
             }
             tokio::task::yield_now().await;

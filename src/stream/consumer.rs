@@ -74,7 +74,10 @@ async fn keep_in_line(
     info: consumer::Info,
     wanted: &pull::Config,
 ) -> Result<Consumer<pull::Config>, SessionError> {
-    let unfit = |problem| SessionError::ConsumerUnfit { consumer: info.name.clone(), problem };
+    let unfit = |problem| SessionError::ConsumerUnfit {
+        consumer: info.name.clone(),
+        problem,
+    };
     let found = pull::Config::try_from_consumer_config(info.config.clone())
         .map_err(|_| unfit("is a push consumer"))?;
     if found.ack_policy != AckPolicy::Explicit {
@@ -104,17 +107,33 @@ async fn move_to(
 ) -> Result<Positioned, SessionError> {
     let info = consumer.cached_info();
     let delivered = info.delivered.stream_sequence;
-    let (ack_floor, in_place) =
-        (info.ack_floor.stream_sequence, delivered == floor && info.num_ack_pending == 0);
+    let (ack_floor, in_place) = (
+        info.ack_floor.stream_sequence,
+        delivered == floor && info.num_ack_pending == 0,
+    );
     if in_place {
-        return Ok(Positioned { consumer, delivered: floor, resettable: true });
+        return Ok(Positioned {
+            consumer,
+            delivered: floor,
+            resettable: true,
+        });
     }
     match consumer.reset(Some(floor + 1)).await {
-        Ok(_) => return Ok(Positioned { consumer, delivered: floor, resettable: true }),
+        Ok(_) => {
+            return Ok(Positioned {
+                consumer,
+                delivered: floor,
+                resettable: true,
+            });
+        }
         Err(error) if error.kind() == ConsumerResetErrorKind::InvalidReset => {}
         // Servers before 2.14 do not know the request.
         Err(_) if ack_floor <= floor => {
-            return Ok(Positioned { consumer, delivered, resettable: false });
+            return Ok(Positioned {
+                consumer,
+                delivered,
+                resettable: false,
+            });
         }
         Err(_) => {}
     }
@@ -132,10 +151,24 @@ async fn recreate(
     let name = consumer.cached_info().name.clone();
     if stream.cached_info().config.retention != RetentionPolicy::Limits {
         let problem = "is ahead of the database and this server cannot set it back";
-        return Err(SessionError::ConsumerUnfit { consumer: name, problem });
+        return Err(SessionError::ConsumerUnfit {
+            consumer: name,
+            problem,
+        });
     }
     stream.delete_consumer(&name).await?;
-    let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: floor + 1 };
-    let consumer = stream.create_consumer(pull::Config { deliver_policy, ..wanted }).await?;
-    Ok(Positioned { consumer, delivered: floor, resettable: false })
+    let deliver_policy = DeliverPolicy::ByStartSequence {
+        start_sequence: floor + 1,
+    };
+    let consumer = stream
+        .create_consumer(pull::Config {
+            deliver_policy,
+            ..wanted
+        })
+        .await?;
+    Ok(Positioned {
+        consumer,
+        delivered: floor,
+        resettable: false,
+    })
 }

@@ -16,7 +16,10 @@ pub(crate) enum SessionError {
     #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
     Api(String),
     #[error("consumer \"{consumer}\" {problem}; delete it and it will be made anew")]
-    ConsumerUnfit { consumer: String, problem: &'static str },
+    ConsumerUnfit {
+        consumer: String,
+        problem: &'static str,
+    },
     #[error("consumer: {0}")]
     Consumer(String),
     #[error("fetch: {0}")]

@@ -62,7 +62,12 @@ impl<'a> Fetch<'a> {
         positioned: Positioned,
         client: &Client,
     ) -> Self {
-        let next = positioned.consumer.cached_info().delivered.consumer_sequence + 1;
+        let next = positioned
+            .consumer
+            .cached_info()
+            .delivered
+            .consumer_sequence
+            + 1;
         Self {
             pipeline: &session.pipeline,
             budget: &session.budget,
@@ -118,7 +123,9 @@ impl<'a> Fetch<'a> {
         let delivery = Delivery::of(&message).ok_or_else(unreadable)?;
         let message = message.message;
         let reply = message.reply.clone().ok_or_else(unreadable)?;
-        self.progress.pending.store(delivery.pending, Ordering::Relaxed);
+        self.progress
+            .pending
+            .store(delivery.pending, Ordering::Relaxed);
         if delivery.delivered > 1 {
             self.progress.redelivered.fetch_add(1, Ordering::Relaxed);
         }
@@ -126,10 +133,13 @@ impl<'a> Fetch<'a> {
         if self.in_flight(delivery.sequence) {
             return Ok(());
         }
-        let share = self.afford(2 * message.payload.len() + MESSAGE_OVERHEAD).await?;
+        let payload = message.payload.len();
+        let share = self.afford(2 * payload + MESSAGE_OVERHEAD).await?;
         self.wait_for_pace().await?;
         self.taken.insert(covers, delivery.sequence);
+        let before = self.batch.rows().size();
         let reject = self.decode(&message, &delivery);
+        let beyond = (self.batch.rows().size() - before).saturating_sub(payload);
         let message = Message {
             sequence: delivery.sequence,
             covers,
@@ -142,7 +152,24 @@ impl<'a> Fetch<'a> {
             reject,
         };
         self.batch.push(message, share);
+        self.settle(beyond).await?;
         self.after_push().await
+    }
+
+    /// Pays for rows that are larger than their payload let expect, as those of a long array of
+    /// small objects are. What is not free now is waited for, so at most one message is owed.
+    async fn settle(&mut self, bytes: usize) -> Result<(), SessionError> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        match self.budget.try_take(bytes) {
+            Some(share) => self.batch.charge(share),
+            None => {
+                self.hand_over().await?;
+                self.budget.take(bytes).await.ok_or(SessionError::Stopped)?;
+            }
+        }
+        Ok(())
     }
 
     /// A message that this session has already taken will be acknowledged by its first copy. What
@@ -150,7 +177,9 @@ impl<'a> Fetch<'a> {
     fn in_flight(&self, sequence: u64) -> bool {
         let duplicate = self.taken.contains(sequence);
         if duplicate {
-            self.progress.duplicates_in_flight.fetch_add(1, Ordering::Relaxed);
+            self.progress
+                .duplicates_in_flight
+                .fetch_add(1, Ordering::Relaxed);
         }
         duplicate
     }
@@ -210,7 +239,10 @@ impl<'a> Fetch<'a> {
         }
         let empty = Batch::new(self.source.clone(), self.pipeline.format);
         let full = std::mem::replace(&mut self.batch, empty);
-        self.batches.send(full).await.map_err(|_| SessionError::Stopped)?;
+        self.batches
+            .send(full)
+            .await
+            .map_err(|_| SessionError::Stopped)?;
         (self.wake)();
         Ok(())
     }
@@ -226,8 +258,12 @@ fn pull_bytes(session: &Session, client: &Client) -> usize {
 fn window(pipeline: &Pipeline, now: Timestamp) -> Window {
     let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
     Window {
-        oldest: pipeline.max_age.map(|age| now.saturating_add_micros(-micros(age))),
-        newest: pipeline.max_future.map(|future| now.saturating_add_micros(micros(future))),
+        oldest: pipeline
+            .max_age
+            .map(|age| now.saturating_add_micros(-micros(age))),
+        newest: pipeline
+            .max_future
+            .map(|future| now.saturating_add_micros(micros(future))),
     }
 }
 
@@ -295,11 +331,21 @@ mod tests {
     use super::*;
 
     fn delivery(consumer_sequence: u64, sequence: u64, delivered: i64) -> Delivery {
-        Delivery { sequence, consumer_sequence, delivered, pending: 0, published: Timestamp::default() }
+        Delivery {
+            sequence,
+            consumer_sequence,
+            delivered,
+            pending: 0,
+            published: Timestamp::default(),
+        }
     }
 
     fn order(resettable: bool) -> Order {
-        Order { next: 1, last_new: Some(10), resettable }
+        Order {
+            next: 1,
+            last_new: Some(10),
+            resettable,
+        }
     }
 
     #[test]
@@ -321,7 +367,10 @@ mod tests {
     fn a_lost_delivery_ends_the_session_where_the_server_can_send_it_again() {
         let mut order = order(true);
         order.next(&delivery(1, 11, 1)).unwrap();
-        assert!(matches!(order.next(&delivery(4, 14, 1)), Err(SessionError::Lost(2))));
+        assert!(matches!(
+            order.next(&delivery(4, 14, 1)),
+            Err(SessionError::Lost(2))
+        ));
     }
 
     #[test]

@@ -15,9 +15,16 @@ pub(crate) struct Pace {
 impl Pace {
     /// No limit when `rate` is 0.
     pub(crate) fn new(rate: u32) -> Self {
-        let interval =
-            if rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / rate };
-        Self { interval, burst: interval.max(Duration::from_millis(100)), paid_until: None }
+        let interval = if rate == 0 {
+            Duration::ZERO
+        } else {
+            Duration::from_secs(1) / rate
+        };
+        Self {
+            interval,
+            burst: interval.max(Duration::from_millis(100)),
+            paid_until: None,
+        }
     }
 
     /// Takes a slot; the instant before which its message may not be kept, if it has to wait.
@@ -56,7 +63,10 @@ mod tests {
             }
         }
         let seconds = (now - start).as_secs_f64();
-        assert!((2.8..=3.0).contains(&seconds), "300 messages at 100/s took {seconds} s");
+        assert!(
+            (2.8..=3.0).contains(&seconds),
+            "300 messages at 100/s took {seconds} s"
+        );
     }
 
     #[test]

@@ -89,7 +89,9 @@ impl Handle {
     /// Starts pipeline number `number`, or starts it over.
     pub fn start(&mut self, number: usize) {
         let pipelines = self.lanes.len();
-        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let Some(lane) = self.lanes.get_mut(number) else {
+            return;
+        };
         lane.stop.send_replace(true);
         let (stop, stopped) = watch::channel(false);
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
@@ -113,7 +115,9 @@ impl Handle {
 
     /// Stops pipeline number `number` and drops what it has fetched; the server keeps it.
     pub fn stop(&mut self, number: usize) {
-        let Some(lane) = self.lanes.get_mut(number) else { return };
+        let Some(lane) = self.lanes.get_mut(number) else {
+            return;
+        };
         lane.stop.send_replace(true);
         lane.batches = mpsc::channel(1).1;
     }
@@ -248,7 +252,10 @@ mod tests {
         let runtime = signal_free_runtime().unwrap();
         let masks = async {
             let blocking = tokio::task::spawn_blocking(blocked);
-            (tokio::spawn(async { blocked() }).await.unwrap(), blocking.await.unwrap())
+            (
+                tokio::spawn(async { blocked() }).await.unwrap(),
+                blocking.await.unwrap(),
+            )
         };
         assert_eq!(runtime.block_on(masks), (true, true));
         assert!(!blocked(), "the caller's own mask is restored");
@@ -259,9 +266,15 @@ mod tests {
         unsafe {
             let mut mask: libc::sigset_t = std::mem::zeroed();
             libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut mask);
-            [libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGURG, libc::SIGALRM]
-                .iter()
-                .all(|&signal| libc::sigismember(&raw const mask, signal) == 1)
+            [
+                libc::SIGTERM,
+                libc::SIGHUP,
+                libc::SIGUSR1,
+                libc::SIGURG,
+                libc::SIGALRM,
+            ]
+            .iter()
+            .all(|&signal| libc::sigismember(&raw const mask, signal) == 1)
         }
     }
 }

@@ -15,7 +15,10 @@ pub struct Sequences {
 impl Sequences {
     /// Everything up to `floor` and nothing else.
     pub fn up_to(floor: u64) -> Self {
-        Self { floor, above: BTreeMap::new() }
+        Self {
+            floor,
+            above: BTreeMap::new(),
+        }
     }
 
     /// The highest number up to which nothing is missing.
@@ -25,7 +28,9 @@ impl Sequences {
 
     /// The highest number in the set.
     pub fn last(&self) -> u64 {
-        self.above.last_key_value().map_or(self.floor, |(_, &last)| last)
+        self.above
+            .last_key_value()
+            .map_or(self.floor, |(_, &last)| last)
     }
 
     /// The ranges above the floor, first to last, ascending.
@@ -36,7 +41,11 @@ impl Sequences {
     /// Whether `sequence` is in the set.
     pub fn contains(&self, sequence: u64) -> bool {
         sequence <= self.floor
-            || self.above.range(..=sequence).next_back().is_some_and(|(_, &last)| sequence <= last)
+            || self
+                .above
+                .range(..=sequence)
+                .next_back()
+                .is_some_and(|(_, &last)| sequence <= last)
     }
 
     /// Adds `first..=last`. Nothing happens when the range is empty.

@@ -90,7 +90,10 @@ impl Session {
             return;
         }
         let delay = backoff.next_delay();
-        self.phase(PhaseKind::Waiting, format!("{error}; next try in {}", seconds(delay)));
+        self.phase(
+            PhaseKind::Waiting,
+            format!("{error}; next try in {}", seconds(delay)),
+        );
         tokio::time::sleep(delay).await;
     }
 
@@ -125,14 +128,17 @@ impl Session {
             Some(name) => name.clone(),
             None => self.stream_by_subject(context).await?,
         };
-        context.get_stream(&name).await.map_err(|error| match error.kind() {
-            GetStreamErrorKind::JetStream(ref cause)
-                if cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
-            {
-                SessionError::StreamMissing { stream: name }
-            }
-            _ => error.into(),
-        })
+        context
+            .get_stream(&name)
+            .await
+            .map_err(|error| match error.kind() {
+                GetStreamErrorKind::JetStream(ref cause)
+                    if cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    SessionError::StreamMissing { stream: name }
+                }
+                _ => error.into(),
+            })
     }
 
     async fn stream_by_subject(
@@ -140,10 +146,13 @@ impl Session {
         context: &jetstream::Context,
     ) -> Result<String, SessionError> {
         let subject = self.pipeline.subjects.first().cloned().unwrap_or_default();
-        context.stream_by_subject(subject.clone()).await.map_err(|error| match error.kind() {
-            GetStreamByNameErrorKind::NotFound => SessionError::NoStreamForSubject { subject },
-            _ => error.into(),
-        })
+        context
+            .stream_by_subject(subject.clone())
+            .await
+            .map_err(|error| match error.kind() {
+                GetStreamByNameErrorKind::NotFound => SessionError::NoStreamForSubject { subject },
+                _ => error.into(),
+            })
     }
 
     async fn ask_position(
@@ -151,7 +160,10 @@ impl Session {
         stream: &jetstream::stream::Stream,
         source: &Source,
     ) -> Result<Sequences, SessionError> {
-        self.unless_waiting(PhaseKind::Positioning, "waiting for the position in the database");
+        self.unless_waiting(
+            PhaseKind::Positioning,
+            "waiting for the position in the database",
+        );
         let (answer, position) = oneshot::channel();
         let state = &stream.cached_info().state;
         let request = ResumeRequest {
@@ -161,7 +173,10 @@ impl Session {
             last_sequence: state.last_sequence,
             answer,
         };
-        self.resume.send(request).await.map_err(|_| SessionError::Stopped)?;
+        self.resume
+            .send(request)
+            .await
+            .map_err(|_| SessionError::Stopped)?;
         (self.wake)();
         position.await.map_err(|_| SessionError::Stopped)
     }

@@ -51,7 +51,11 @@ pub struct Pipeline {
 impl Pipeline {
     /// Name of the durable consumer: the prefix and the pipeline's name with `_` as `-`.
     pub fn consumer_name(&self, settings: &Settings) -> String {
-        format!("{}-{}", settings.consumer_prefix, self.name.replace('_', "-"))
+        format!(
+            "{}-{}",
+            settings.consumer_prefix,
+            self.name.replace('_', "-")
+        )
     }
 }
 
@@ -63,7 +67,13 @@ impl PartialEq for Pipeline {
                 p.format.name(),
                 p.stream.clone(),
                 p.subjects.clone(),
-                (p.batch_size, p.batch_timeout, p.max_rate, p.max_age, p.max_future),
+                (
+                    p.batch_size,
+                    p.batch_timeout,
+                    p.max_rate,
+                    p.max_age,
+                    p.max_future,
+                ),
             )
         };
         key(self) == key(other)

@@ -45,7 +45,10 @@ pub struct Progress {
 
 impl Default for Progress {
     fn default() -> Self {
-        let phase = Phase { kind: PhaseKind::Connecting, detail: String::new() };
+        let phase = Phase {
+            kind: PhaseKind::Connecting,
+            detail: String::new(),
+        };
         Self {
             phase: Mutex::new(phase),
             pending: AtomicU64::new(0),
@@ -63,7 +66,10 @@ impl Progress {
     }
 
     pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
-        *self.phase.lock() = Phase { kind, detail: detail.into() };
+        *self.phase.lock() = Phase {
+            kind,
+            detail: detail.into(),
+        };
     }
 }
 
@@ -117,9 +123,7 @@ impl Connection {
     /// Whether the very first try to connect is still under way.
     pub fn is_trying_first(&self) -> bool {
         let (link, error) = &*self.state.lock();
-        *link == Link::Disconnected
-            && error.is_none()
-            && self.connects.load(Ordering::Relaxed) == 0
+        *link == Link::Disconnected && error.is_none() && self.connects.load(Ordering::Relaxed) == 0
     }
 
     /// How often the connection was made again after its first time.

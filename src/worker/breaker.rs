@@ -26,7 +26,12 @@ pub struct Breaker {
 impl Breaker {
     /// Opens after `limit` failures in a row, for `reset`.
     pub fn new(limit: u32, reset: Duration) -> Self {
-        Self { limit, reset, failures: 0, open_until: None }
+        Self {
+            limit,
+            reset,
+            failures: 0,
+            open_until: None,
+        }
     }
 
     /// What may be tried now.
@@ -87,7 +92,10 @@ mod tests {
         breaker.failed(later);
         assert_eq!(breaker.permission(later), Permission::Wait(later + reset));
         breaker.succeeded();
-        assert_eq!((breaker.permission(later), breaker.failures()), (Permission::Any, 0));
+        assert_eq!(
+            (breaker.permission(later), breaker.failures()),
+            (Permission::Any, 0)
+        );
     }
 
     #[test]

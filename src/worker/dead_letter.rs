@@ -90,13 +90,18 @@ pub fn expire(age: Duration) -> Result<usize, Failure> {
             SELECT id FROM sr_event_writer.dead_letter
             WHERE received_at < now() - make_interval(secs => $1) ORDER BY id LIMIT 10000)";
     let args = [age.as_secs_f64().into()];
-    Ok(Spi::connect_mut(|client| client.update(query, None, &args).map(|table| table.len()))?)
+    Ok(Spi::connect_mut(|client| {
+        client.update(query, None, &args).map(|table| table.len())
+    })?)
 }
 
 /// Headers as an object of arrays, since a name may occur more than once.
 fn headers(headers: &HeaderMap) -> JsonB {
     let entries = headers.iter().map(|(name, values)| {
-        let values = values.iter().map(|v| Value::String(without_nul(v.as_str()))).collect();
+        let values = values
+            .iter()
+            .map(|v| Value::String(without_nul(v.as_str())))
+            .collect();
         (without_nul(name.as_ref()), Value::Array(values))
     });
     JsonB(Value::Object(entries.collect::<Map<_, _>>()))

@@ -24,7 +24,8 @@ impl Waiting {
     /// Adds what was committed just now.
     pub fn after_commit(&mut self, replies: Vec<Subject>) {
         if !replies.is_empty() {
-            self.lists.push_back((last_commit(), Instant::now(), replies));
+            self.lists
+                .push_back((last_commit(), Instant::now(), replies));
         }
     }
 
@@ -41,8 +42,13 @@ impl Waiting {
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
     /// not come by for long.
     pub fn release(&mut self, after: AckAfter, idle: bool, handle: &Handle) {
-        let Some(&(newest, _, _)) = self.lists.back() else { return };
-        let waited_long = self.lists.front().is_some_and(|(_, at, _)| at.elapsed() > LONGEST_WAIT);
+        let Some(&(newest, _, _)) = self.lists.back() else {
+            return;
+        };
+        let waited_long = self
+            .lists
+            .front()
+            .is_some_and(|(_, at, _)| at.elapsed() > LONGEST_WAIT);
         if idle || waited_long {
             // SAFETY: main thread; the position was handed out by the log itself.
             unsafe { pg_sys::XLogFlush(newest) };

@@ -26,7 +26,10 @@ pub struct Failure {
 impl Failure {
     /// A failure that this extension finds itself.
     pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
-        Self { sqlstate: sqlstate.to_owned(), message: message.into() }
+        Self {
+            sqlstate: sqlstate.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// A destination that rows cannot be written to.
@@ -42,7 +45,10 @@ impl Failure {
     /// Whether a smaller batch may get through where this one did not.
     pub fn wants_smaller_batch(&self) -> bool {
         // Cancelled by the time limit, lock time-out, deadlock, out of memory.
-        matches!(self.sqlstate.as_str(), "57014" | "55P03" | "40P01" | "53200")
+        matches!(
+            self.sqlstate.as_str(),
+            "57014" | "55P03" | "40P01" | "53200"
+        )
     }
 }
 
@@ -62,7 +68,9 @@ impl From<CaughtError> for Failure {
     fn from(error: CaughtError) -> Self {
         let (CaughtError::PostgresError(report)
         | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic { ereport: report, .. }) = &error;
+        | CaughtError::RustPanic {
+            ereport: report, ..
+        }) = &error;
         from_report(report)
     }
 }
@@ -72,13 +80,17 @@ fn from_report(report: &ErrorReportWithLevel) -> Failure {
         Some(detail) => format!("{}: {detail}", report.message()),
         None => report.message().to_owned(),
     };
-    Failure { sqlstate: characters(report.sql_error_code()), message }
+    Failure {
+        sqlstate: characters(report.sql_error_code()),
+        message,
+    }
 }
 
 /// PostgreSQL packs the five characters of a SQLSTATE into six bits each.
 fn characters(code: PgSqlErrorCode) -> String {
     let packed = code as i32;
-    let character = |n: i32| char::from(b'0' + u8::try_from((packed >> (6 * n)) & 0x3f).unwrap_or(0));
+    let character =
+        |n: i32| char::from(b'0' + u8::try_from((packed >> (6 * n)) & 0x3f).unwrap_or(0));
     (0..5).map(character).collect()
 }
 

@@ -14,7 +14,10 @@ pub struct AsOwner {
 impl AsOwner {
     /// From here on acts as `owner`. Inside a transaction.
     pub fn of(owner: pg_sys::Oid) -> Self {
-        let mut before = Self { user: pg_sys::Oid::INVALID, context: 0 };
+        let mut before = Self {
+            user: pg_sys::Oid::INVALID,
+            context: 0,
+        };
         // SAFETY: main thread; the abort of the transaction restores both values after an error.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&raw mut before.user, &raw mut before.context);

@@ -36,7 +36,12 @@ impl Drop for Plan {
 impl Insert {
     /// For rows of `table` into `target`.
     pub fn new(table: &'static Table, target: Target) -> Self {
-        Self { table, target, plan: None, shape: shape(table) }
+        Self {
+            table,
+            target,
+            plan: None,
+            shape: shape(table),
+        }
     }
 
     /// Inserts rows and gives the number that were inserted or updated. Inside a transaction and
@@ -58,7 +63,10 @@ impl Insert {
         // the SPI connection that knows it is gone before anything else runs.
         let written = unsafe {
             relation.md.enrtuples = pg_sys::tuplestore_tuple_count(store) as f64;
-            check(pg_sys::SPI_register_relation(&raw mut relation), "SPI_register_relation")?;
+            check(
+                pg_sys::SPI_register_relation(&raw mut relation),
+                "SPI_register_relation",
+            )?;
             let plan = self.plan()?;
             let result =
                 pg_sys::SPI_execute_plan(plan, std::ptr::null_mut(), std::ptr::null(), false, 0);
@@ -120,7 +128,10 @@ impl Drop for Insert {
 fn check(code: i32, what: &str) -> Result<(), Failure> {
     match code >= 0 {
         true => Ok(()),
-        false => Err(Failure::new("XX000", format!("{what} failed with code {code}"))),
+        false => Err(Failure::new(
+            "XX000",
+            format!("{what} failed with code {code}"),
+        )),
     }
 }
 

@@ -92,7 +92,9 @@ impl Lane {
 
     /// The current stream and how far it is recorded.
     pub fn position(&self) -> Option<(&Source, &Sequences)> {
-        self.positions.last().map(|(source, position)| (source.as_ref(), position))
+        self.positions
+            .last()
+            .map(|(source, position)| (source.as_ref(), position))
     }
 
     /// Messages that were fetched and are not written yet, as far as this side can count them.
@@ -123,10 +125,14 @@ impl Lane {
         let name = self.config.pipeline.name.clone();
         // On an error the question is dropped, and the NATS side asks again.
         let recorded = transaction::run(limit, || position::load(&name, &request.source))?;
-        let remembered = self.positions.iter().position(|(s, _)| **s == request.source);
+        let remembered = self
+            .positions
+            .iter()
+            .position(|(s, _)| **s == request.source);
         let remembered = remembered.map(|at| self.positions.remove(at).1);
         let position = recorded.or(remembered).unwrap_or_default();
-        self.positions.push((Arc::new(request.source), position.clone()));
+        self.positions
+            .push((Arc::new(request.source), position.clone()));
         if self.positions.len() > SOURCES_KEPT {
             self.positions.remove(0);
         }
@@ -177,7 +183,9 @@ impl Lane {
     fn gather(&mut self, handle: &mut Handle, limit: usize) {
         let mut rows: usize = self.waiting.iter().map(size).sum();
         while rows < limit {
-            let Some(batch) = handle.try_batch(self.number) else { return };
+            let Some(batch) = handle.try_batch(self.number) else {
+                return;
+            };
             rows += size(&batch);
             self.waiting.push_back(batch);
         }
@@ -201,14 +209,20 @@ impl Lane {
         let fresh = work::unrecorded(batches(), &mut position.clone());
         let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
         let runs = work::first(fresh, limit);
-        let result = self.writer.write(&source, runs, position, config.insert_timeout);
-        let recorded = |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
+        let result = self
+            .writer
+            .write(&source, runs, position, config.insert_timeout);
+        let recorded =
+            |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
         let done = batches().take_while(recorded).count();
         let (written, failure) = match result {
             Ok(written) => (written, None),
             Err((written, failure)) => (written, Some(failure)),
         };
-        let newest = batches().take(done).filter_map(|b| b.messages.last()).map(|m| m.published);
+        let newest = batches()
+            .take(done)
+            .filter_map(|b| b.messages.last())
+            .map(|m| m.published);
         Turn {
             written,
             duplicates: if done == taken { duplicates as u64 } else { 0 },
@@ -235,7 +249,9 @@ impl Lane {
     /// Drops the first `count` batches and gives their acknowledgements.
     fn finish(&mut self, count: usize) -> Vec<Subject> {
         let done = self.waiting.drain(..count);
-        done.flat_map(|batch| batch.messages).map(|message| message.reply).collect()
+        done.flat_map(|batch| batch.messages)
+            .map(|message| message.reply)
+            .collect()
     }
 
     fn after(&mut self, turn: &Turn, config: &WriteConfig) {
@@ -264,9 +280,7 @@ impl Lane {
         self.writer.forget_targets();
         let (hold, delay) = match failure.class() {
             Class::Schema => (Hold::Schema(failure), LOOK_AGAIN),
-            Class::Data | Class::Environment => {
-                (Hold::Retry(failure), self.backoff.next_delay())
-            }
+            Class::Data | Class::Environment => (Hold::Retry(failure), self.backoff.next_delay()),
         };
         self.hold = Some(hold);
         self.try_at = Some(Instant::now() + delay);

@@ -54,7 +54,7 @@ pub fn register() {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
-    let number = usize::try_from(argument.value()).unwrap_or(0);
+    let number = argument.value();
     signals::attach();
     publish::connecting(number, &config::database());
     BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);

@@ -14,7 +14,11 @@ pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failur
         FROM sr_event_writer.stream_position p
         LEFT JOIN LATERAL unnest(p.above) r ON true
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
-    let args = [pipeline.into(), source.stream.as_str().into(), created(source)?.into()];
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
+    ];
     Spi::connect(|client| {
         let mut position: Option<Sequences> = None;
         for row in client.select(query, None, &args)? {
@@ -52,7 +56,10 @@ pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(),
 }
 
 fn multirange(position: &Sequences) -> String {
-    let ranges: Vec<_> = position.above().map(|(first, last)| format!("[{first},{last}]")).collect();
+    let ranges: Vec<_> = position
+        .above()
+        .map(|(first, last)| format!("[{first},{last}]"))
+        .collect();
     format!("{{{}}}", ranges.join(","))
 }
 

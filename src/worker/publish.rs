@@ -64,7 +64,9 @@ pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker)
         });
         worker.server.set(&connection.server().unwrap_or_default());
         worker.reconnects = connection.reconnects();
-        worker.nats_error.set(&connection.last_error().unwrap_or_default());
+        worker
+            .nats_error
+            .set(&connection.last_error().unwrap_or_default());
         worker.memory = handle.memory_in_use() as u64;
     });
 }
@@ -104,9 +106,17 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
         let name = &lane.config.pipeline.name;
         match state {
             State::Degraded | State::Paused => {
-                warning!("sr_event_writer: stream {name}: {}{}", state.word(), colon(&detail));
+                warning!(
+                    "sr_event_writer: stream {name}: {}{}",
+                    state.word(),
+                    colon(&detail)
+                );
             }
-            _ => log!("sr_event_writer: stream {name}: {}{}", state.word(), colon(&detail)),
+            _ => log!(
+                "sr_event_writer: stream {name}: {}{}",
+                state.word(),
+                colon(&detail)
+            ),
         }
     }
 }
@@ -141,7 +151,9 @@ fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
     stream.name.set(&pipeline.name);
     stream.processor.set(pipeline.format.name());
     stream.consumer.set(&pipeline.consumer_name(settings));
-    stream.table.set(lane.writer.table().unwrap_or(lane.writer.wanted_table()));
+    stream
+        .table
+        .set(lane.writer.table().unwrap_or(lane.writer.wanted_table()));
     if let Some(name) = &pipeline.stream {
         stream.nats_stream.set(name);
     }
@@ -151,15 +163,24 @@ fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
 pub fn state_of(lane: &Lane, handle: &Handle) -> (State, String) {
     match &lane.hold {
         Some(Hold::Paused) => {
-            return (State::Paused, "paused by sr_event_writer_pause()".to_owned());
+            return (
+                State::Paused,
+                "paused by sr_event_writer_pause()".to_owned(),
+            );
         }
         Some(Hold::Schema(failure)) => {
-            return (State::Paused, format!("{failure}; resumes by itself when the table fits"));
+            return (
+                State::Paused,
+                format!("{failure}; resumes by itself when the table fits"),
+            );
         }
         Some(Hold::Retry(failure)) => return (State::Degraded, format!("{failure}{NEXT} follows")),
         None => {}
     }
-    let Some(phase) = handle.progress(lane.number).map(|progress| progress.phase()) else {
+    let Some(phase) = handle
+        .progress(lane.number)
+        .map(|progress| progress.phase())
+    else {
         return (State::Stopped, String::new());
     };
     match phase.kind {
@@ -181,5 +202,9 @@ fn stable(detail: &str) -> &str {
 }
 
 fn colon(detail: &str) -> String {
-    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {detail}")
+    }
 }

@@ -41,7 +41,11 @@ pub fn any_changed() -> bool {
 /// Only notes the change: a callback may not read catalogs, nor fail.
 unsafe extern "C-unwind" fn changed(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     let oid = relation.to_u32();
-    if oid == 0 || WATCHED.iter().any(|slot| slot.load(Ordering::Relaxed) == oid) {
+    if oid == 0
+        || WATCHED
+            .iter()
+            .any(|slot| slot.load(Ordering::Relaxed) == oid)
+    {
         CHANGED.store(true, Ordering::Relaxed);
     }
 }

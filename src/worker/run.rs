@@ -91,7 +91,10 @@ impl Worker {
 
     /// Ends the threads before the process: after that nothing but PostgreSQL's exit runs.
     fn stop_if_told(&mut self) {
-        let panicked = self.active.as_ref().is_some_and(|active| active.handle.panicked());
+        let panicked = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.handle.panicked());
         if !panicked && !signals::told_to_stop() {
             return;
         }
@@ -147,7 +150,9 @@ impl Worker {
         }
         self.generation = generation;
         self.next_tick = Instant::now() + TICK;
-        let Some(config) = self.config.clone().filter(|config| config.enabled) else { return };
+        let Some(config) = self.config.clone().filter(|config| config.enabled) else {
+            return;
+        };
         transaction::report_running(c"reading sr_event_writer.pipeline_control");
         match transaction::run(config.write.insert_timeout, catalog::read) {
             Ok(Catalog::Present(paused)) => self.attend(&config, &paused),
@@ -171,7 +176,9 @@ impl Worker {
         if self.active.is_none() {
             self.start(config);
         }
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            return;
+        };
         for lane in &mut active.lanes {
             let paused = paused.contains(&lane.config.pipeline.name);
             lane.pause(paused, &mut active.handle);
@@ -180,7 +187,8 @@ impl Worker {
             && Instant::now() >= self.next_expire
         {
             self.next_expire = Instant::now() + EXPIRE;
-            let expired = transaction::run(config.write.insert_timeout, || dead_letter::expire(age));
+            let expired =
+                transaction::run(config.write.insert_timeout, || dead_letter::expire(age));
             if let Err(failure) = expired {
                 warning!("sr_event_writer: old dead letters were not removed: {failure}");
             }
@@ -189,13 +197,21 @@ impl Worker {
 
     fn start(&mut self, config: &Config) {
         let lanes = self.lanes(config);
-        let pipelines = lanes.iter().map(|lane| lane.config.pipeline.clone()).collect();
+        let pipelines = lanes
+            .iter()
+            .map(|lane| lane.config.pipeline.clone())
+            .collect();
         let waker = self.waker.clone();
         match Handle::new(config.stream.clone(), pipelines, move || waker.wake()) {
             Ok(mut handle) => {
                 (0..lanes.len()).for_each(|number| handle.start(number));
                 let acks = Waiting::default();
-                self.active = Some(Active { handle, lanes, acks, turn: 0 });
+                self.active = Some(Active {
+                    handle,
+                    lanes,
+                    acks,
+                    turn: 0,
+                });
             }
             Err(error) => {
                 let reason = format!("threads cannot be started: {error}");
@@ -207,7 +223,11 @@ impl Worker {
     /// This worker's share of the pipelines.
     fn lanes(&self, config: &Config) -> Vec<Lane> {
         let workers = config::workers();
-        let mine = config.pipelines.iter().enumerate().filter(|(n, _)| n % workers == self.number);
+        let mine = config
+            .pipelines
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| n % workers == self.number);
         let lane = |(number, (page, pipeline)): (usize, (usize, &config::PipelineConfig))| {
             Lane::new(number, page, pipeline.clone(), &config.write)
         };
@@ -216,19 +236,28 @@ impl Worker {
 
     /// Does one thing that is due. Whether there may be more.
     fn step(&mut self) -> bool {
-        let (Some(active), Some(config)) = (&mut self.active, &self.config) else { return false };
+        let (Some(active), Some(config)) = (&mut self.active, &self.config) else {
+            return false;
+        };
         let limit = config.write.insert_timeout;
         while let Some(request) = active.handle.try_resume() {
-            let Some(lane) = active.lanes.get_mut(request.pipeline) else { continue };
+            let Some(lane) = active.lanes.get_mut(request.pipeline) else {
+                continue;
+            };
             if let Err(failure) = lane.resume(request, limit) {
                 warning!("sr_event_writer: reading the recorded position failed: {failure}");
             }
         }
         if relations::any_changed() {
-            active.lanes.iter_mut().for_each(|lane| lane.writer.forget_targets());
+            active
+                .lanes
+                .iter_mut()
+                .for_each(|lane| lane.writer.forget_targets());
         }
         let wrote = active.write_next(&mut self.breaker, config);
-        active.acks.release(config.write.ack_after, !wrote, &active.handle);
+        active
+            .acks
+            .release(config.write.ack_after, !wrote, &active.handle);
         wrote
     }
 
@@ -238,7 +267,9 @@ impl Worker {
             return;
         }
         self.next_show = now + SHOW;
-        let (Some(active), Some(config)) = (&self.active, &self.config) else { return };
+        let (Some(active), Some(config)) = (&self.active, &self.config) else {
+            return;
+        };
         for lane in &active.lanes {
             publish::stream(lane, &config.stream, &active.handle);
         }
@@ -249,14 +280,21 @@ impl Worker {
 
     fn rest(&self) {
         transaction::report_idle();
-        let Some(active) = &self.active else { return self.events.wait(For::Start, TICK) };
+        let Some(active) = &self.active else {
+            return self.events.wait(For::Start, TICK);
+        };
         let now = Instant::now();
         let (what, longest) = match active.next_turn(&self.breaker, now) {
             Some(at) => (For::Backoff, at.saturating_duration_since(now).min(TICK)),
             None => (active.awaited(), TICK),
         };
-        let longest = if active.acks.is_empty() { longest } else { longest.min(ACK_POLL) };
-        self.events.wait(what, longest.max(Duration::from_millis(1)));
+        let longest = if active.acks.is_empty() {
+            longest
+        } else {
+            longest.min(ACK_POLL)
+        };
+        self.events
+            .wait(what, longest.max(Duration::from_millis(1)));
     }
 }
 
@@ -270,7 +308,9 @@ impl Active {
         }
         for _ in 0..self.lanes.len() {
             self.turn = (self.turn + 1) % self.lanes.len();
-            let Some(lane) = self.lanes.get_mut(self.turn) else { return false };
+            let Some(lane) = self.lanes.get_mut(self.turn) else {
+                return false;
+            };
             if lane.next_turn(&self.handle, now) != NextTurn::Now {
                 continue;
             }
@@ -291,7 +331,10 @@ impl Active {
         if let Permission::Wait(until) = breaker.permission(now) {
             return Some(until);
         }
-        let turns = self.lanes.iter().map(|lane| lane.next_turn(&self.handle, now));
+        let turns = self
+            .lanes
+            .iter()
+            .map(|lane| lane.next_turn(&self.handle, now));
         turns
             .filter_map(|turn| match turn {
                 NextTurn::Now => Some(now),
@@ -311,7 +354,10 @@ impl Active {
     /// The worker's state is that of its worst part.
     fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
         if let Permission::Wait(_) = breaker.permission(now) {
-            return (State::Degraded, "the circuit breaker is open after database errors".to_owned());
+            return (
+                State::Degraded,
+                "the circuit breaker is open after database errors".to_owned(),
+            );
         }
         if self.handle.connection().is_trying_first() {
             return (State::Starting, "connecting to NATS".to_owned());
@@ -319,17 +365,24 @@ impl Active {
         if self.awaited() == For::Nats {
             let error = self.handle.connection().last_error();
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            return (State::Degraded, format!("NATS is not connected{error}; trying on"));
+            return (
+                State::Degraded,
+                format!("NATS is not connected{error}; trying on"),
+            );
         }
-        let states: Vec<State> =
-            self.lanes.iter().map(|lane| publish::state_of(lane, &self.handle).0).collect();
+        let states: Vec<State> = self
+            .lanes
+            .iter()
+            .map(|lane| publish::state_of(lane, &self.handle).0)
+            .collect();
         let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
         let any = |state| states.contains(&state);
         match () {
             () if all(State::Paused) => (State::Paused, "all streams are paused".to_owned()),
-            () if any(State::Degraded) => {
-                (State::Degraded, "a stream has trouble; see stream_status".to_owned())
-            }
+            () if any(State::Degraded) => (
+                State::Degraded,
+                "a stream has trouble; see stream_status".to_owned(),
+            ),
             () if all(State::Starting) => (State::Starting, "streams are starting".to_owned()),
             () => (State::Running, String::new()),
         }

@@ -69,11 +69,17 @@ fn relation(
     let rows = client.select(query, Some(1), &[wanted.into()])?;
     let mut rows = rows.into_iter();
     let Some(row) = rows.next() else {
-        return Err(Failure::new("42P01", format!("table {wanted} does not exist")));
+        return Err(Failure::new(
+            "42P01",
+            format!("table {wanted} does not exist"),
+        ));
     };
     match (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?) {
         (Some(oid), Some(owner), Some(schema), Some(name)) => Ok((oid, owner, schema, name)),
-        _ => Err(Failure::new("42P01", format!("table {wanted} is not complete"))),
+        _ => Err(Failure::new(
+            "42P01",
+            format!("table {wanted} is not complete"),
+        )),
     }
 }
 
@@ -115,8 +121,16 @@ fn match_columns<'a>(
         }
         matched.push(there.map(|found| (found, expression(number, column, found))));
     }
-    let given = |name: &str| matched.iter().flatten().any(|(found, _)| found.name == name);
-    match found.iter().find(|found| found.must_be_given && !given(&found.name)) {
+    let given = |name: &str| {
+        matched
+            .iter()
+            .flatten()
+            .any(|(found, _)| found.name == name)
+    };
+    match found
+        .iter()
+        .find(|found| found.must_be_given && !given(&found.name))
+    {
         None => Ok(matched),
         Some(missing) => Err(Failure::schema(format!(
             "column \"{}\" of table {qualified} is NOT NULL without a default, and messages have no value for it",
@@ -149,7 +163,10 @@ pub fn batch_column(number: usize) -> String {
 
 enum OnConflict {
     Nothing,
-    Update { key: &'static [&'static str], columns: &'static [&'static str] },
+    Update {
+        key: &'static [&'static str],
+        columns: &'static [&'static str],
+    },
 }
 
 /// Rows with a taken key are updated only if the destination has that very key.
@@ -183,7 +200,12 @@ fn statement(
     conflict: &OnConflict,
 ) -> String {
     let list = |part: fn(&(&Found, String)) -> String| {
-        matched.iter().flatten().map(part).collect::<Vec<_>>().join(", ")
+        matched
+            .iter()
+            .flatten()
+            .map(part)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let names = list(|(found, _)| quote_identifier(&found.name));
     let values = list(|(_, expression)| expression.clone());
@@ -192,21 +214,26 @@ fn statement(
         OnConflict::Update { key, columns } => update_clause(key, columns, matched),
     };
     let batch = BATCH.to_string_lossy();
-    format!("INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b ON CONFLICT {on_conflict}")
+    format!(
+        "INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b ON CONFLICT {on_conflict}"
+    )
 }
 
-fn update_clause(
-    key: &[&str],
-    columns: &[&str],
-    matched: &[Option<(&Found, String)>],
-) -> String {
-    let there = |name: &&str| matched.iter().flatten().any(|(found, _)| found.name == *name);
+fn update_clause(key: &[&str], columns: &[&str], matched: &[Option<(&Found, String)>]) -> String {
+    let there = |name: &&str| {
+        matched
+            .iter()
+            .flatten()
+            .any(|(found, _)| found.name == *name)
+    };
     let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
-    let updated: Vec<&str> = columns.iter().copied().filter(|name| there(&name)).collect();
+    let updated: Vec<&str> = columns.iter().copied().filter(there).collect();
     if updated.is_empty() {
         return "DO NOTHING".to_owned();
     }
-    let sets = quoted(&updated).into_iter().map(|name| format!("{name} = EXCLUDED.{name}"));
+    let sets = quoted(&updated)
+        .into_iter()
+        .map(|name| format!("{name} = EXCLUDED.{name}"));
     let sets = sets.collect::<Vec<_>>().join(", ");
     format!("({}) DO UPDATE SET {sets}", quoted(key).join(", "))
 }

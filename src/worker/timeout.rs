@@ -20,7 +20,9 @@ pub struct Limit(());
 impl Limit {
     /// Cancels what runs when `limit` has passed, with SQLSTATE 57014.
     pub fn start(limit: Duration) -> Self {
-        let ms = c_int::try_from(limit.as_millis()).unwrap_or(c_int::MAX).max(1);
+        let ms = c_int::try_from(limit.as_millis())
+            .unwrap_or(c_int::MAX)
+            .max(1);
         // SAFETY: main thread of a process whose timers InitPostgres has set up.
         unsafe { enable_timeout_after(STATEMENT_TIMEOUT, ms) };
         Self(())

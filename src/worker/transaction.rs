@@ -12,10 +12,7 @@ use std::time::Duration;
 ///
 /// A statement that runs longer than `limit` is cancelled. A Rust panic passes on, after the
 /// rollback: it ends the worker.
-pub fn run<T>(
-    limit: Duration,
-    body: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, Failure> {
+pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: on the main thread, outside any transaction.
         unsafe {

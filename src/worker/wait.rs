@@ -23,7 +23,8 @@ impl Events {
     /// Asks PostgreSQL for the names. Main thread, attached to shared memory.
     pub fn register() -> Self {
         // SAFETY: constant strings; a name that is known already gives the same number.
-        let number = |name: &std::ffi::CStr| unsafe { pg_sys::WaitEventExtensionNew(name.as_ptr()) };
+        let number =
+            |name: &std::ffi::CStr| unsafe { pg_sys::WaitEventExtensionNew(name.as_ptr()) };
         Self([
             number(c"SrEventWriterStart"),
             number(c"SrEventWriterNats"),

@@ -34,7 +34,10 @@ impl Waker {
     pub fn of_this_process() -> Self {
         // SAFETY: MyLatch is set for the life of a process that is attached to shared memory.
         let latch = unsafe { pg_sys::MyLatch };
-        Self { latch: Arc::new(MainLatch(latch)), asked: Arc::new(AtomicBool::new(false)) }
+        Self {
+            latch: Arc::new(MainLatch(latch)),
+            asked: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// To be called when there is something to do, from any thread.

@@ -16,7 +16,11 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// The messages themselves.
     pub fn iter(&self) -> impl Iterator<Item = &'a Message> + use<'a> {
-        self.batch.messages.get(self.messages.clone()).unwrap_or_default().iter()
+        self.batch
+            .messages
+            .get(self.messages.clone())
+            .unwrap_or_default()
+            .iter()
     }
 }
 
@@ -39,7 +43,12 @@ pub fn unrecorded<'a>(
                 continue;
             }
             recorded.insert(message.covers, message.sequence);
-            open.get_or_insert(Run { batch, messages: number..number }).messages.end = number + 1;
+            open.get_or_insert(Run {
+                batch,
+                messages: number..number,
+            })
+            .messages
+            .end = number + 1;
         }
         runs.extend(open);
     }
@@ -53,10 +62,16 @@ pub fn halve<'a>(runs: &[Run<'a>]) -> (Vec<Run<'a>>, Vec<Run<'a>>) {
     for run in runs {
         let cut = run.messages.start + left_to_take.min(run.messages.len());
         left_to_take -= cut - run.messages.start;
-        let parts = [(&mut first, run.messages.start..cut), (&mut rest, cut..run.messages.end)];
+        let parts = [
+            (&mut first, run.messages.start..cut),
+            (&mut rest, cut..run.messages.end),
+        ];
         for (half, messages) in parts {
             if !messages.is_empty() {
-                half.push(Run { batch: run.batch, messages });
+                half.push(Run {
+                    batch: run.batch,
+                    messages,
+                });
             }
         }
     }

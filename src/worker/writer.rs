@@ -52,12 +52,19 @@ struct Refused<'a> {
 impl Writer {
     /// For pipeline `pipeline`.
     pub fn new(pipeline: &str, format: &'static dyn Format, chosen: Option<String>) -> Self {
-        Self { pipeline: pipeline.to_owned(), format, chosen, inserts: Vec::new() }
+        Self {
+            pipeline: pipeline.to_owned(),
+            format,
+            chosen,
+            inserts: Vec::new(),
+        }
     }
 
     /// Qualified name of the destination, once it was looked up.
     pub fn table(&self) -> Option<&str> {
-        self.inserts.first().map(|insert| insert.target.name.as_str())
+        self.inserts
+            .first()
+            .map(|insert| insert.target.name.as_str())
     }
 
     /// Destination that is looked up if [`Writer::table`] is not known yet.
@@ -124,7 +131,10 @@ impl Writer {
         let Some(message) = runs.iter().flat_map(Run::iter).next() else {
             return Err(failure.clone());
         };
-        let refused = Refused { sequence: message.sequence, failure };
+        let refused = Refused {
+            sequence: message.sequence,
+            failure,
+        };
         self.commit(source, runs, position, Some(&refused), limit)
     }
 
@@ -142,10 +152,18 @@ impl Writer {
             next.insert(message.covers, message.sequence);
         }
         let written = transaction::run(limit, || {
-            let rows = if refused.is_none() { self.insert(runs)? } else { 0 };
+            let rows = if refused.is_none() {
+                self.insert(runs)?
+            } else {
+                0
+            };
             let dead_letters = self.keep_dead_letters(source, runs, refused)?;
             position::save(&self.pipeline, source, &next)?;
-            Ok(Written { messages: work::count(runs) as u64, rows, dead_letters })
+            Ok(Written {
+                messages: work::count(runs) as u64,
+                rows,
+                dead_letters,
+            })
         })?;
         *position = next;
         Ok(written)
@@ -161,7 +179,11 @@ impl Writer {
             }
             let rows = runs.iter().filter_map(|run| {
                 let range = range(run);
-                run.batch.rows().tables().get(table).map(|rows| rows.range(range))
+                run.batch
+                    .rows()
+                    .tables()
+                    .get(table)
+                    .map(|rows| rows.range(range))
             });
             written += Spi::connect_mut(|_| insert.write(rows.flatten()))?;
         }
@@ -207,7 +229,9 @@ impl Writer {
                 Ok(Insert::new(table, target::find(table, chosen)?))
             })
             .collect::<Result<_, Failure>>()?;
-        self.inserts.iter().for_each(|insert| relations::watch(insert.target.relation));
+        self.inserts
+            .iter()
+            .for_each(|insert| relations::watch(insert.target.relation));
         Ok(())
     }
 }
