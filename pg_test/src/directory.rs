@@ -12,7 +12,8 @@ use nix::unistd::geteuid;
 
 use crate::process;
 
-const PREFIX: &str = "sr_event_writer-test-";
+/// What the name of a temporary directory begins with; the process id follows.
+pub const PREFIX: &str = "sr_event_writer-test-";
 
 /// A directory, removed on drop unless it is a lasting one.
 ///
@@ -80,7 +81,8 @@ pub fn create(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set its permissions");
 }
 
-fn remove_orphans() {
+/// Removes what killed processes left behind. The first [`Directory::temporary`] does it as well.
+pub fn remove_orphans() {
     let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
         return;
     };

@@ -46,6 +46,11 @@ check_hook!(
     }
 );
 check_hook!(
+    /// `dead_letter_subject`
+    subject,
+    parse::subject_prefix
+);
+check_hook!(
     /// `stream_NAME`
     options,
     |text| parse::options(text).map(drop)

@@ -44,6 +44,7 @@ static RETRY_MIN_DELAY: GucSetting<i32> = GucSetting::<i32>::new(500);
 static RETRY_MAX_DELAY: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static BREAKER_RESET: GucSetting<i32> = GucSetting::<i32>::new(30_000);
+static DEAD_LETTER_SUBJECT: Text = Text::new(Some(c""));
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
 static MAX_MESSAGE_AGE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MESSAGE_FUTURE: GucSetting<i32> = GucSetting::<i32>::new(DAY);
@@ -175,6 +176,7 @@ pub fn define() {
     define_switches();
     define_nats();
     define_numbers();
+    define_dead_letters();
     define_pipelines();
     // SAFETY: the prefix is a constant string. From here on a misspelt name is an error.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sr_event_writer".as_ptr()) };
@@ -229,6 +231,16 @@ fn define_nats() {
         &CONSUMER,
         GucContext::Sighup,
         Some(check::consumer),
+    );
+}
+
+fn define_dead_letters() {
+    text(
+        c"sr_event_writer.dead_letter_subject",
+        c"Also publishes dead letters below this subject, as SUBJECT.PIPELINE.",
+        &DEAD_LETTER_SUBJECT,
+        GucContext::Sighup,
+        Some(check::subject),
     );
 }
 
@@ -373,6 +385,7 @@ pub(super) fn read() -> Result<Config, ParseError> {
         retry_max: stream.retry_max,
         breaker_failures: BREAKER_FAILURES.get().unsigned_abs(),
         breaker_reset: millis(&BREAKER_RESET),
+        dead_letter_subject: Some(string(&DEAD_LETTER_SUBJECT)).filter(|s| !s.is_empty()),
         dead_letter_retention: seconds(&DEAD_LETTER_RETENTION),
     };
     let pipelines = pipeline_names()

@@ -69,6 +69,8 @@ pub struct WriteConfig {
     pub breaker_failures: u32,
     /// How long the breaker stays open before a probe.
     pub breaker_reset: Duration,
+    /// Dead letters are also published below this subject.
+    pub dead_letter_subject: Option<String>,
     /// Age at which dead letters are removed; `None` keeps them.
     pub dead_letter_retention: Option<Duration>,
 }

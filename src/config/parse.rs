@@ -105,6 +105,17 @@ pub(super) fn token(text: &str) -> Result<(), ParseError> {
     }
 }
 
+/// `dead_letter_subject`: a subject without wildcards, or nothing.
+pub(super) fn subject_prefix(text: &str) -> Result<(), ParseError> {
+    let valid = |token: &str| {
+        !token.is_empty() && !token.contains(['*', '>', ' ']) && !token.contains(char::is_control)
+    };
+    if text.is_empty() || text.split('.').all(valid) {
+        return Ok(());
+    }
+    refuse(format!("\"{text}\" is not a NATS subject to publish to."))
+}
+
 /// A stream's own options: `key=value` pairs separated by white space.
 pub(super) fn options(text: &str) -> Result<Options, ParseError> {
     let mut options = Options::default();
@@ -393,6 +404,14 @@ mod tests {
         };
         assert!(missing("subject=x").contains("processor"));
         assert!(missing("processor=Logs").contains("subject"));
+    }
+
+    #[test]
+    fn dead_letters_go_to_a_subject_without_wildcards() {
+        assert!(subject_prefix("").is_ok() && subject_prefix("dead.letters").is_ok());
+        for bad in ["dead.", "a.*", "a.>", "a b", ".a"] {
+            assert!(reason(subject_prefix(bad)).contains(bad), "{bad}");
+        }
     }
 
     #[test]

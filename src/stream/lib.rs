@@ -13,6 +13,7 @@ mod connection;
 mod consumer;
 mod error;
 mod fetch;
+mod notice;
 mod pace;
 mod runtime;
 mod sequences;
@@ -22,6 +23,7 @@ mod state;
 
 pub use backoff::Backoff;
 pub use batch::{Batch, Message, Source};
+pub use notice::Notice;
 pub use runtime::{Handle, ResumeRequest};
 pub use sequences::Sequences;
 pub use settings::{Pipeline, Settings};

@@ -5,6 +5,7 @@ use crate::ack;
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
+use crate::notice::{self, Notice};
 pub use crate::session::ResumeRequest;
 use crate::session::{Session, Waker};
 use crate::settings::{Pipeline, Settings};
@@ -23,6 +24,7 @@ const THREADS: usize = 2;
 /// Batches of one pipeline that may wait for the main thread, beside the byte budget.
 const BATCHES_WAITING: usize = 256;
 const ACK_LISTS_WAITING: usize = 256;
+const NOTICES_WAITING: usize = 1_024;
 
 /// The NATS side of one worker.
 pub struct Handle {
@@ -35,6 +37,7 @@ pub struct Handle {
     resume: mpsc::Receiver<ResumeRequest>,
     resume_sender: mpsc::Sender<ResumeRequest>,
     acks: mpsc::Sender<Vec<Subject>>,
+    notices: mpsc::Sender<(String, Notice)>,
     panicked: Arc<AtomicBool>,
     wake: Waker,
 }
@@ -63,6 +66,7 @@ impl Handle {
         let connector = Arc::new(Connector::new(connection.clone()));
         let (resume_sender, resume) = mpsc::channel(pipelines.len().max(1));
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
+        let (notices, dead_letters) = mpsc::channel(NOTICES_WAITING);
         let handle = Self {
             runtime: Some(signal_free_runtime()?),
             connector: connector.clone(),
@@ -73,10 +77,12 @@ impl Handle {
             resume,
             resume_sender,
             acks,
+            notices,
             panicked: Arc::new(AtomicBool::new(false)),
             wake: Arc::new(wake),
         };
         handle.spawn(ack::run(ready, connector.clone()));
+        handle.spawn(notice::run(dead_letters, connector.clone()));
         let (settings, state) = (handle.settings.clone(), handle.connection.clone());
         handle.spawn(async move {
             if let Err(error) = connector.open(&settings).await {
@@ -146,6 +152,11 @@ impl Handle {
             mpsc::error::TrySendError::Full(replies)
             | mpsc::error::TrySendError::Closed(replies) => replies,
         })
+    }
+
+    /// Publishes a dead letter to `subject`. Dropped when too many wait: the table has it.
+    pub fn notify(&self, subject: String, notice: Notice) {
+        let _ = self.notices.try_send((subject, notice));
     }
 
     /// State of the connection.

@@ -178,7 +178,7 @@ impl Session {
             .await
             .map_err(|_| SessionError::Stopped)?;
         (self.wake)();
-        position.await.map_err(|_| SessionError::Stopped)
+        position.await.map_err(|_| SessionError::NoPosition)
     }
 
     /// A new try is no change of state: what is wrong stays shown until it is over.

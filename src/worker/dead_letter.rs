@@ -8,7 +8,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::time::Duration;
-use stream::Message;
+use stream::{Message, Notice};
 
 /// Where a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,21 @@ impl Stage {
         match self {
             Stage::Decode => "decode",
             Stage::Insert => "insert",
+        }
+    }
+}
+
+impl Letter<'_> {
+    /// The same for those who listen on NATS.
+    pub fn notice(&self) -> Notice {
+        Notice {
+            subject: self.message.subject.to_string(),
+            stream: self.stream.to_owned(),
+            sequence: self.message.sequence,
+            headers: self.message.headers.clone(),
+            payload: self.message.payload.clone(),
+            stage: self.stage.word(),
+            error: self.failure.message.clone(),
         }
     }
 }
@@ -88,7 +103,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
 pub fn expire(age: Duration) -> Result<usize, Failure> {
     let query = "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
             SELECT id FROM sr_event_writer.dead_letter
-            WHERE received_at < now() - make_interval(secs => $1) ORDER BY id LIMIT 10000)";
+            WHERE received_at < pg_catalog.now() - pg_catalog.make_interval(secs => $1) ORDER BY id LIMIT 10000)";
     let args = [age.as_secs_f64().into()];
     Ok(Spi::connect_mut(|client| {
         client.update(query, None, &args).map(|table| table.len())

@@ -50,6 +50,11 @@ pub struct Turn {
     pub failure: Option<Failure>,
 }
 
+/// Positions by stream, as this process has committed them.
+///
+/// They outlive a lane: where DROP EXTENSION has taken the record away, they are what is left of it.
+pub type Positions = Vec<(Arc<Source>, Sequences)>;
+
 /// One pipeline.
 pub struct Lane {
     /// Number among this worker's pipelines.
@@ -63,8 +68,8 @@ pub struct Lane {
     /// Why it writes nothing, if so.
     pub hold: Option<Hold>,
     waiting: VecDeque<Batch>,
-    /// Committed positions by stream; the last one is the current stream.
-    positions: Vec<(Arc<Source>, Sequences)>,
+    /// Committed positions; the last one is that of the current stream.
+    positions: Positions,
     backoff: Backoff,
     try_at: Option<Instant>,
     /// Messages that a transaction may hold; shrinks after a time-out, grows with success.
@@ -73,7 +78,13 @@ pub struct Lane {
 
 impl Lane {
     /// A lane that has fetched nothing.
-    pub fn new(number: usize, page: usize, config: PipelineConfig, write: &WriteConfig) -> Self {
+    pub fn new(
+        number: usize,
+        page: usize,
+        config: PipelineConfig,
+        write: &WriteConfig,
+        positions: Positions,
+    ) -> Self {
         let pipeline = &config.pipeline;
         let writer = Writer::new(&pipeline.name, pipeline.format, config.table.clone());
         Self {
@@ -83,11 +94,16 @@ impl Lane {
             config,
             hold: None,
             waiting: VecDeque::new(),
-            positions: Vec::new(),
+            positions,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
             limit: write.max_batch_rows,
         }
+    }
+
+    /// What is to be remembered when this lane ends.
+    pub fn into_positions(self) -> (String, Positions) {
+        (self.config.pipeline.name, self.positions)
     }
 
     /// The current stream and how far it is recorded.
@@ -304,10 +320,7 @@ fn size(batch: &Batch) -> usize {
 }
 
 /// The position of a stream. Batches come only from streams whose position was asked for before.
-fn position_of<'a>(
-    positions: &'a mut Vec<(Arc<Source>, Sequences)>,
-    source: &Arc<Source>,
-) -> &'a mut Sequences {
+fn position_of<'a>(positions: &'a mut Positions, source: &Arc<Source>) -> &'a mut Sequences {
     let known = positions.iter().position(|(s, _)| s == source);
     let at = known.unwrap_or_else(|| {
         positions.insert(0, (source.clone(), Sequences::default()));

@@ -1,4 +1,7 @@
 //! The recorded position of a pipeline, in the database that also holds its rows.
+//!
+//! As in all statements of the worker, every function is named with its schema: they run as
+//! superuser under the database's search_path, where somebody else's function might fit better.
 
 use super::failure::Failure;
 use pgrx::datum::TimestampWithTimeZone;
@@ -10,9 +13,9 @@ use stream::{Sequences, Source};
 /// # Errors
 /// What the database says.
 pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failure> {
-    let query = "SELECT p.floor, lower(r), upper(r) - 1
+    let query = "SELECT p.floor, pg_catalog.lower(r), pg_catalog.upper(r) - 1
         FROM sr_event_writer.stream_position p
-        LEFT JOIN LATERAL unnest(p.above) r ON true
+        LEFT JOIN LATERAL pg_catalog.unnest(p.above) r ON true
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
     let args = [
         pipeline.into(),
@@ -39,9 +42,10 @@ pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failur
 pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.stream_position AS p
             (pipeline, stream, stream_created, floor, above, updated_at)
-        VALUES ($1, $2, $3, $4, $5::text::int8multirange, now())
+        VALUES ($1, $2, $3, $4, $5::pg_catalog.text::pg_catalog.int8multirange, pg_catalog.now())
         ON CONFLICT (pipeline, stream, stream_created)
-        DO UPDATE SET floor = EXCLUDED.floor, above = EXCLUDED.above, updated_at = now()";
+        DO UPDATE SET floor = EXCLUDED.floor, above = EXCLUDED.above,
+            updated_at = EXCLUDED.updated_at";
     let floor = i64::try_from(position.floor())
         .map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))?;
     let args = [

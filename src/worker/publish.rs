@@ -128,7 +128,7 @@ pub fn turn(lane: &Lane, turn: &Turn) {
         counters.messages += turn.written.messages;
         counters.rows += turn.written.rows;
         counters.bytes += turn.bytes;
-        counters.dead_letters += turn.written.dead_letters;
+        counters.dead_letters += turn.written.dead_letters.len() as u64;
         counters.duplicates_skipped += turn.duplicates;
         if turn.written.messages > 0 {
             counters.batches += 1;
@@ -151,9 +151,7 @@ fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
     stream.name.set(&pipeline.name);
     stream.processor.set(pipeline.format.name());
     stream.consumer.set(&pipeline.consumer_name(settings));
-    stream
-        .table
-        .set(lane.writer.table().unwrap_or(lane.writer.wanted_table()));
+    stream.table.set(lane.writer.table());
     if let Some(name) = &pipeline.stream {
         stream.nats_stream.set(name);
     }

@@ -5,7 +5,7 @@ use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog};
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
-use super::lane::{Lane, NextTurn};
+use super::lane::{Lane, NextTurn, Positions};
 use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::{dead_letter, publish, relations, signals, transaction};
@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::status::State;
 use crate::status::page;
 use pgrx::prelude::*;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use stream::Handle;
 
@@ -36,6 +36,8 @@ pub struct Worker {
     config: Option<Config>,
     active: Option<Active>,
     breaker: Breaker,
+    /// Positions of pipelines that are not consumed at the moment.
+    remembered: HashMap<String, Positions>,
     generation: u64,
     next_tick: Instant,
     next_show: Instant,
@@ -62,6 +64,7 @@ impl Worker {
             config: None,
             active: None,
             breaker: Breaker::new(1, Duration::ZERO),
+            remembered: HashMap::new(),
             generation: 0,
             next_tick: now,
             next_show: now,
@@ -132,11 +135,13 @@ impl Worker {
         if let Some(mut active) = self.active.take() {
             active.acks.release_durable(&active.handle);
             active.handle.shut_down(PATIENCE);
+            let lanes = active.lanes.into_iter();
+            self.remembered.extend(lanes.map(Lane::into_positions));
         }
         publish::worker_state(self.number, state, reason);
         publish::worker_figures(self.number, None, &self.breaker);
-        if let Some(config) = &self.config {
-            for lane in self.lanes(config) {
+        if let Some(config) = self.config.clone() {
+            for lane in self.lanes(&config) {
                 publish::stream_idle(&lane, &config.stream, state, reason);
             }
         }
@@ -229,7 +234,9 @@ impl Worker {
             .enumerate()
             .filter(|(n, _)| n % workers == self.number);
         let lane = |(number, (page, pipeline)): (usize, (usize, &config::PipelineConfig))| {
-            Lane::new(number, page, pipeline.clone(), &config.write)
+            let positions = self.remembered.get(&pipeline.pipeline.name).cloned();
+            let positions = positions.unwrap_or_default();
+            Lane::new(number, page, pipeline.clone(), &config.write, positions)
         };
         mine.enumerate().map(lane).collect()
     }
@@ -319,6 +326,13 @@ impl Active {
                 continue;
             };
             publish::turn(lane, &turn);
+            if let Some(prefix) = &config.write.dead_letter_subject {
+                let subject = format!("{prefix}.{}", lane.config.pipeline.name);
+                let letters = turn.written.dead_letters;
+                letters
+                    .into_iter()
+                    .for_each(|l| self.handle.notify(subject.clone(), l));
+            }
             judge(breaker, turn.failure.as_ref());
             self.acks.after_commit(turn.replies);
             return true;

@@ -12,7 +12,7 @@ use super::work::{self, Run};
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
-use stream::{Sequences, Source};
+use stream::{Notice, Sequences, Source};
 
 /// Writes what one pipeline has fetched.
 pub struct Writer {
@@ -22,24 +22,26 @@ pub struct Writer {
     chosen: Option<String>,
     /// One for each of the format's tables, once looked up.
     inserts: Vec<Insert>,
+    /// Qualified name of the destination when it was last looked up.
+    table: Option<String>,
 }
 
 /// What a transaction did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Written {
     /// Messages recorded.
     pub messages: u64,
     /// Rows inserted or updated.
     pub rows: u64,
     /// Messages kept as dead letters.
-    pub dead_letters: u64,
+    pub dead_letters: Vec<Notice>,
 }
 
 impl Written {
     fn add(&mut self, other: Written) {
         self.messages += other.messages;
         self.rows += other.rows;
-        self.dead_letters += other.dead_letters;
+        self.dead_letters.extend(other.dead_letters);
     }
 }
 
@@ -57,20 +59,16 @@ impl Writer {
             format,
             chosen,
             inserts: Vec::new(),
+            table: None,
         }
     }
 
-    /// Qualified name of the destination, once it was looked up.
-    pub fn table(&self) -> Option<&str> {
-        self.inserts
-            .first()
-            .map(|insert| insert.target.name.as_str())
-    }
-
-    /// Destination that is looked up if [`Writer::table`] is not known yet.
-    pub fn wanted_table(&self) -> &str {
+    /// Name of the destination: qualified once it was looked up, before that as the settings or
+    /// the format say.
+    pub fn table(&self) -> &str {
         let own = self.format.tables().first().map_or("", |table| table.name);
-        self.chosen.as_deref().unwrap_or(own)
+        let named = self.table.as_deref().or(self.chosen.as_deref());
+        named.unwrap_or(own)
     }
 
     /// Forgets what is known about the destinations: they may have changed.
@@ -195,8 +193,8 @@ impl Writer {
         source: &Source,
         runs: &[Run<'_>],
         refused: Option<&Refused<'_>>,
-    ) -> Result<u64, Failure> {
-        let mut kept = 0;
+    ) -> Result<Vec<Notice>, Failure> {
+        let mut kept = Vec::new();
         for message in runs.iter().flat_map(Run::iter) {
             let (stage, failure) = match (&message.reject, refused) {
                 (Some(reject), _) => (Stage::Decode, dead_letter::undecodable(reject)),
@@ -205,15 +203,16 @@ impl Writer {
                 }
                 _ => continue,
             };
-            dead_letter::keep(&Letter {
+            let letter = Letter {
                 pipeline: &self.pipeline,
                 processor: self.format.name(),
                 stream: &source.stream,
                 message,
                 stage,
                 failure: &failure,
-            })?;
-            kept += 1;
+            };
+            dead_letter::keep(&letter)?;
+            kept.push(letter.notice());
         }
         Ok(kept)
     }
@@ -229,9 +228,13 @@ impl Writer {
                 Ok(Insert::new(table, target::find(table, chosen)?))
             })
             .collect::<Result<_, Failure>>()?;
-        self.inserts
-            .iter()
-            .for_each(|insert| relations::watch(insert.target.relation));
+        self.table = self
+            .inserts
+            .first()
+            .map(|insert| insert.target.name.clone());
+        for insert in &self.inserts {
+            relations::watch(insert.target.relation);
+        }
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use pg_test::feed::Feed;
 use pg_test::messages::{Defect, Generator, Message};
 use pg_test::stack::{SOON, Stack};
@@ -187,4 +188,40 @@ async fn a_dead_letter_is_written_once_even_when_postgresql_crashes_after_it() {
         async || stack.dead_letters(Feed::Logs).await.unwrap() == 1,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_also_published_where_the_settings_say() {
+    let stack = Stack::builder()
+        .setting("sr_event_writer.dead_letter_subject", "dead.letters")
+        .start()
+        .await;
+    let client = stack.nats.client().await;
+    let mut letters = client
+        .subscribe("dead.letters.>")
+        .await
+        .expect("a subscription");
+    client
+        .flush()
+        .await
+        .expect("the subscription is known to the server");
+    let message = Message::plain("logs.odd", "not JSON");
+    let sequence = stack.nats.publish_with_headers(message, &[]).await;
+
+    let letter = tokio::time::timeout(SOON, letters.next())
+        .await
+        .expect("a dead letter in time")
+        .expect("a dead letter");
+    let header = |name: &str| letter.headers.as_ref().and_then(|all| all.get(name));
+    assert_eq!(letter.subject.as_str(), "dead.letters.logs");
+    assert_eq!(letter.payload.as_ref(), b"not JSON");
+    assert_eq!(
+        header("Sr-Event-Writer-Sequence").map(|value| value.as_str()),
+        Some(sequence.to_string().as_str())
+    );
+    assert_eq!(
+        header("Sr-Event-Writer-Subject").map(|value| value.as_str()),
+        Some("logs.odd")
+    );
+    expect_dead_letters(&stack, Feed::Logs, 1).await;
 }

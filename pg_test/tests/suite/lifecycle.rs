@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use pg_test::directory::Directory;
+use pg_test::directory::{self, Directory, PREFIX};
 use pg_test::postgres::{Options, Postgres, Stop};
 use pg_test::process::{self, Lifetime, Process, Signal};
 use pg_test::wait::eventually;
@@ -89,6 +89,15 @@ async fn servers_of_a_killed_process_end_with_it() {
         !servers.iter().any(|&pid| process::alive(pid))
     })
     .await;
+    // Its files are removed by whoever comes next.
+    directory::remove_orphans();
+    for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap_or_default();
+        assert!(
+            !name.starts_with(&format!("{PREFIX}{}-", demo.pid())),
+            "{name} is left"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
