@@ -46,24 +46,35 @@ pub struct Message {
 pub struct Batch {
     /// The stream they came from.
     pub source: Arc<Source>,
+    /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
+    /// that is gone.
+    pub whole_stream: bool,
     /// The messages.
     pub messages: Vec<Message>,
     rows: RowSet,
     /// For each message, for each table: number of rows up to and including this message.
     ends: Vec<usize>,
     payload_bytes: usize,
+    /// Sequences behind the last message that are known to hold no message of this pipeline.
+    tail: Option<(u64, u64)>,
     share: Option<Share>,
 }
 
 impl Batch {
     /// A batch without messages.
-    pub fn new(source: Arc<Source>, format: &'static dyn Format) -> Self {
+    pub(crate) fn new(
+        source: Arc<Source>,
+        whole_stream: bool,
+        format: &'static dyn Format,
+    ) -> Self {
         Self {
             source,
+            whole_stream,
             messages: Vec::new(),
             rows: RowSet::new(format.tables()),
             ends: Vec::new(),
             payload_bytes: 0,
+            tail: None,
             share: None,
         }
     }
@@ -107,6 +118,16 @@ impl Batch {
             None => 0,
         };
         end_of(messages.start)..end_of(messages.end)
+    }
+
+    /// Says that the stream holds nothing for this pipeline from `first` to `last`.
+    pub(crate) fn set_tail(&mut self, first: u64, last: u64) {
+        self.tail = Some((first, last));
+    }
+
+    /// Sequences behind the last message that are known to hold no message of this pipeline.
+    pub fn tail(&self) -> Option<(u64, u64)> {
+        self.tail
     }
 
     /// Number of messages.

@@ -28,6 +28,8 @@ pub(crate) enum SessionError {
     Disconnected,
     #[error("{0} messages were lost on the way; reading them again")]
     Lost(u64),
+    #[error("{0} messages are waiting and none comes; asking anew")]
+    Stalled(u64),
     #[error("the recorded position could not be read")]
     NoPosition,
     #[error("the worker is shutting down")]

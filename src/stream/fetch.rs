@@ -14,6 +14,7 @@ use async_nats::Client;
 use async_nats::jetstream::{
     self,
     consumer::{Consumer, pull},
+    stream,
 };
 use decode::Window;
 use futures_util::StreamExt;
@@ -28,6 +29,8 @@ use tokio::time::Instant;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 /// The server says that it is alive this often while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// After this long without a message the server is asked whether there is none.
+const QUIET: Duration = Duration::from_secs(10);
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// What a message costs beside its payload: subject, reply, headers, bookkeeping.
@@ -44,6 +47,7 @@ pub(crate) struct Fetch<'a> {
     batches: &'a mpsc::Sender<Batch>,
     wake: &'a Waker,
     source: Arc<Source>,
+    stream: stream::Stream,
     consumer: Consumer<pull::Config>,
     pull_bytes: usize,
     /// What this session has taken so far.
@@ -53,15 +57,19 @@ pub(crate) struct Fetch<'a> {
     batch: Batch,
     /// When the open batch has to be handed over.
     due: Option<Instant>,
+    /// The last look around found messages that do not come.
+    quiet_with_pending: bool,
 }
 
 impl<'a> Fetch<'a> {
     pub(crate) fn new(
         session: &'a Session,
         source: Arc<Source>,
+        stream: stream::Stream,
         positioned: Positioned,
         client: &Client,
     ) -> Self {
+        let whole_stream = stream.cached_info().config.subjects == session.pipeline.subjects;
         let next = positioned
             .consumer
             .cached_info()
@@ -74,8 +82,9 @@ impl<'a> Fetch<'a> {
             progress: &session.progress,
             batches: &session.batches,
             wake: &session.wake,
-            batch: Batch::new(source.clone(), session.pipeline.format),
+            batch: Batch::new(source.clone(), whole_stream, session.pipeline.format),
             source,
+            stream,
             consumer: positioned.consumer,
             pull_bytes: pull_bytes(session, client),
             taken: Sequences::default(),
@@ -86,6 +95,7 @@ impl<'a> Fetch<'a> {
             },
             pace: Pace::new(session.pipeline.max_rate),
             due: None,
+            quiet_with_pending: false,
         }
     }
 
@@ -100,22 +110,55 @@ impl<'a> Fetch<'a> {
             .messages()
             .await?;
         loop {
-            let next = match self.due {
-                None => messages.next().await,
-                Some(due) => match tokio::time::timeout_at(due, messages.next()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        self.hand_over().await?;
-                        continue;
-                    }
-                },
-            };
-            match next {
-                Some(Ok(message)) => self.take(message).await?,
-                Some(Err(error)) => return Err(error.into()),
-                None => return Err(SessionError::Fetch("the server ended the pull".to_owned())),
+            let until = self.due.unwrap_or_else(|| Instant::now() + QUIET);
+            match tokio::time::timeout_at(until, messages.next()).await {
+                Ok(Some(Ok(message))) => self.take(message).await?,
+                Ok(Some(Err(error))) => return Err(error.into()),
+                Ok(None) => {
+                    return Err(SessionError::Fetch("the server ended the pull".to_owned()));
+                }
+                Err(_) if self.due.is_some() => self.hand_over().await?,
+                Err(_) => self.look_around().await?,
             }
         }
+    }
+
+    /// After a while without a message: is there really none? What the stream holds then is no
+    /// concern of this pipeline and counts as settled, so that its later removal is no loss.
+    async fn look_around(&mut self) -> Result<(), SessionError> {
+        let stream = self.stream.get_info().await?;
+        let info = self.consumer.get_info().await;
+        let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+        self.progress
+            .pending
+            .store(info.num_pending, Ordering::Relaxed);
+        self.progress
+            .ack_pending
+            .store(info.num_ack_pending as u64, Ordering::Relaxed);
+        if info.num_pending > 0 {
+            // While the server waits for acknowledgements it is right to send nothing.
+            let held = info.num_ack_pending as i64 >= info.config.max_ack_pending;
+            return if held {
+                Ok(())
+            } else {
+                self.stalled(info.num_pending)
+            };
+        }
+        self.quiet_with_pending = false;
+        let last = stream.state.last_sequence;
+        if let Some(first) = self.order.settle(last) {
+            self.batch.set_tail(first, last);
+            self.hand_over_batch().await?;
+        }
+        Ok(())
+    }
+
+    /// A message may have arrived at the server in this very moment; a second time it is a stall.
+    fn stalled(&mut self, pending: u64) -> Result<(), SessionError> {
+        if std::mem::replace(&mut self.quiet_with_pending, true) {
+            return Err(SessionError::Stalled(pending));
+        }
+        Ok(())
     }
 
     async fn take(&mut self, message: jetstream::Message) -> Result<(), SessionError> {
@@ -129,6 +172,7 @@ impl<'a> Fetch<'a> {
         if delivery.delivered > 1 {
             self.progress.redelivered.fetch_add(1, Ordering::Relaxed);
         }
+        self.quiet_with_pending = false;
         let covers = self.order.next(&delivery)?;
         if self.in_flight(delivery.sequence) {
             return Ok(());
@@ -237,7 +281,15 @@ impl<'a> Fetch<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let empty = Batch::new(self.source.clone(), self.pipeline.format);
+        self.hand_over_batch().await
+    }
+
+    async fn hand_over_batch(&mut self) -> Result<(), SessionError> {
+        let empty = Batch::new(
+            self.source.clone(),
+            self.batch.whole_stream,
+            self.pipeline.format,
+        );
         let full = std::mem::replace(&mut self.batch, empty);
         self.batches
             .send(full)
@@ -301,6 +353,14 @@ struct Order {
 }
 
 impl Order {
+    /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
+    /// The first sequence that this settles; `None` when that is nothing, or something was lost.
+    fn settle(&mut self, last: u64) -> Option<u64> {
+        let before = self.last_new.filter(|&before| before < last)?;
+        self.last_new = Some(last);
+        Some(before + 1)
+    }
+
     /// The first sequence that this delivery settles, the one after the delivery before it.
     fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
         let lost = delivery.consumer_sequence.saturating_sub(self.next);
@@ -353,6 +413,17 @@ mod tests {
         let mut order = order(true);
         assert_eq!(order.next(&delivery(1, 14, 1)).unwrap(), 11);
         assert_eq!(order.next(&delivery(2, 20, 1)).unwrap(), 15);
+    }
+
+    #[test]
+    fn a_quiet_stream_is_settled_to_its_end() {
+        let mut order = order(true);
+        order.next(&delivery(1, 14, 1)).unwrap();
+        assert_eq!(order.settle(14), None);
+        assert_eq!(order.settle(20), Some(15));
+        assert_eq!(order.next(&delivery(2, 25, 1)).unwrap(), 21);
+        order.last_new = None;
+        assert_eq!(order.settle(30), None);
     }
 
     #[test]

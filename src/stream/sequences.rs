@@ -69,6 +69,35 @@ impl Sequences {
         }
     }
 
+    /// What the set lacks of `first..=last`, ascending.
+    pub fn missing(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut missing = Vec::new();
+        let mut next = first.max(self.floor.saturating_add(1));
+        for (&start, &end) in &self.above {
+            if start > last {
+                break;
+            }
+            if start > next {
+                missing.push((next, start - 1));
+            }
+            next = next.max(end.saturating_add(1));
+        }
+        if next <= last {
+            missing.push((next, last));
+        }
+        missing
+    }
+
+    /// Removes everything above `last`.
+    pub fn forget_above(&mut self, last: u64) {
+        self.floor = self.floor.min(last);
+        self.above = self
+            .above()
+            .filter(|&(first, _)| first <= last)
+            .map(|(first, end)| (first, end.min(last)))
+            .collect();
+    }
+
     /// Adds everything up to `floor`.
     pub fn raise_floor(&mut self, floor: u64) {
         self.insert(1, floor);
@@ -111,6 +140,7 @@ mod tests {
         fn agrees_with_a_plain_set(
             floor in 0u64..20,
             ranges in prop::collection::vec((0u64..60, 0u64..8), 0..40),
+            cut in 0u64..70,
         ) {
             let mut set = Sequences::up_to(floor);
             let mut plain: BTreeSet<u64> = (1..=floor).collect();
@@ -120,6 +150,14 @@ mod tests {
             }
             for n in 1..80 {
                 prop_assert_eq!(set.contains(n), plain.contains(&n), "sequence {}", n);
+            }
+            let lacking: Vec<u64> = (3..70).filter(|n| !plain.contains(n)).collect();
+            let missing = set.missing(3, 69).into_iter().flat_map(|(first, last)| first..=last);
+            prop_assert_eq!(missing.collect::<Vec<_>>(), lacking);
+            let mut shorter = set.clone();
+            shorter.forget_above(cut);
+            for n in 1..80 {
+                prop_assert_eq!(shorter.contains(n), n <= cut && plain.contains(&n), "{}", n);
             }
             let above: Vec<_> = set.above().collect();
             prop_assert!(above.iter().all(|&(first, _)| first > set.floor() + 1));

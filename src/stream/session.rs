@@ -106,7 +106,7 @@ impl Session {
         let positioned =
             consumer::prepare(&stream, &self.pipeline, &self.settings, &position).await?;
         self.phase(PhaseKind::Fetching, "");
-        let fetch = Fetch::new(self, Arc::new(source), positioned, client);
+        let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
         tokio::select! {
             () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
             ended = fetch.run() => ended,

@@ -3,6 +3,7 @@
 use super::breaker::Permission;
 use super::failure::{Class, Failure};
 use super::position;
+use super::reconcile;
 use super::transaction;
 use super::work;
 use super::writer::{Writer, Written};
@@ -137,16 +138,25 @@ impl Lane {
     ///
     /// # Errors
     /// What the database says; the question then waits for another try.
-    pub fn resume(&mut self, request: ResumeRequest, limit: Duration) -> Result<(), Failure> {
+    pub fn resume(
+        &mut self,
+        request: ResumeRequest,
+        handle: &mut Handle,
+        limit: Duration,
+    ) -> Result<(), Failure> {
         let name = self.config.pipeline.name.clone();
+        let in_hand = self.in_hand(handle, &request.source);
+        let known = |(source, _): &(Arc<Source>, Sequences)| **source == request.source;
+        let remembered = self.positions.iter().position(known);
+        let own = remembered.and_then(|at| self.positions.get(at));
+        let own = own.map(|(_, position)| position.clone());
         // On an error the question is dropped, and the NATS side asks again.
-        let recorded = transaction::run(limit, || position::load(&name, &request.source))?;
-        let remembered = self
-            .positions
-            .iter()
-            .position(|(s, _)| **s == request.source);
-        let remembered = remembered.map(|at| self.positions.remove(at).1);
-        let position = recorded.or(remembered).unwrap_or_default();
+        let position = transaction::run(limit, || {
+            reconcile::reconcile(&name, &request, own.clone(), &in_hand)
+        })?;
+        if let Some(at) = remembered {
+            self.positions.remove(at);
+        }
         self.positions
             .push((Arc::new(request.source), position.clone()));
         if self.positions.len() > SOURCES_KEPT {
@@ -155,6 +165,17 @@ impl Lane {
         // The session may have ended meanwhile; its successor asks again.
         let _ = request.answer.send(position);
         Ok(())
+    }
+
+    /// What was fetched from this stream and is not written yet.
+    fn in_hand(&mut self, handle: &mut Handle, source: &Source) -> Sequences {
+        self.gather(handle, usize::MAX);
+        let mut in_hand = Sequences::default();
+        let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
+        for message in batches.flat_map(|batch| &batch.messages) {
+            in_hand.insert(message.covers, message.sequence);
+        }
+        in_hand
     }
 
     /// Whether a turn could write something now, or when that may be.
@@ -189,7 +210,10 @@ impl Lane {
             return None;
         }
         let started = Instant::now();
-        let mut turn = self.write(limit, config);
+        let mut turn = match self.waiting.front().and_then(Batch::tail) {
+            Some(tail) => self.settle(tail, config),
+            None => self.write(limit, config),
+        };
         turn.took = started.elapsed();
         self.after(&turn, config);
         Some(turn)
@@ -212,6 +236,37 @@ impl Lane {
         match self.writer.probe(config.insert_timeout) {
             Ok(()) => self.free(),
             Err(failure) => self.hold_for(failure),
+        }
+    }
+
+    /// Records that the stream holds nothing for this pipeline in a range.
+    fn settle(&mut self, (first, last): (u64, u64), config: &WriteConfig) -> Turn {
+        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
+            return Turn::default();
+        };
+        let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
+        let position = position_of(&mut self.positions, &source);
+        let gaps = match whole_stream {
+            true => position.missing(first, last),
+            false => Vec::new(),
+        };
+        let mut next = position.clone();
+        next.insert(first, last);
+        let name = &self.config.pipeline.name;
+        let save = || {
+            for gap in gaps {
+                reconcile::record(name, &source, gap)?;
+            }
+            position::save(name, &source, &next)
+        };
+        let failure = transaction::run(config.insert_timeout, save).err();
+        if failure.is_none() {
+            *position = next;
+            self.waiting.pop_front();
+        }
+        Turn {
+            failure,
+            ..Turn::default()
         }
     }
 
@@ -257,7 +312,7 @@ impl Lane {
         let fits = |batch: &&Batch| {
             let first = rows == 0;
             rows += size(batch);
-            batch.source == *source && (first || rows <= limit)
+            batch.tail().is_none() && batch.source == *source && (first || rows <= limit)
         };
         self.waiting.iter().take_while(fits).count()
     }

@@ -14,6 +14,7 @@ mod insert;
 mod lane;
 mod position;
 mod publish;
+mod reconcile;
 mod relations;
 mod run;
 mod signals;

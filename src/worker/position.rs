@@ -59,6 +59,47 @@ pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(),
     Ok(())
 }
 
+/// A range of a stream that can no longer be read.
+///
+/// # Errors
+/// What the database says.
+pub fn save_gap(
+    pipeline: &str,
+    source: &Source,
+    (first, last): (u64, u64),
+    reason: &str,
+) -> Result<(), Failure> {
+    let query = "INSERT INTO sr_event_writer.stream_gap
+            (pipeline, stream, stream_created, first_sequence, last_sequence, reason)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let bigint = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
+        bigint(first).into(),
+        bigint(last).into(),
+        reason.into(),
+    ];
+    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    Ok(())
+}
+
+/// Whether another stream of the same name was recorded before.
+///
+/// # Errors
+/// What the database says.
+pub fn has_predecessor(pipeline: &str, source: &Source) -> Result<bool, Failure> {
+    let query = "SELECT true FROM sr_event_writer.stream_position p
+        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created <> $3";
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
+    ];
+    Spi::connect(|client| Ok(!client.select(query, Some(1), &args)?.is_empty()))
+}
+
 fn multirange(position: &Sequences) -> String {
     let ranges: Vec<_> = position
         .above()

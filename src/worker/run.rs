@@ -251,7 +251,7 @@ impl Worker {
             let Some(lane) = active.lanes.get_mut(request.pipeline) else {
                 continue;
             };
-            if let Err(failure) = lane.resume(request, limit) {
+            if let Err(failure) = lane.resume(request, &mut active.handle, limit) {
                 warning!("sr_event_writer: reading the recorded position failed: {failure}");
             }
         }

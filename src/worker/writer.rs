@@ -5,6 +5,7 @@ use super::dead_letter::{self, Letter, Stage};
 use super::failure::{Class, Failure};
 use super::insert::Insert;
 use super::position;
+use super::reconcile;
 use super::relations;
 use super::target;
 use super::transaction;
@@ -145,6 +146,7 @@ impl Writer {
         refused: Option<&Refused<'_>>,
         limit: Duration,
     ) -> Result<Written, Failure> {
+        let gaps = gaps(runs, position);
         let mut next = position.clone();
         for message in runs.iter().flat_map(Run::iter) {
             next.insert(message.covers, message.sequence);
@@ -156,6 +158,9 @@ impl Writer {
                 0
             };
             let dead_letters = self.keep_dead_letters(source, runs, refused)?;
+            for gap in &gaps {
+                reconcile::record(&self.pipeline, source, *gap)?;
+            }
             position::save(&self.pipeline, source, &next)?;
             Ok(Written {
                 messages: work::count(runs) as u64,
@@ -237,4 +242,14 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Sequences that were skipped in streams of which every sequence should come.
+fn gaps(runs: &[Run<'_>], position: &Sequences) -> Vec<(u64, u64)> {
+    let whole = runs.iter().filter(|run| run.batch.whole_stream);
+    whole
+        .flat_map(Run::iter)
+        .filter(|message| message.covers < message.sequence)
+        .flat_map(|message| position.missing(message.covers, message.sequence - 1))
+        .collect()
 }

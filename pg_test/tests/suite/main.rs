@@ -19,6 +19,7 @@ mod install;
 mod lifecycle;
 mod memory;
 mod outage;
+mod position;
 mod samples;
 mod settings;
 mod shutdown;

@@ -1,0 +1,92 @@
+//! The database is the judge: what is recorded is compared with what the stream holds, each time a
+//! pipeline (re)connects. What can no longer be read becomes a row and a warning, never silence.
+
+use super::failure::Failure;
+use super::position;
+use pgrx::prelude::*;
+use stream::{ResumeRequest, Sequences, Source};
+
+/// Reason of a gap whose messages the stream removed before they were read.
+const REMOVED: &str = "removed from the stream before they were read (limits or purge)";
+
+/// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
+///
+/// `remembered` is what this process has committed itself; it counts where the record is gone.
+/// `in_hand` is what it has fetched and not committed yet: not lost, whatever the stream removes.
+///
+/// # Errors
+/// What the database says.
+pub fn reconcile(
+    pipeline: &str,
+    request: &ResumeRequest,
+    remembered: Option<Sequences>,
+    in_hand: &Sequences,
+) -> Result<Sequences, Failure> {
+    let source = &request.source;
+    let Some(mut position) = position::load(pipeline, source)?.or(remembered) else {
+        if position::has_predecessor(pipeline, source)? {
+            warning!(
+                "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
+                source.stream
+            );
+        }
+        return Ok(Sequences::default());
+    };
+    let before = position.clone();
+    forget_what_is_not_there(pipeline, request, &mut position);
+    record_what_is_gone(pipeline, request, &mut position, in_hand)?;
+    if position != before {
+        position::save(pipeline, source, &position)?;
+    }
+    Ok(position)
+}
+
+/// A stream that ends before what was recorded was set back, by a restore or by a server that lost
+/// its newest messages. It will give those sequences to other messages.
+fn forget_what_is_not_there(pipeline: &str, request: &ResumeRequest, position: &mut Sequences) {
+    if position.last() <= request.last_sequence {
+        return;
+    }
+    warning!(
+        "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" ends at sequence {}, but {} was recorded: it was set back; going on behind {}",
+        request.source.stream,
+        request.last_sequence,
+        position.last(),
+        request.last_sequence
+    );
+    position.forget_above(request.last_sequence);
+}
+
+fn record_what_is_gone(
+    pipeline: &str,
+    request: &ResumeRequest,
+    position: &mut Sequences,
+    in_hand: &Sequences,
+) -> Result<(), Failure> {
+    let Some(gone) = request.first_sequence.checked_sub(1) else {
+        return Ok(());
+    };
+    let mut known = position.clone();
+    known.raise_floor(in_hand.floor());
+    in_hand
+        .above()
+        .for_each(|(first, last)| known.insert(first, last));
+    for gap in known.missing(1, gone) {
+        record(pipeline, &request.source, gap)?;
+        position.insert(gap.0, gap.1);
+    }
+    Ok(())
+}
+
+/// Makes a range that can no longer be read known. Inside the transaction that passes over it.
+///
+/// # Errors
+/// What the database says.
+pub fn record(pipeline: &str, source: &Source, (first, last): (u64, u64)) -> Result<(), Failure> {
+    position::save_gap(pipeline, source, (first, last), REMOVED)?;
+    warning!(
+        "sr_event_writer: stream {pipeline}: sequences {first} to {last} of JetStream stream \"{}\" were {REMOVED}; see sr_event_writer.stream_gap",
+        source.stream
+    );
+    Ok(())
+}
