@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod cell;
+mod copy;
 mod merge;
 mod rows;
 mod table;
 mod timestamp;
 
 pub use cell::Cell;
+pub use copy::{CopyFormat, Field};
 pub use merge::{Merged, merge};
 pub use rows::{Row, RowSet, Rows};
 pub use table::{Column, Conflict, Kind, Table};

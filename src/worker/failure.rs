@@ -42,6 +42,11 @@ impl Failure {
         class(&self.sqlstate)
     }
 
+    /// Whether a row with the same key is there already.
+    pub fn is_taken_key(&self) -> bool {
+        matches!(self.sqlstate.as_str(), "23505" | "23P01")
+    }
+
     /// Whether a smaller batch may get through where this one did not.
     pub fn wants_smaller_batch(&self) -> bool {
         // Cancelled by the time limit, lock time-out, deadlock, out of memory.

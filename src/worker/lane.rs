@@ -1,6 +1,7 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again.
 
 use super::breaker::Permission;
+use super::copy::Input;
 use super::failure::{Class, Failure};
 use super::position;
 use super::reconcile;
@@ -197,6 +198,7 @@ impl Lane {
         &mut self,
         handle: &mut Handle,
         permission: Permission,
+        input: &mut Input,
         config: &WriteConfig,
     ) -> Option<Turn> {
         let limit = match permission {
@@ -212,7 +214,7 @@ impl Lane {
         let started = Instant::now();
         let mut turn = match self.waiting.front().and_then(Batch::tail) {
             Some(tail) => self.settle(tail, config),
-            None => self.write(limit, config),
+            None => self.write(limit, input, config),
         };
         turn.took = started.elapsed();
         self.after(&turn, config);
@@ -270,7 +272,7 @@ impl Lane {
         }
     }
 
-    fn write(&mut self, limit: usize, config: &WriteConfig) -> Turn {
+    fn write(&mut self, limit: usize, input: &mut Input, config: &WriteConfig) -> Turn {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return Turn::default();
         };
@@ -282,7 +284,7 @@ impl Lane {
         let runs = work::first(fresh, limit);
         let result = self
             .writer
-            .write(&source, runs, position, config.insert_timeout);
+            .write(&source, runs, position, input, config.insert_timeout);
         let recorded =
             |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
         let done = batches().take_while(recorded).count();

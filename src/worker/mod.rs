@@ -6,7 +6,9 @@
 
 mod breaker;
 mod catalog;
+mod copy;
 mod dead_letter;
+mod destination;
 mod durable;
 mod failure;
 mod identity;
@@ -60,7 +62,10 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     publish::connecting(number, &config::database());
     BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);
     prepare_session(number);
-    run::Worker::new(number).run();
+    match copy::Input::replace_stdin() {
+        Ok(input) => run::Worker::new(number, input).run(),
+        Err(error) => error!("sr_event_writer: standard input cannot be replaced: {error}"),
+    }
 }
 
 fn prepare_session(number: usize) {

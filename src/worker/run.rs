@@ -3,6 +3,7 @@
 
 use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog};
+use super::copy::Input;
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
 use super::lane::{Lane, NextTurn, Positions};
@@ -33,6 +34,7 @@ pub struct Worker {
     number: usize,
     waker: Waker,
     events: Events,
+    input: Input,
     config: Option<Config>,
     active: Option<Active>,
     breaker: Breaker,
@@ -55,12 +57,13 @@ struct Active {
 
 impl Worker {
     /// Worker number `number`, connected to its database.
-    pub fn new(number: usize) -> Self {
+    pub fn new(number: usize, input: Input) -> Self {
         let now = Instant::now();
         Self {
             number,
             waker: Waker::of_this_process(),
             events: Events::register(),
+            input,
             config: None,
             active: None,
             breaker: Breaker::new(1, Duration::ZERO),
@@ -261,7 +264,7 @@ impl Worker {
                 .iter_mut()
                 .for_each(|lane| lane.writer.forget_targets());
         }
-        let wrote = active.write_next(&mut self.breaker, config);
+        let wrote = active.write_next(&mut self.breaker, &mut self.input, config);
         active
             .acks
             .release(config.write.ack_after, !wrote, &active.handle);
@@ -307,7 +310,7 @@ impl Worker {
 
 impl Active {
     /// Lets the next lane that has something to do write one transaction. Whether one did.
-    fn write_next(&mut self, breaker: &mut Breaker, config: &Config) -> bool {
+    fn write_next(&mut self, breaker: &mut Breaker, input: &mut Input, config: &Config) -> bool {
         let now = Instant::now();
         let permission = breaker.permission(now);
         if matches!(permission, Permission::Wait(_)) {
@@ -322,7 +325,7 @@ impl Active {
                 continue;
             }
             transaction::report_running(c"writing a batch");
-            let Some(turn) = lane.turn(&mut self.handle, permission, &config.write) else {
+            let Some(turn) = lane.turn(&mut self.handle, permission, input, &config.write) else {
                 continue;
             };
             publish::turn(lane, &turn);

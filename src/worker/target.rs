@@ -4,7 +4,8 @@
 use super::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
-use row::{Column, Conflict, Kind, Table};
+use row::{Column, Conflict, CopyFormat, Field, Kind, Table};
+use std::ffi::CString;
 
 /// Name under which the rows of a batch are visible to the insert.
 pub const BATCH: &std::ffi::CStr = c"sr_event_writer_batch";
@@ -19,14 +20,26 @@ pub struct Target {
     /// Rows are written as this role.
     pub owner: pg_sys::Oid,
     /// The whole statement.
-    pub insert: std::ffi::CString,
+    pub insert: CString,
+    /// How to copy into it, where COPY gives the same rows.
+    pub copy: Option<CopyTarget>,
     /// Whether rows of one statement must not share a key.
     pub updates: bool,
+}
+
+/// COPY into one destination.
+#[derive(Debug)]
+pub struct CopyTarget {
+    /// The whole statement.
+    pub statement: CString,
+    /// What becomes of each cell.
+    pub format: CopyFormat,
 }
 
 /// One column of the destination.
 struct Found {
     name: String,
+    type_oid: pg_sys::Oid,
     type_name: String,
     is_string: bool,
     must_be_given: bool,
@@ -40,47 +53,105 @@ struct Found {
 pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
     let wanted = chosen.map_or_else(|| quote_identifier(table.name), str::to_owned);
     Spi::connect(|client| {
-        let (relation, owner, schema, name) = relation(client, &wanted)?;
-        let found = columns(client, relation)?;
-        let qualified = quote_qualified_identifier(&schema, &name);
+        let relation = relation(client, &wanted)?;
+        let found = columns(client, relation.oid)?;
+        let qualified = quote_qualified_identifier(&relation.schema, &relation.name);
         let matched = match_columns(table, &found, &qualified)?;
-        let conflict = conflict(client, relation, table)?;
-        let insert = statement(&qualified, &matched, &conflict);
+        let conflict = conflict(client, relation.oid, table)?;
+        let copy = match relation.takes_copy {
+            true => copy_target(table, &qualified, &matched)?,
+            false => None,
+        };
         Ok(Target {
-            name: qualified,
-            relation,
-            owner,
-            insert: std::ffi::CString::new(insert)
-                .map_err(|_| Failure::schema("a column name holds a NUL byte"))?,
+            relation: relation.oid,
+            owner: relation.owner,
+            insert: c_string(statement(&qualified, &matched, &conflict))?,
+            copy,
             updates: matches!(conflict, OnConflict::Update { .. }),
+            name: qualified,
         })
     })
 }
 
+/// COPY gives the same rows where every cell's encoding is that of its column's type. `None` where
+/// a cell would need a cast.
+fn copy_target(
+    table: &Table,
+    qualified: &str,
+    matched: &[Option<(&Found, String)>],
+) -> Result<Option<CopyTarget>, Failure> {
+    let mut fields = Vec::new();
+    for (column, there) in table.columns.iter().zip(matched) {
+        let field = there
+            .as_ref()
+            .map(|(found, _)| field(column.kind, found.type_oid));
+        match field {
+            None => fields.push(Field::Leave),
+            Some(Some(field)) => fields.push(field),
+            Some(None) => return Ok(None),
+        }
+    }
+    let names = matched.iter().flatten();
+    let names: Vec<_> = names
+        .map(|(found, _)| quote_identifier(&found.name))
+        .collect();
+    let names = names.join(", ");
+    let statement = format!("COPY {qualified} ({names}) FROM STDIN (FORMAT binary)");
+    Ok(Some(CopyTarget {
+        statement: c_string(statement)?,
+        format: CopyFormat::new(fields),
+    }))
+}
+
+fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
+    let is_text = matches!(column, pg_sys::TEXTOID | pg_sys::VARCHAROID);
+    match (kind, column) {
+        (Kind::Text, _) if is_text => Some(Field::Take),
+        (Kind::Json, _) if is_text => Some(Field::TakeText),
+        (Kind::Json, pg_sys::JSONBOID)
+        | (Kind::Timestamp, pg_sys::TIMESTAMPTZOID)
+        | (Kind::Int4, pg_sys::INT4OID)
+        | (Kind::Int8, pg_sys::INT8OID)
+        | (Kind::Float8, pg_sys::FLOAT8OID)
+        | (Kind::Bool, pg_sys::BOOLOID) => Some(Field::Take),
+        _ => None,
+    }
+}
+
+fn c_string(text: String) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| Failure::schema("a column name holds a NUL byte"))
+}
+
+/// The destination as a relation.
+struct Relation {
+    oid: pg_sys::Oid,
+    owner: pg_sys::Oid,
+    schema: String,
+    name: String,
+    /// COPY knows no rules, and refuses row security where that binds the owner as well.
+    takes_copy: bool,
+}
+
 type Client<'a> = spi::SpiClient<'a>;
 
-fn relation(
-    client: &Client<'_>,
-    wanted: &str,
-) -> Result<(pg_sys::Oid, pg_sys::Oid, String, String), Failure> {
-    let query = "SELECT c.oid, c.relowner, n.nspname::text, c.relname::text
+fn relation(client: &Client<'_>, wanted: &str) -> Result<Relation, Failure> {
+    let query = "SELECT c.oid, c.relowner, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
+            c.relkind IN ('r', 'p') AND NOT c.relhasrules
+                AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'f')";
     let rows = client.select(query, Some(1), &[wanted.into()])?;
-    let mut rows = rows.into_iter();
-    let Some(row) = rows.next() else {
-        return Err(Failure::new(
-            "42P01",
-            format!("table {wanted} does not exist"),
-        ));
+    let Some(row) = rows.into_iter().next() else {
+        let missing = format!("table {wanted} does not exist");
+        return Err(Failure::new("42P01", missing));
     };
-    match (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?) {
-        (Some(oid), Some(owner), Some(schema), Some(name)) => Ok((oid, owner, schema, name)),
-        _ => Err(Failure::new(
-            "42P01",
-            format!("table {wanted} is not complete"),
-        )),
-    }
+    Ok(Relation {
+        oid: row.get(1)?.unwrap_or(pg_sys::Oid::INVALID),
+        owner: row.get(2)?.unwrap_or(pg_sys::Oid::INVALID),
+        schema: row.get(3)?.unwrap_or_default(),
+        name: row.get(4)?.unwrap_or_default(),
+        takes_copy: row.get(5)?.unwrap_or_default(),
+    })
 }
 
 fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
@@ -88,7 +159,7 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Fai
             t.typcategory = 'S',
             a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
                 AND t.typdefault IS NULL,
-            a.attgenerated = '' AND a.attidentity <> 'a'
+            a.attgenerated = '' AND a.attidentity <> 'a', a.atttypid
         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let mut found = Vec::new();
@@ -99,6 +170,7 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Fai
             is_string: row.get(3)?.unwrap_or_default(),
             must_be_given: row.get(4)?.unwrap_or_default(),
             can_be_given: row.get(5)?.unwrap_or_default(),
+            type_oid: row.get(6)?.unwrap_or(pg_sys::Oid::INVALID),
         });
     }
     Ok(found)

@@ -1,9 +1,10 @@
 //! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
 //! halved until a row that the table refuses stands alone.
 
+use super::copy::Input;
 use super::dead_letter::{self, Letter, Stage};
+use super::destination::{Destination, Way};
 use super::failure::{Class, Failure};
-use super::insert::Insert;
 use super::position;
 use super::reconcile;
 use super::relations;
@@ -22,7 +23,7 @@ pub struct Writer {
     /// Destination that the settings name instead of the format's first table.
     chosen: Option<String>,
     /// One for each of the format's tables, once looked up.
-    inserts: Vec<Insert>,
+    destinations: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
     table: Option<String>,
 }
@@ -46,6 +47,16 @@ impl Written {
     }
 }
 
+/// What one transaction is about.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    source: &'a Source,
+    runs: &'a [Run<'a>],
+    refused: Option<&'a Refused<'a>>,
+    way: Way,
+    limit: Duration,
+}
+
 /// A message that the database refused on its own, and why.
 struct Refused<'a> {
     sequence: u64,
@@ -59,7 +70,7 @@ impl Writer {
             pipeline: pipeline.to_owned(),
             format,
             chosen,
-            inserts: Vec::new(),
+            destinations: Vec::new(),
             table: None,
         }
     }
@@ -74,7 +85,7 @@ impl Writer {
 
     /// Forgets what is known about the destinations: they may have changed.
     pub fn forget_targets(&mut self) {
-        self.inserts.clear();
+        self.destinations.clear();
     }
 
     /// Looks the destinations up if that is not done, without writing anything.
@@ -95,14 +106,27 @@ impl Writer {
         source: &Source,
         runs: Vec<Run<'_>>,
         position: &mut Sequences,
+        input: &mut Input,
         limit: Duration,
     ) -> Result<Written, (Written, Failure)> {
         let mut done = Written::default();
         let mut todo = vec![runs];
         while let Some(runs) = todo.pop() {
-            let result = match self.commit(source, &runs, position, None, limit) {
+            let way = self.way(&runs);
+            let step = Step {
+                source,
+                runs: &runs,
+                refused: None,
+                way,
+                limit,
+            };
+            let result = match self.commit(&step, position, input) {
+                Err(failure) if failure.is_taken_key() && self.key_was_taken(way) => {
+                    todo.push(runs);
+                    continue;
+                }
                 Err(failure) if failure.class() == Class::Data => match work::count(&runs) {
-                    0 | 1 => self.commit_refused(source, &runs, position, &failure, limit),
+                    0 | 1 => self.commit_refused(&step, &failure, position, input),
                     _ => {
                         let (first, rest) = work::halve(&runs);
                         todo.extend([rest, first]);
@@ -119,76 +143,101 @@ impl Writer {
         Ok(done)
     }
 
+    /// COPY if every destination may be copied into.
+    fn way(&self, runs: &[Run<'_>]) -> Way {
+        let rows = work::count(runs);
+        match self
+            .destinations
+            .iter()
+            .all(|known| known.way(rows) == Way::Copy)
+        {
+            true => Way::Copy,
+            false => Way::Insert,
+        }
+    }
+
+    fn key_was_taken(&mut self, way: Way) -> bool {
+        let destinations = self.destinations.iter_mut();
+        destinations.fold(false, |other_way, known| {
+            known.key_was_taken(way) || other_way
+        })
+    }
+
     fn commit_refused(
         &mut self,
-        source: &Source,
-        runs: &[Run<'_>],
-        position: &mut Sequences,
+        step: &Step<'_>,
         failure: &Failure,
-        limit: Duration,
+        position: &mut Sequences,
+        input: &mut Input,
     ) -> Result<Written, Failure> {
-        let Some(message) = runs.iter().flat_map(Run::iter).next() else {
+        let Some(message) = step.runs.iter().flat_map(Run::iter).next() else {
             return Err(failure.clone());
         };
         let refused = Refused {
             sequence: message.sequence,
             failure,
         };
-        self.commit(source, runs, position, Some(&refused), limit)
+        let step = Step {
+            refused: Some(&refused),
+            ..*step
+        };
+        self.commit(&step, position, input)
     }
 
     /// One transaction.
     fn commit(
         &mut self,
-        source: &Source,
-        runs: &[Run<'_>],
+        step: &Step<'_>,
         position: &mut Sequences,
-        refused: Option<&Refused<'_>>,
-        limit: Duration,
+        input: &mut Input,
     ) -> Result<Written, Failure> {
-        let gaps = gaps(runs, position);
+        let gaps = gaps(step.runs, position);
         let mut next = position.clone();
-        for message in runs.iter().flat_map(Run::iter) {
+        for message in step.runs.iter().flat_map(Run::iter) {
             next.insert(message.covers, message.sequence);
         }
-        let written = transaction::run(limit, || {
-            let rows = if refused.is_none() {
-                self.insert(runs)?
-            } else {
-                0
+        let written = transaction::run(step.limit, || {
+            let rows = match step.refused {
+                None => self.write_rows(step.runs, step.way, input)?,
+                Some(_) => 0,
             };
-            let dead_letters = self.keep_dead_letters(source, runs, refused)?;
+            let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
             for gap in &gaps {
-                reconcile::record(&self.pipeline, source, *gap)?;
+                reconcile::record(&self.pipeline, step.source, *gap)?;
             }
-            position::save(&self.pipeline, source, &next)?;
+            position::save(&self.pipeline, step.source, &next)?;
             Ok(Written {
-                messages: work::count(runs) as u64,
+                messages: work::count(step.runs) as u64,
                 rows,
                 dead_letters,
             })
         })?;
         *position = next;
+        self.destinations
+            .iter_mut()
+            .for_each(|known| known.succeeded(step.way));
         Ok(written)
     }
 
-    fn insert(&mut self, runs: &[Run<'_>]) -> Result<u64, Failure> {
+    fn write_rows(
+        &mut self,
+        runs: &[Run<'_>],
+        way: Way,
+        input: &mut Input,
+    ) -> Result<u64, Failure> {
         self.look_up()?;
         let mut written = 0;
-        for (table, insert) in self.inserts.iter_mut().enumerate() {
+        for (table, destination) in self.destinations.iter_mut().enumerate() {
             let range = |run: &Run<'_>| run.batch.rows_of(&run.messages, table);
             if runs.iter().all(|run| range(run).is_empty()) {
                 continue;
             }
             let rows = runs.iter().filter_map(|run| {
                 let range = range(run);
-                run.batch
-                    .rows()
-                    .tables()
-                    .get(table)
-                    .map(|rows| rows.range(range))
+                let tables = run.batch.rows().tables();
+                tables.get(table).map(|rows| rows.range(range))
             });
-            written += Spi::connect_mut(|_| insert.write(rows.flatten()))?;
+            written += Spi::connect_mut(|_| destination.write(way, input, rows.flatten()))?;
         }
         Ok(written)
     }
@@ -223,22 +272,22 @@ impl Writer {
     }
 
     fn look_up(&mut self) -> Result<(), Failure> {
-        if !self.inserts.is_empty() {
+        if !self.destinations.is_empty() {
             return Ok(());
         }
         let tables = self.format.tables().iter().enumerate();
-        self.inserts = tables
+        self.destinations = tables
             .map(|(number, table)| {
                 let chosen = self.chosen.as_deref().filter(|_| number == 0);
-                Ok(Insert::new(table, target::find(table, chosen)?))
+                Ok(Destination::new(table, target::find(table, chosen)?))
             })
             .collect::<Result<_, Failure>>()?;
         self.table = self
-            .inserts
+            .destinations
             .first()
-            .map(|insert| insert.target.name.clone());
-        for insert in &self.inserts {
-            relations::watch(insert.target.relation);
+            .map(|known| known.target().name.clone());
+        for known in &self.destinations {
+            relations::watch(known.target().relation);
         }
         Ok(())
     }

@@ -1,0 +1,108 @@
+//! Rows into one destination by `COPY … FROM STDIN` in binary format, the fastest way PostgreSQL
+//! has. In a background worker STDIN is the process's standard input; here that is a file in
+//! memory, filled anew for each batch. The statement goes through `ProcessUtility`, where
+//! TimescaleDB's hook routes rows to chunks. There is no ON CONFLICT: a row whose key is taken
+//! fails the batch, and the caller then takes the other way.
+
+use super::failure::Failure;
+use super::identity::AsOwner;
+use super::target::Target;
+use pgrx::prelude::*;
+use row::{CopyFormat, Row};
+use std::fs::File;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileExt;
+
+unsafe extern "C" {
+    /// The C library's standard input, which COPY reads.
+    static stdin: *mut libc::FILE;
+}
+
+/// Standard input of this process as a file in memory.
+pub struct Input {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Input {
+    /// Replaces standard input. To be called once in a worker.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn replace_stdin() -> std::io::Result<Self> {
+        // SAFETY: the descriptor made here is owned by the File alone; descriptor 0 becomes a second
+        // one of the same file. Standard input is made unbuffered before its first use, or a buffer
+        // could outlive the batch it was read from.
+        unsafe {
+            let fd = libc::memfd_create(c"sr_event_writer_batch".as_ptr(), libc::MFD_CLOEXEC);
+            if fd < 0 || libc::dup2(fd, libc::STDIN_FILENO) < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            libc::setvbuf(stdin, std::ptr::null_mut(), libc::_IONBF, 0);
+            Ok(Self {
+                file: File::from_raw_fd(fd),
+                buffer: Vec::new(),
+            })
+        }
+    }
+
+    /// Makes the rows the whole of standard input. The number of rows.
+    fn fill<'a>(
+        &mut self,
+        format: &CopyFormat,
+        rows: impl Iterator<Item = Row<'a>>,
+    ) -> std::io::Result<usize> {
+        let count = format.encode(rows, &mut self.buffer);
+        self.file.set_len(self.buffer.len() as u64)?;
+        self.file.write_all_at(&self.buffer, 0)?;
+        // SAFETY: standard input is open for the life of the process and used by this thread only.
+        unsafe { libc::rewind(stdin) };
+        Ok(count)
+    }
+}
+
+/// Copies rows into the target and gives the number that were inserted. Inside a transaction.
+///
+/// # Errors
+/// Raises PostgreSQL errors; returns what the operating system refuses.
+pub fn write<'a>(
+    input: &mut Input,
+    target: &Target,
+    format: &CopyFormat,
+    statement: &std::ffi::CStr,
+    rows: impl Iterator<Item = Row<'a>>,
+) -> Result<u64, Failure> {
+    let filled = input.fill(format, rows);
+    filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
+    let as_owner = AsOwner::of(target.owner);
+    let copied = run(statement)?;
+    as_owner.end();
+    Ok(copied)
+}
+
+fn run(statement: &std::ffi::CStr) -> Result<u64, Failure> {
+    // SAFETY: main thread, inside a transaction; all that is made here lives in its memory context.
+    unsafe {
+        let parsed = pg_sys::pg_parse_query(statement.as_ptr());
+        // One statement was given, so the list has one element.
+        let raw: *mut pg_sys::RawStmt = (*(*parsed).elements).ptr_value.cast();
+        let mut planned = PgBox::<pg_sys::PlannedStmt>::alloc_node(pg_sys::NodeTag::T_PlannedStmt);
+        planned.commandType = pg_sys::CmdType::CMD_UTILITY;
+        planned.canSetTag = true;
+        planned.utilityStmt = (*raw).stmt;
+        // A missing completion would crash TimescaleDB's hook.
+        let mut completion = pg_sys::QueryCompletion::default();
+        pg_sys::ProcessUtility(
+            planned.into_pg(),
+            statement.as_ptr(),
+            false,
+            pg_sys::ProcessUtilityContext::PROCESS_UTILITY_QUERY,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            pg_sys::None_Receiver,
+            &raw mut completion,
+        );
+        pg_sys::CommandCounterIncrement();
+        Ok(completion.nprocessed)
+    }
+}
