@@ -18,6 +18,15 @@ pub struct Source {
     pub created: Timestamp,
 }
 
+/// What one acknowledgement settles on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// Its own message.
+    Each,
+    /// Its own message and all before it.
+    UpTo,
+}
+
 /// One message; its rows are in the batch.
 #[derive(Debug)]
 pub struct Message {
@@ -46,6 +55,8 @@ pub struct Message {
 pub struct Batch {
     /// The stream they came from.
     pub source: Arc<Source>,
+    /// What an acknowledgement settles.
+    pub acks: Acks,
     /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
     /// that is gone.
     pub whole_stream: bool,
@@ -64,11 +75,13 @@ impl Batch {
     /// A batch without messages.
     pub(crate) fn new(
         source: Arc<Source>,
+        acks: Acks,
         whole_stream: bool,
         format: &'static dyn Format,
     ) -> Self {
         Self {
             source,
+            acks,
             whole_stream,
             messages: Vec::new(),
             rows: RowSet::new(format.tables()),

@@ -1,6 +1,7 @@
 //! The durable consumer of a pipeline: made when it is missing, kept in line with the settings,
 //! and moved to where the database says the pipeline is.
 
+use crate::batch::Acks;
 use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
@@ -22,8 +23,25 @@ pub(crate) struct Positioned {
     /// No message of this pipeline lies between the position and the next new delivery but what is
     /// above this sequence.
     pub(crate) delivered: u64,
+    /// What an acknowledgement settles.
+    pub(crate) acks: Acks,
     /// The server can set a consumer back, so a lost message need not wait for its redelivery.
     pub(crate) resettable: bool,
+}
+
+impl Positioned {
+    fn new(consumer: Consumer<pull::Config>, delivered: u64, resettable: bool) -> Self {
+        let acks = match consumer.cached_info().config.ack_policy {
+            AckPolicy::All => Acks::UpTo,
+            AckPolicy::Explicit | AckPolicy::None | AckPolicy::FlowControl => Acks::Each,
+        };
+        Self {
+            consumer,
+            delivered,
+            acks,
+            resettable,
+        }
+    }
 }
 
 /// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
@@ -33,7 +51,7 @@ pub(crate) async fn prepare(
     settings: &Settings,
     position: &Sequences,
 ) -> Result<Positioned, SessionError> {
-    let wanted = config(pipeline, settings);
+    let wanted = config(pipeline, settings, stream.cached_info().config.retention);
     let consumer = match find(stream, &pipeline.consumer_name(settings)).await? {
         Some(info) => keep_in_line(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted.clone()).await?,
@@ -41,7 +59,14 @@ pub(crate) async fn prepare(
     move_to(stream, consumer, wanted, position.floor()).await
 }
 
-fn config(pipeline: &Pipeline, settings: &Settings) -> pull::Config {
+/// The worker acknowledges the position, which has no holes below it, so one acknowledgement for all
+/// messages up to there says the same as one for each and costs the server a fraction. A work queue
+/// knows only the latter.
+fn config(pipeline: &Pipeline, settings: &Settings, retention: RetentionPolicy) -> pull::Config {
+    let ack_policy = match retention {
+        RetentionPolicy::WorkQueue => AckPolicy::Explicit,
+        RetentionPolicy::Limits | RetentionPolicy::Interest => AckPolicy::All,
+    };
     let (filter_subject, filter_subjects) = match pipeline.subjects.as_slice() {
         [one] => (one.clone(), Vec::new()),
         many => (String::new(), many.to_vec()),
@@ -49,7 +74,7 @@ fn config(pipeline: &Pipeline, settings: &Settings) -> pull::Config {
     pull::Config {
         durable_name: Some(pipeline.consumer_name(settings)),
         deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
+        ack_policy,
         ack_wait: settings.ack_wait,
         max_deliver: UNLIMITED,
         max_ack_pending: MAX_ACK_PENDING,
@@ -80,8 +105,8 @@ async fn keep_in_line(
     };
     let found = pull::Config::try_from_consumer_config(info.config.clone())
         .map_err(|_| unfit("is a push consumer"))?;
-    if found.ack_policy != AckPolicy::Explicit {
-        return Err(unfit("does not use explicit acknowledgement"));
+    if !matches!(found.ack_policy, AckPolicy::All | AckPolicy::Explicit) {
+        return Err(unfit("does not wait for acknowledgements"));
     }
     let updated = pull::Config {
         ack_wait: wanted.ack_wait,
@@ -112,28 +137,16 @@ async fn move_to(
         delivered == floor && info.num_ack_pending == 0,
     );
     if in_place {
-        return Ok(Positioned {
-            consumer,
-            delivered: floor,
-            resettable: true,
-        });
+        return Ok(Positioned::new(consumer, floor, true));
     }
     match consumer.reset(Some(floor + 1)).await {
         Ok(_) => {
-            return Ok(Positioned {
-                consumer,
-                delivered: floor,
-                resettable: true,
-            });
+            return Ok(Positioned::new(consumer, floor, true));
         }
         Err(error) if error.kind() == ConsumerResetErrorKind::InvalidReset => {}
         // Servers before 2.14 do not know the request.
         Err(_) if ack_floor <= floor => {
-            return Ok(Positioned {
-                consumer,
-                delivered,
-                resettable: false,
-            });
+            return Ok(Positioned::new(consumer, delivered, false));
         }
         Err(_) => {}
     }
@@ -166,9 +179,5 @@ async fn recreate(
             ..wanted
         })
         .await?;
-    Ok(Positioned {
-        consumer,
-        delivered: floor,
-        resettable: false,
-    })
+    Ok(Positioned::new(consumer, floor, false))
 }

@@ -82,7 +82,12 @@ impl<'a> Fetch<'a> {
             progress: &session.progress,
             batches: &session.batches,
             wake: &session.wake,
-            batch: Batch::new(source.clone(), whole_stream, session.pipeline.format),
+            batch: Batch::new(
+                source.clone(),
+                positioned.acks,
+                whole_stream,
+                session.pipeline.format,
+            ),
             source,
             stream,
             consumer: positioned.consumer,
@@ -287,6 +292,7 @@ impl<'a> Fetch<'a> {
     async fn hand_over_batch(&mut self) -> Result<(), SessionError> {
         let empty = Batch::new(
             self.source.clone(),
+            self.batch.acks,
             self.batch.whole_stream,
             self.pipeline.format,
         );

@@ -22,7 +22,7 @@ mod settings;
 mod state;
 
 pub use backoff::Backoff;
-pub use batch::{Batch, Message, Source};
+pub use batch::{Acks, Batch, Message, Source};
 pub use notice::Notice;
 pub use runtime::{Handle, ResumeRequest};
 pub use sequences::Sequences;

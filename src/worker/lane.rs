@@ -13,7 +13,7 @@ use async_nats::Subject;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
+use stream::{Acks, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
 
 /// How soon a destination that does not fit is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -292,6 +292,7 @@ impl Lane {
             Ok(written) => (written, None),
             Err((written, failure)) => (written, Some(failure)),
         };
+        let floor = position.floor();
         let newest = batches()
             .take(done)
             .filter_map(|b| b.messages.last())
@@ -302,7 +303,7 @@ impl Lane {
             bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
             newest: newest.max(),
             took: Duration::ZERO,
-            replies: self.finish(done),
+            replies: self.finish(done, floor),
             failure,
         }
     }
@@ -319,12 +320,30 @@ impl Lane {
         self.waiting.iter().take_while(fits).count()
     }
 
-    /// Drops the first `count` batches and gives their acknowledgements.
-    fn finish(&mut self, count: usize) -> Vec<Subject> {
-        let done = self.waiting.drain(..count);
-        done.flat_map(|batch| batch.messages)
-            .map(|message| message.reply)
-            .collect()
+    /// Drops the first `count` batches and gives what acknowledges them. `floor` is how far the
+    /// position has no holes: a message above it may not be acknowledged for those before it.
+    fn finish(&mut self, count: usize, floor: u64) -> Vec<Subject> {
+        let mut replies = Vec::new();
+        let mut last: Option<(u64, Subject)> = None;
+        for batch in self.waiting.drain(..count) {
+            let acks = batch.acks;
+            for message in batch.messages {
+                match acks {
+                    Acks::Each => replies.push(message.reply),
+                    Acks::UpTo if message.sequence > floor => {}
+                    Acks::UpTo => {
+                        let newer = last
+                            .as_ref()
+                            .is_none_or(|(known, _)| message.sequence > *known);
+                        if newer {
+                            last = Some((message.sequence, message.reply));
+                        }
+                    }
+                }
+            }
+        }
+        replies.extend(last.map(|(_, reply)| reply));
+        replies
     }
 
     fn after(&mut self, turn: &Turn, config: &WriteConfig) {
