@@ -13,14 +13,20 @@ use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
 use async_nats::Client;
+use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
 use row::Timestamp;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A session that fetched for this long counts as a success for the backoff.
-const STABLE: std::time::Duration = std::time::Duration::from_secs(10);
+const STABLE: Duration = Duration::from_secs(10);
+
+/// How often the server is asked for figures.
+const OBSERVE: Duration = Duration::from_secs(5);
 
 /// Wakes the main thread.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -106,10 +112,26 @@ impl Session {
         let positioned =
             consumer::prepare(&stream, &self.pipeline, &self.settings, &position).await?;
         self.phase(PhaseKind::Fetching, "");
+        let consumer = positioned.consumer.clone();
         let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
         tokio::select! {
             () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
+            () = self.observe(&consumer) => Err(SessionError::Stopped),
             ended = fetch.run() => ended,
+        }
+    }
+
+    /// Keeps figures fresh that no message carries, until it is dropped.
+    async fn observe(&self, consumer: &Consumer<pull::Config>) {
+        loop {
+            tokio::time::sleep(OBSERVE).await;
+            // What cannot be asked now is asked again; the fetch itself notices a real fault.
+            if let Ok(info) = consumer.get_info().await {
+                let ack_pending = info.num_ack_pending as u64;
+                self.progress
+                    .ack_pending
+                    .store(ack_pending, Ordering::Relaxed);
+            }
         }
     }
 

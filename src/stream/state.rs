@@ -37,9 +37,9 @@ pub struct Progress {
     pub pending: AtomicU64,
     /// Messages that the server waits to see acknowledged.
     pub ack_pending: AtomicU64,
-    /// Deliveries after a message's first.
+    /// Deliveries after a message's first, since this was last read and set to 0.
     pub redelivered: AtomicU64,
-    /// Deliveries of messages that were already in memory.
+    /// Deliveries of messages that were already in memory, likewise.
     pub duplicates_in_flight: AtomicU64,
 }
 

@@ -99,7 +99,9 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
             let in_memory = lane.messages_in_memory(handle);
             stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
             stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
-            stream.counters.redelivered = progress.redelivered.load(Ordering::Relaxed);
+            let counters = &mut stream.counters;
+            counters.redelivered += progress.redelivered.swap(0, Ordering::Relaxed);
+            counters.duplicates_skipped += progress.duplicates_in_flight.swap(0, Ordering::Relaxed);
         }
     });
     if log_it {

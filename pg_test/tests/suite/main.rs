@@ -23,3 +23,4 @@ mod position;
 mod samples;
 mod settings;
 mod shutdown;
+mod ways;
