@@ -67,7 +67,8 @@ test: install ## the whole test suite, on PostgreSQL 18 and 17
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --no-fail-fast -- --test-threads=3
 	@$(if $(filter 17,$(MAJORS)),$(ENTER) env SR_PG_MAJOR=17 \
-		cargo test --package pg_test --test suite --no-fail-fast -- --test-threads=3 \
+		PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
+		cargo test --workspace --test suite --no-fail-fast -- --test-threads=3 \
 		install samples seven_streams shutdown)
 
 lint: ## formatting, clippy, shell scripts, and what is in lint/checks
