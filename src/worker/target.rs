@@ -234,6 +234,8 @@ pub fn batch_column(number: usize) -> String {
 }
 
 enum OnConflict {
+    /// There is no key that could be taken.
+    Never,
     Nothing,
     Update {
         key: &'static [&'static str],
@@ -241,29 +243,33 @@ enum OnConflict {
     },
 }
 
-/// Rows with a taken key are updated only if the destination has that very key.
+/// Rows with a taken key are updated only if the destination has that very key. Without any key
+/// nothing is said, which also lets the table have rules.
 fn conflict(
     client: &Client<'_>,
     relation: pg_sys::Oid,
     table: &Table,
 ) -> Result<OnConflict, Failure> {
-    let Conflict::Update { key, columns } = table.conflict else {
-        return Ok(OnConflict::Nothing);
-    };
-    let query = "SELECT pg_catalog.array_agg(a.attname::text)
+    let query = "SELECT pg_catalog.array_agg(a.attname::pg_catalog.text)
+            FILTER (WHERE i.indisunique AND i.indimmediate AND i.indisvalid
+                AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts)
         FROM pg_catalog.pg_index i
-        JOIN pg_catalog.pg_attribute a
+        LEFT JOIN pg_catalog.pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
-        WHERE i.indrelid = $1 AND i.indisunique AND i.indimmediate AND i.indisvalid
-            AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts
+        WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion)
         GROUP BY i.indexrelid";
+    let mut conflict = OnConflict::Never;
     for row in client.select(query, None, &[relation.into()])? {
+        conflict = OnConflict::Nothing;
         let names: Vec<String> = row.get(1)?.unwrap_or_default();
-        if names.len() == key.len() && names.iter().all(|name| key.contains(&name.as_str())) {
+        if let Conflict::Update { key, columns } = table.conflict
+            && names.len() == key.len()
+            && names.iter().all(|name| key.contains(&name.as_str()))
+        {
             return Ok(OnConflict::Update { key, columns });
         }
     }
-    Ok(OnConflict::Nothing)
+    Ok(conflict)
 }
 
 fn statement(
@@ -282,13 +288,12 @@ fn statement(
     let names = list(|(found, _)| quote_identifier(&found.name));
     let values = list(|(_, expression)| expression.clone());
     let on_conflict = match conflict {
-        OnConflict::Nothing => "DO NOTHING".to_owned(),
+        OnConflict::Never => String::new(),
+        OnConflict::Nothing => " ON CONFLICT DO NOTHING".to_owned(),
         OnConflict::Update { key, columns } => update_clause(key, columns, matched),
     };
     let batch = BATCH.to_string_lossy();
-    format!(
-        "INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b ON CONFLICT {on_conflict}"
-    )
+    format!("INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b{on_conflict}")
 }
 
 fn update_clause(key: &[&str], columns: &[&str], matched: &[Option<(&Found, String)>]) -> String {
@@ -301,11 +306,14 @@ fn update_clause(key: &[&str], columns: &[&str], matched: &[Option<(&Found, Stri
     let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
     let updated: Vec<&str> = columns.iter().copied().filter(there).collect();
     if updated.is_empty() {
-        return "DO NOTHING".to_owned();
+        return " ON CONFLICT DO NOTHING".to_owned();
     }
     let sets = quoted(&updated)
         .into_iter()
         .map(|name| format!("{name} = EXCLUDED.{name}"));
     let sets = sets.collect::<Vec<_>>().join(", ");
-    format!("({}) DO UPDATE SET {sets}", quoted(key).join(", "))
+    format!(
+        " ON CONFLICT ({}) DO UPDATE SET {sets}",
+        quoted(key).join(", ")
+    )
 }
