@@ -2,7 +2,7 @@
 //! acknowledging. They are processes of their own, `bench writer …`.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, Message};
@@ -70,12 +70,11 @@ pub async fn round(
         .arg(messages.to_string());
     // Not the directory of PostgreSQL's data, which belongs to another user.
     let log = pg.log_path().with_file_name("writer.log");
-    let own = measure::ended_children_cpu();
-    let cpu = measure::cluster_cpu(pg.postmaster_pid());
-    let began = Instant::now();
+    let ended = measure::ended_children_cpu();
+    let mut meter = Meter::start(pg.postmaster_pid());
     let mut process = Process::spawn(command, &log, Lifetime::Tied(Signal::SIGKILL))
         .map_err(|error| format!("cannot start the writer: {error}"))?;
-    let meter = Meter::since(began, cpu, pg.postmaster_pid(), process.pid());
+    meter.watch(process.pid());
     let drained = tokio::select! {
         drained = ground.drained(feed, CONSUMER) => drained,
         () = failed(&log) => Err("the writer failed".to_owned()),
@@ -86,7 +85,7 @@ pub async fn round(
         return Err(format!("{why}\n{log}"));
     }
     process.ended(Duration::from_secs(10)).await;
-    round.cpu += measure::ended_children_cpu() - own;
+    round.cpu += measure::ended_children_cpu() - ended;
     Ok(round)
 }
 

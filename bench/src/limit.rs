@@ -15,7 +15,8 @@ pub async fn round(ground: &Ground, workload: &Workload, messages: u64) -> (Roun
         .query_one("SELECT pg_backend_pid()", &[])
         .await;
     let backend: i32 = backend.expect("ask for the backend").get(0);
-    let meter = Meter::start(ground.stack.pg.postmaster_pid(), backend);
+    let mut meter = Meter::start(ground.stack.pg.postmaster_pid());
+    meter.watch(backend);
     ground.copy_in(workload, part).await;
     (meter.stop(), messages - workload.rows_before(messages))
 }

@@ -22,46 +22,93 @@ pub struct Round {
     pub cpu: f64,
     /// Largest private memory of the writing process, in bytes.
     pub peak: u64,
+    /// Part of the machine's processors that processes other than the benchmark's took.
+    pub others: f64,
 }
 
 /// A running measurement.
 pub struct Meter {
     postmaster: i32,
-    began: Instant,
-    cpu: f64,
-    memory: Memory,
+    before: Usage,
+    memory: Option<Memory>,
 }
 
 impl Meter {
-    /// Starts the clock for the cluster of `postmaster`. Memory is that of process `writer`.
-    pub fn start(postmaster: i32, writer: i32) -> Self {
+    /// Starts the clock for the cluster of `postmaster`.
+    pub fn start(postmaster: i32) -> Self {
         Self {
             postmaster,
-            memory: Memory::watch(writer),
-            cpu: cluster_cpu(postmaster),
-            began: Instant::now(),
+            memory: None,
+            before: Usage::now(postmaster),
         }
     }
 
-    /// The same, with the clock at `began`, for a writer that was started then.
-    pub fn since(began: Instant, cpu: f64, postmaster: i32, writer: i32) -> Self {
-        Self {
-            postmaster,
-            memory: Memory::watch(writer),
-            cpu,
-            began,
-        }
+    /// Watches the memory of the process that writes.
+    pub fn watch(&mut self, writer: i32) {
+        self.memory = Some(Memory::watch(writer));
     }
 
-    /// Stops the clock.
+    /// Stops the clock. Of a writer's processor time only that of one which has ended counts, so
+    /// add that later.
     pub fn stop(self) -> Round {
-        let seconds = self.began.elapsed().as_secs_f64();
+        let after = Usage::now(self.postmaster);
+        let seconds = after.at.duration_since(self.before.at).as_secs_f64();
+        let own = after.own - self.before.own;
+        let machine = after.machine - self.before.machine;
         Round {
             seconds,
-            cpu: cluster_cpu(self.postmaster) - self.cpu,
-            peak: self.memory.peak(),
+            cpu: after.cluster - self.before.cluster,
+            peak: self.memory.map_or(0, Memory::peak),
+            others: ((machine - own) / (seconds * processors())).max(0.0),
         }
     }
+}
+
+/// Processor time at one moment, in seconds.
+struct Usage {
+    at: Instant,
+    /// Of the cluster.
+    cluster: f64,
+    /// Of everything that belongs to the benchmark: cluster, NATS, writer, this process.
+    own: f64,
+    /// Of everything on the machine.
+    machine: f64,
+}
+
+impl Usage {
+    fn now(postmaster: i32) -> Self {
+        let cluster = cluster_cpu(postmaster);
+        let others: u64 = process::children(std::process::id().cast_signed())
+            .into_iter()
+            .filter(|&child| child != postmaster)
+            .map(|child| ticks(child, 2))
+            .sum();
+        let own = cluster + seconds(others) + cpu(UsageWho::RUSAGE_SELF) + ended_children_cpu();
+        Self {
+            cluster,
+            own,
+            machine: machine_cpu(),
+            at: Instant::now(),
+        }
+    }
+}
+
+/// How many there are.
+fn processors() -> f64 {
+    thread::available_parallelism().map_or(1.0, |number| number.get() as f64)
+}
+
+/// Processor time that the machine has spent on anything, in seconds.
+fn machine_cpu() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default();
+    // user, nice, system, (idle, iowait,) irq, softirq
+    let fields = fields.split_ascii_whitespace().skip(1).enumerate();
+    let busy = fields.filter(|(at, _)| matches!(at, 0 | 1 | 2 | 5 | 6));
+    seconds(
+        busy.filter_map(|(_, field)| field.parse::<u64>().ok())
+            .sum(),
+    )
 }
 
 /// Processor time that the processes of a cluster have used since its start, in seconds: the
@@ -72,19 +119,26 @@ pub fn cluster_cpu(postmaster: i32) -> f64 {
         .map(|child| ticks(child, 2))
         .sum();
     // Those two and, of the postmaster, the same for children that were waited for.
-    let ticks = live + ticks(postmaster, 4);
-    let per_second = sysconf(SysconfVar::CLK_TCK)
-        .expect("ask for the clock tick")
-        .expect("there is a clock tick");
-    ticks as f64 / per_second as f64
+    seconds(live + ticks(postmaster, 4))
 }
 
 /// Processor time of this process's own children that have ended and were waited for, in seconds.
 pub fn ended_children_cpu() -> f64 {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("ask for the children's usage");
+    cpu(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn cpu(who: UsageWho) -> f64 {
+    let usage = getrusage(who).expect("ask for the usage");
     let seconds =
         |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1_000_000.0;
     seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+fn seconds(ticks: u64) -> f64 {
+    let per_second = sysconf(SysconfVar::CLK_TCK)
+        .expect("ask for the clock tick")
+        .expect("there is a clock tick");
+    ticks as f64 / per_second as f64
 }
 
 /// The sum of the first `fields` of utime, stime, cutime, cstime; 0 when the process is gone.

@@ -11,7 +11,8 @@ pub async fn round(ground: &Ground, workload: &Workload) -> Result<Round, String
     ground.forget_position(feed).await;
     let pg = &ground.stack.pg;
     let worker = pg.worker_pid().await;
-    let meter = Meter::start(pg.postmaster_pid(), worker);
+    let mut meter = Meter::start(pg.postmaster_pid());
+    meter.watch(worker);
     ground.stack.enable().await;
     ground.drained(feed, &feed.consumer()).await?;
     let round = meter.stop();

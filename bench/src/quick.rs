@@ -24,8 +24,9 @@ pub async fn measure() -> Result<f64, String> {
     for result in &results {
         let [least, median, most] = result.rate;
         println!(
-            "{:<8}{median:>9.0} rows/s ({least:.0} to {most:.0})",
-            result.contender.name()
+            "{:<8}{median:>9.0} rows/s ({least:.0} to {most:.0}); others took {:.0} % of the machine",
+            result.contender.name(),
+            result.others * 100.0
         );
     }
     let ours = results.last().map_or(f64::NAN, |result| result.ratio);

@@ -22,36 +22,33 @@ impl Report {
     /// As `docs/performance.md` explains it.
     pub fn print(&self) {
         println!(
-            "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}",
-            "workload", "contender", "rows/s", "least", "most", "of limit", "CPU s/1e6", "peak MB"
+            "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}",
+            "workload",
+            "contender",
+            "rows/s",
+            "least",
+            "most",
+            "of limit",
+            "CPU s/1e6",
+            "peak MB",
+            "others %"
         );
         let mut last = "";
         for result in &self.results {
-            let workload = if result.workload == last {
-                ""
-            } else {
-                result.workload
-            };
-            last = result.workload;
+            let name = result.workload;
+            let workload = if name == last { "" } else { name };
+            last = name;
             let [least, median, most] = result.rate;
             println!(
-                "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}",
+                "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}{:>9.0}",
                 result.contender.name(),
                 result.ratio,
                 result.cpu_per_million,
-                result.peak_mb
+                result.peak_mb,
+                result.others * 100.0
             );
         }
-        for result in &self.results {
-            if result.contender == Contender::Limit {
-                let [least, median, most] = result.rate;
-                println!(
-                    "noise: the limit of {} alone varied by {:.0} % of its median",
-                    result.workload,
-                    (most - least) / median * 100.0
-                );
-            }
-        }
+        self.print_noise();
         println!(
             "\n{:<20}{:>9}{:>9}{:>16}",
             "messages/s", "p50 ms", "p99 ms", "look p99 ms"
@@ -65,6 +62,25 @@ impl Report {
         println!("\n{:<20}{:>24}", "format", "decoded/s per core");
         for (format, rate) in &self.decode {
             println!("{format:<20}{rate:>24.0}");
+        }
+    }
+
+    fn print_noise(&self) {
+        let limits = self.results.iter();
+        for limit in limits.filter(|result| result.contender == Contender::Limit) {
+            let [least, median, most] = limit.rate;
+            println!(
+                "noise: the limit of {} varied by {:.0} % of its median",
+                limit.workload,
+                (most - least) / median * 100.0
+            );
+        }
+        let others = self.results.iter().map(|result| result.others);
+        if others.fold(0.0, f64::max) > 0.1 {
+            println!(
+                "noise: something else used the processors meanwhile (others %); these are not \
+                 figures to quote"
+            );
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Result {
     pub cpu_per_million: f64,
     /// Largest memory of the writing process, in megabytes.
     pub peak_mb: f64,
+    /// Median part of the machine's processors that something else took meanwhile.
+    pub others: f64,
 }
 
 /// Runs `rounds` rounds of the contenders on messages that are in the stream already.
@@ -129,6 +131,7 @@ fn summary(workload: &Workload, contender: Contender, rounds: &[(Round, u64)]) -
         ratio: f64::NAN,
         cpu_per_million: measure::median(cpu),
         peak_mb: peak.unwrap_or(0) as f64 / 1e6,
+        others: measure::median(rounds.iter().map(|(round, _)| round.others)),
     }
 }
 
