@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["writer", ref rest @ ..] => external::main(rest).await,
-        ["quick"] => interruptible(async { quick::measure().await.map(drop) }).await,
+        ["quick"] => interruptible(quick::show()).await,
         ["guard"] => interruptible(quick::guard()).await,
         ["record"] => interruptible(quick::record()).await,
         ref options => match extent(options) {
