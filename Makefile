@@ -94,8 +94,8 @@ psql: ## psql on them
 shell: ## a shell in the testbed
 	@exec $(ENTER) bash
 
-bench: install-$(MAJOR) ## the benchmark; prints a table, writes target/bench.json
-	@$(ENTER) cargo run --release --package pg_test --bin bench
+bench: install-$(MAJOR) ## the benchmark (SHORT=1: under 5 minutes); prints a table, writes target/bench.json
+	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package bench -- $(if $(SHORT),--short)
 
 # --- remove --------------------------------------------------------------------------------------
 

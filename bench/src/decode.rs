@@ -1,0 +1,65 @@
+//! How many messages a second one core decodes, by calling the extension's decoders directly: from
+//! the payload to a row of encoded cells. By the processor time of the thread, so that other work
+//! on the machine does not count.
+
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use pg_test::feed::Feed;
+use pg_test::messages::{Generator, Message};
+use row::{RowSet, Timestamp};
+
+use crate::measure;
+
+/// Messages decoded into one row set, like a batch.
+const BATCH: u64 = 1000;
+/// Time for one pass.
+const PASS: Duration = Duration::from_millis(200);
+const PASSES: usize = 5;
+
+/// Format, and messages per second of processor time.
+pub type Rate = (&'static str, f64);
+
+/// Measures the seven formats.
+pub fn measure() -> Vec<Rate> {
+    Feed::ALL
+        .into_iter()
+        .map(|feed| {
+            let messages: Vec<Message> = Generator::new(1).range(feed, 0..BATCH).collect();
+            let passes = (0..PASSES).map(|_| pass(feed, &messages));
+            (feed.name(), measure::median(passes))
+        })
+        .collect()
+}
+
+fn pass(feed: Feed, messages: &[Message]) -> f64 {
+    let format = decode::format(feed.name()).expect("a format of this name");
+    let stream = feed.stream();
+    let mut decoded = 0;
+    let began = processor_time();
+    loop {
+        let mut out = RowSet::new(format.tables());
+        for (sequence, message) in (1..).zip(messages) {
+            let message = decode::Message {
+                subject: &message.subject,
+                payload: &message.payload,
+                stream: &stream,
+                sequence,
+                published: Timestamp::default(),
+                window: decode::Window::default(),
+            };
+            decode::decode_message(format, &message, &mut out).expect("a good message");
+        }
+        std::hint::black_box(&out);
+        decoded += messages.len();
+        let took = processor_time() - began;
+        if took > PASS {
+            return decoded as f64 / took.as_secs_f64();
+        }
+    }
+}
+
+fn processor_time() -> Duration {
+    let clock = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    clock.expect("read the thread's clock").into()
+}

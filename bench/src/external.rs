@@ -1,0 +1,211 @@
+//! What the two external writers share: being started, their arguments, reading the stream and
+//! acknowledging. They are processes of their own, `bench writer …`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::{self, Message};
+use futures_util::{StreamExt, future};
+use pg_test::process::{Lifetime, Process, Signal};
+use tokio::sync::mpsc;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::ground::Ground;
+use crate::measure::{self, Meter, Round};
+use crate::typed::{Netflow, Telemetry};
+use crate::workload::{self, Workload};
+use crate::{copy_writer, insert_writer};
+
+/// Their durable consumer.
+const CONSUMER: &str = "bench-writer";
+/// Messages that the server lets be on their way: as many as the extension has.
+const IN_FLIGHT: i64 = 65_536;
+/// Batches that wait between reading and writing.
+const AHEAD: usize = 4;
+
+/// What went wrong, for people.
+pub type Outcome<T> = Result<T, String>;
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `copy_writer.rs`
+    Copy,
+    /// `insert_writer.rs`
+    Insert,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Insert => "insert",
+        }
+    }
+
+    /// Messages in a transaction.
+    fn batch(self) -> usize {
+        match self {
+            Self::Copy => 1000,
+            Self::Insert => 100,
+        }
+    }
+}
+
+/// One round: from the start of the process until the last message is acknowledged.
+pub async fn round(
+    ground: &Ground,
+    kind: Kind,
+    workload: &Workload,
+    messages: u64,
+) -> Outcome<Round> {
+    let feed = workload.feed;
+    ground.forget_consumer(feed, CONSUMER).await;
+    let pg = &ground.stack.pg;
+    let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
+    command
+        .args(["writer", kind.name(), workload.name])
+        .args([ground.stack.nats.url(), pg.port().to_string()])
+        .arg(messages.to_string());
+    // Not the directory of PostgreSQL's data, which belongs to another user.
+    let log = pg.log_path().with_file_name("writer.log");
+    let ended = measure::ended_children_cpu();
+    let mut meter = Meter::start(pg.postmaster_pid());
+    let mut process = Process::spawn(command, &log, Lifetime::Tied(Signal::SIGKILL))
+        .map_err(|error| format!("cannot start the writer: {error}"))?;
+    meter.watch(process.pid());
+    let drained = tokio::select! {
+        drained = ground.drained(feed, CONSUMER) => drained,
+        () = failed(&log) => Err("the writer failed".to_owned()),
+    };
+    let mut round = meter.stop();
+    if let Err(why) = drained {
+        let log = std::fs::read_to_string(&log).unwrap_or_default();
+        return Err(format!("{why}\n{log}"));
+    }
+    process.ended(Duration::from_secs(10)).await;
+    round.cpu += measure::ended_children_cpu() - ended;
+    Ok(round)
+}
+
+/// A writer says nothing unless it fails.
+async fn failed(log: &std::path::Path) {
+    while std::fs::metadata(log).is_ok_and(|file| file.len() == 0) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The process: `copy|insert WORKLOAD NATS_URL PGPORT MESSAGES`.
+pub async fn main(arguments: &[&str]) -> Outcome<()> {
+    let [kind, workload, url, port, messages] = arguments else {
+        return Err("writer: copy|insert WORKLOAD NATS_URL PGPORT MESSAGES".to_owned());
+    };
+    let workload = workload::ALL
+        .into_iter()
+        .find(|known| known.name == *workload)
+        .ok_or("no such workload")?;
+    let kind = if *kind == Kind::Copy.name() {
+        Kind::Copy
+    } else {
+        Kind::Insert
+    };
+    let port = port.parse().map_err(|_| "PGPORT is no number")?;
+    let messages = messages.parse().map_err(|_| "MESSAGES is no number")?;
+
+    let nats = async_nats::connect(*url).await.map_err(text)?;
+    let database = connect(port).await?;
+    let (batches, received) = mpsc::channel(AHEAD);
+    let (written, to_acknowledge) = mpsc::channel(AHEAD);
+    let reading = read(nats.clone(), workload, kind.batch(), messages, batches);
+    let reading = tokio::spawn(reading);
+    let acknowledging = tokio::spawn(acknowledge(nats, to_acknowledge));
+    let netflow = workload.name == "netflow_json";
+    match (kind, netflow) {
+        (Kind::Copy, false) => {
+            copy_writer::write::<Telemetry>(database, workload, received, written).await?;
+        }
+        (Kind::Copy, true) => {
+            copy_writer::write::<Netflow>(database, workload, received, written).await?;
+        }
+        (Kind::Insert, false) => {
+            insert_writer::write::<Telemetry>(database, workload, received, written).await?;
+        }
+        (Kind::Insert, true) => {
+            insert_writer::write::<Netflow>(database, workload, received, written).await?;
+        }
+    }
+    reading.await.map_err(text)??;
+    acknowledging.await.map_err(text)?
+}
+
+/// Messages of one transaction.
+pub type Batch = Vec<Message>;
+
+/// Reads the stream into batches, until all messages are there.
+async fn read(
+    nats: async_nats::Client,
+    workload: Workload,
+    size: usize,
+    total: u64,
+    batches: mpsc::Sender<Batch>,
+) -> Outcome<()> {
+    let stream = jetstream::new(nats)
+        .get_stream(workload.feed.stream())
+        .await;
+    let config = pull::Config {
+        durable_name: Some(CONSUMER.to_owned()),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: Duration::from_secs(60),
+        max_ack_pending: IN_FLIGHT,
+        ..pull::Config::default()
+    };
+    let consumer = stream
+        .map_err(text)?
+        .create_consumer(config)
+        .await
+        .map_err(text)?;
+    let messages = consumer
+        .stream()
+        .max_messages_per_batch(5000)
+        .messages()
+        .await;
+    let messages = messages.map_err(text)?.take(total as usize);
+    let mut chunks = messages.chunks(size);
+    while let Some(chunk) = chunks.next().await {
+        let batch: Result<Batch, _> = chunk.into_iter().collect();
+        if batches.send(batch.map_err(text)?).await.is_err() {
+            return Err("the writing end is gone".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Acknowledges what is committed, while the next batch is being written.
+async fn acknowledge(nats: async_nats::Client, mut written: mpsc::Receiver<Batch>) -> Outcome<()> {
+    while let Some(batch) = written.recv().await {
+        let acks = batch.iter().map(Message::ack);
+        future::try_join_all(acks).await.map_err(text)?;
+    }
+    nats.flush().await.map_err(text)
+}
+
+async fn connect(port: u16) -> Outcome<Client> {
+    let connected = Config::new()
+        .host("127.0.0.1")
+        .port(port)
+        .user("postgres")
+        .dbname("postgres")
+        .application_name("bench writer")
+        .connect(NoTls)
+        .await;
+    let (client, connection) = connected.map_err(text)?;
+    // Its error is seen by whoever uses the client.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(client)
+}
+
+/// An error as text, with what a database said.
+pub fn text(error: impl std::fmt::Debug) -> String {
+    format!("{error:?}")
+}

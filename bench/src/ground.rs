@@ -1,0 +1,204 @@
+//! The servers on which all contenders run in turn: one PostgreSQL that really writes to its disk,
+//! one NATS, the same messages in the stream, the same empty table before each round.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use pg_test::feed::Feed;
+use pg_test::messages::Generator;
+use pg_test::stack::Stack;
+use pg_test::wait;
+use tokio::time::Instant;
+use tokio_postgres::Client;
+
+use crate::workload::Workload;
+
+/// A round that takes longer has failed.
+const ROUND: Duration = Duration::from_secs(600);
+/// Between two looks at a consumer. What a round takes is known to this.
+const LOOK: Duration = Duration::from_millis(5);
+const SOON: Duration = Duration::from_secs(30);
+
+const SETTINGS: &[(&str, &str)] = &[
+    ("fsync", "on"),
+    ("shared_buffers", "1GB"),
+    ("max_wal_size", "8GB"),
+    ("checkpoint_timeout", "1h"),
+    // It would come to some rounds and not to others.
+    ("autovacuum", "off"),
+    ("sr_event_writer.streams", "telemetry, netflow"),
+];
+
+/// The servers, with what is the same in all rounds.
+pub struct Ground {
+    /// Both servers.
+    pub stack: Stack,
+    /// A session of the superuser.
+    pub session: Client,
+    /// A connection to NATS.
+    pub context: Context,
+    /// What makes the messages.
+    pub generator: Generator,
+}
+
+impl Ground {
+    /// Starts both servers, with streams and tables and the extension switched off.
+    pub async fn start() -> Result<Self, String> {
+        let mut builder = Stack::builder().disabled();
+        for (key, value) in SETTINGS {
+            builder = builder.setting(key, value);
+        }
+        let stack = builder.try_start().await?;
+        Ok(Self {
+            session: stack.pg.connect().await,
+            context: stack.nats.jetstream().await,
+            generator: Generator::new(1),
+            stack,
+        })
+    }
+
+    /// Runs one statement.
+    pub async fn execute(&self, sql: &str) {
+        let done = self.session.batch_execute(sql).await;
+        done.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
+    }
+
+    /// Makes `messages` messages the stream's only ones.
+    pub async fn fill(&self, feed: Feed, messages: u64) {
+        self.empty(feed).await;
+        let messages = self.generator.range(feed, 0..messages);
+        self.stack.nats.publish_messages(messages).await;
+    }
+
+    /// Removes all messages of a stream.
+    pub async fn empty(&self, feed: Feed) {
+        let stream = self.context.get_stream(feed.stream()).await;
+        let stream = stream.expect("look up a stream");
+        stream.purge().await.expect("empty a stream");
+    }
+
+    /// Makes the table as it is before a round, and leaves nothing to write to the disk.
+    pub async fn prepare(&self, workload: &Workload) {
+        let table = workload.feed.table();
+        self.execute(&format!("DROP TABLE IF EXISTS {table}")).await;
+        self.execute("SELECT sr_event_writer_create_tables(hypertables => true)")
+            .await;
+        if let Some(key) = workload.key() {
+            self.execute(&format!("CREATE UNIQUE INDEX ON {table} ({key})"))
+                .await;
+        }
+        if workload.duplicates {
+            self.copy_in(workload, "fifth").await;
+        }
+        self.execute("CHECKPOINT").await;
+    }
+
+    /// Keeps the rows of the table for [`Ground::copy_in`]: all, every fifth, all but these.
+    pub async fn keep_rows(&self, workload: &Workload) {
+        let fifth = workload.every_fifth();
+        let parts = [
+            ("all", "true".to_owned()),
+            ("fifth", fifth.clone()),
+            ("rest", format!("NOT ({fifth})")),
+        ];
+        for (part, condition) in parts {
+            let (columns, table) = (workload.columns(), workload.feed.table());
+            let rows = format!("SELECT {columns} FROM {table} WHERE {condition}");
+            let file = self.file(workload, part);
+            self.execute(&format!("COPY ({rows}) TO '{file}' (FORMAT binary)"))
+                .await;
+        }
+    }
+
+    /// One server-side binary COPY of kept rows into the table.
+    pub async fn copy_in(&self, workload: &Workload, part: &str) {
+        let (columns, table) = (workload.columns(), workload.feed.table());
+        let file = self.file(workload, part);
+        let sql = format!("COPY {table} ({columns}) FROM '{file}' (FORMAT binary)");
+        self.execute(&sql).await;
+    }
+
+    /// Below the data directory, where the server may write.
+    fn file(&self, workload: &Workload, part: &str) -> String {
+        let name = format!("bench-{}-{part}", workload.feed.name());
+        self.stack.pg.data().join(name).display().to_string()
+    }
+
+    /// Deletes a consumer, if it is there.
+    pub async fn forget_consumer(&self, feed: Feed, consumer: &str) {
+        let stream = self.context.get_stream(feed.stream()).await;
+        // Mostly it is not there.
+        let _ = stream
+            .expect("look up a stream")
+            .delete_consumer(consumer)
+            .await;
+    }
+
+    /// Waits until the consumer has acknowledged every message of the stream.
+    pub async fn drained(&self, feed: Feed, consumer: &str) -> Result<(), String> {
+        let stream = self.context.get_stream(feed.stream()).await;
+        let stream = stream.map_err(|error| error.to_string())?;
+        let last = stream.cached_info().state.last_sequence;
+        let deadline = Instant::now() + ROUND;
+        loop {
+            // It is not there until its owner has made it.
+            if let Ok(info) = stream.consumer_info(consumer).await
+                && info.delivered.stream_sequence >= last
+                && (info.num_pending, info.num_ack_pending) == (0, 0)
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{consumer} did not end within {ROUND:?}"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Asserts that the table has a row for each message, and no other.
+    pub async fn check(&self, workload: &Workload, messages: u64) {
+        let table = workload.feed.table();
+        let rows: i64 = self
+            .stack
+            .pg
+            .value(&format!("SELECT count(*) FROM {table}"))
+            .await;
+        assert_eq!(rows, messages as i64, "rows in {table}");
+    }
+
+    /// A figure that differs when any value of any row does.
+    pub async fn fingerprint(&self, workload: &Workload) -> String {
+        let (columns, table) = (workload.columns(), workload.feed.table());
+        let sql = format!(
+            "SELECT sum(hashtextextended(ROW({columns})::text, 0)::numeric)::text FROM {table}"
+        );
+        self.stack.pg.value(&sql).await
+    }
+
+    /// Makes the extension forget that it has read the stream. It must be off.
+    pub async fn forget_position(&self, feed: Feed) {
+        let pg = &self.stack.pg;
+        wait::eventually(SOON, "the extension is off", async || {
+            let status = self.stack.status().await.map_err(|e| e.to_string())?;
+            match status["state"].as_str() {
+                Some("disabled") => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        self.execute("DELETE FROM sr_event_writer.stream_position")
+            .await;
+        self.forget_consumer(feed, &feed.consumer()).await;
+        // It also remembers by itself.
+        let before = pg.worker_pid().await;
+        self.execute(&format!("SELECT pg_terminate_backend({before})"))
+            .await;
+        wait::eventually(SOON, "a new worker", async || {
+            match pg.try_worker_pid().await {
+                Ok(Some(pid)) if pid != before => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+}

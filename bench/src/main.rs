@@ -1,0 +1,152 @@
+//! The benchmark behind `make bench`, `bench/quick` and the regression guard.
+//!
+//! What is measured how stands in `docs/performance.md`. The order to read in:
+//!
+//! - [`rounds`]: the contenders in turn; each is a file: [`limit`], [`ours`], [`copy_writer`],
+//!   [`insert_writer`], the last two with [`external`] and [`typed`].
+//! - [`ground`]: the servers, messages and tables they all get; [`workload`] says which.
+//! - [`latency`], [`decode`]: the figures that are not about a backlog.
+//! - [`measure`], [`report`], [`quick`]: figures, the table, the guard.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a tool on the test fixtures: what goes wrong is said, and ends it"
+)]
+
+mod copy_writer;
+mod decode;
+mod external;
+mod ground;
+mod insert_writer;
+mod latency;
+mod limit;
+mod measure;
+mod ours;
+mod quick;
+mod report;
+mod rounds;
+mod typed;
+mod workload;
+
+use std::process::ExitCode;
+
+use ground::Ground;
+use report::Report;
+use rounds::Contender;
+
+const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only WORKLOAD]
+       bench quick|guard|record
+  quick   rows/s of the extension, of one COPY, and their ratio
+  guard   the same; fails when the ratio is far below that in bench/recorded.json
+  record  the same; writes bench/recorded.json";
+
+/// How much is done.
+struct Extent {
+    messages: u64,
+    rounds: usize,
+    seconds: u64,
+    only: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["writer", ref rest @ ..] => external::main(rest).await,
+        ["quick"] => interruptible(quick::show()).await,
+        ["guard"] => interruptible(quick::guard()).await,
+        ["record"] => interruptible(quick::record()).await,
+        ref options => match extent(options) {
+            Some(extent) => interruptible(all(extent)).await,
+            None => Err(USAGE.to_owned()),
+        },
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn extent(mut options: &[&str]) -> Option<Extent> {
+    let mut extent = Extent {
+        messages: 500_000,
+        rounds: 5,
+        seconds: 20,
+        only: None,
+    };
+    while !options.is_empty() {
+        options = match options {
+            ["--short", rest @ ..] => {
+                extent = Extent {
+                    messages: 100_000,
+                    rounds: 3,
+                    seconds: 5,
+                    ..extent
+                };
+                rest
+            }
+            ["--messages", number, rest @ ..] => {
+                extent.messages = number.parse().ok()?;
+                rest
+            }
+            ["--rounds", number, rest @ ..] => {
+                extent.rounds = number.parse().ok()?;
+                rest
+            }
+            ["--only", workload, rest @ ..] => {
+                extent.only = Some((*workload).to_owned());
+                rest
+            }
+            _ => return None,
+        };
+    }
+    Some(extent)
+}
+
+async fn all(extent: Extent) -> Result<(), String> {
+    let ground = Ground::start().await?;
+    let mut results = Vec::new();
+    let mut filled = None;
+    let wanted = |name| extent.only.as_deref().is_none_or(|only| only == name);
+    for workload in workload::ALL.iter().filter(|w| wanted(w.name)) {
+        if filled != Some(workload.feed) {
+            // The kept rows are those of a table that was empty.
+            let plain = workload::Workload {
+                duplicates: false,
+                ..*workload
+            };
+            rounds::fill(&ground, &plain, extent.messages).await?;
+            filled = Some(workload.feed);
+        }
+        let contenders = &Contender::ALL;
+        let run = rounds::run(
+            &ground,
+            workload,
+            contenders,
+            extent.rounds,
+            extent.messages,
+        );
+        results.extend(run.await?);
+    }
+    let report = Report {
+        results,
+        latency: latency::measure(&ground, extent.seconds).await?,
+        decode: decode::measure(),
+    };
+    report.print();
+    println!("\nwritten to {}", report.save()?.display());
+    Ok(())
+}
+
+/// Ends the work in an orderly way, with everything that it started, on Ctrl-C.
+async fn interruptible(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err("interrupted".to_owned()),
+    }
+}

@@ -1,0 +1,81 @@
+//! The regression guard: in under a minute, how much of the limit the extension reaches.
+//!
+//! Only the ratio is compared with the recorded one, and only a fall by more than a third counts,
+//! because machines and their neighbours differ.
+
+use serde_json::{Value, json};
+
+use crate::ground::Ground;
+use crate::rounds::{self, Contender};
+use crate::workload::TELEMETRY;
+
+const MESSAGES: u64 = 100_000;
+const ROUNDS: usize = 5;
+/// A ratio below this part of the recorded one is a regression.
+const ENOUGH: f64 = 2.0 / 3.0;
+const KEY: &str = "telemetry_ratio_to_limit";
+
+/// Prints the figures.
+pub async fn show() -> Result<(), String> {
+    measure(&prepared().await?).await.map(drop)
+}
+
+/// Fails when the ratio is far below the recorded one, twice: once may be a neighbour's doing.
+pub async fn guard() -> Result<(), String> {
+    let recorded = recorded()?;
+    println!("recorded{recorded:>9.2}");
+    let ground = prepared().await?;
+    let mut ratio = measure(&ground).await?;
+    if ratio < recorded * ENOUGH {
+        ratio = ratio.max(measure(&ground).await?);
+    }
+    // NaN is not enough either.
+    if ratio >= recorded * ENOUGH {
+        return Ok(());
+    }
+    Err(format!(
+        "the extension reaches {ratio:.2} of the limit, and {recorded:.2} is recorded in \
+         bench/recorded.json: a fall by more than a third"
+    ))
+}
+
+/// Measures, and records that.
+pub async fn record() -> Result<(), String> {
+    let ratio = measure(&prepared().await?).await?;
+    let text = format!("{:#}\n", json!({ KEY: (ratio * 100.0).round() / 100.0 }));
+    std::fs::write(path(), text).map_err(|error| format!("{}: {error}", path()))
+}
+
+async fn prepared() -> Result<Ground, String> {
+    let ground = Ground::start().await?;
+    rounds::fill(&ground, &TELEMETRY, MESSAGES).await?;
+    Ok(ground)
+}
+
+/// Prints, and gives the ratio.
+async fn measure(ground: &Ground) -> Result<f64, String> {
+    let contenders = [Contender::Limit, Contender::Ours];
+    let results = rounds::run(ground, &TELEMETRY, &contenders, ROUNDS, MESSAGES).await?;
+    for result in &results {
+        let [least, median, most] = result.rate;
+        println!(
+            "{:<8}{median:>9.0} rows/s ({least:.0} to {most:.0}); others took {:.0} % of the machine",
+            result.contender.name(),
+            result.others * 100.0
+        );
+    }
+    let ratio = results.last().map_or(f64::NAN, |result| result.ratio);
+    println!("ratio   {ratio:>9.2}");
+    Ok(ratio)
+}
+
+fn recorded() -> Result<f64, String> {
+    let describe = |error: &dyn std::fmt::Display| format!("{}: {error}", path());
+    let text = std::fs::read_to_string(path()).map_err(|error| describe(&error))?;
+    let value: Value = serde_json::from_str(&text).map_err(|error| describe(&error))?;
+    value[KEY].as_f64().ok_or_else(|| describe(&"no ratio"))
+}
+
+fn path() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/recorded.json")
+}

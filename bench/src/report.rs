@@ -1,0 +1,129 @@
+//! The table and `target/bench.json`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::decode;
+use crate::latency::Latency;
+use crate::rounds::{Contender, Result};
+
+/// Everything that was measured.
+pub struct Report {
+    /// Workloads and contenders.
+    pub results: Vec<Result>,
+    /// One for each rate.
+    pub latency: Vec<Latency>,
+    /// One for each format.
+    pub decode: Vec<decode::Rate>,
+}
+
+impl Report {
+    /// As `docs/performance.md` explains it.
+    pub fn print(&self) {
+        println!(
+            "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}",
+            "workload",
+            "contender",
+            "rows/s",
+            "least",
+            "most",
+            "of limit",
+            "CPU s/1e6",
+            "peak MB",
+            "others %"
+        );
+        let mut last = "";
+        for result in &self.results {
+            let name = result.workload;
+            let workload = if name == last { "" } else { name };
+            last = name;
+            let [least, median, most] = result.rate;
+            println!(
+                "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}{:>9.0}",
+                result.contender.name(),
+                result.ratio,
+                result.cpu_per_million,
+                result.peak_mb,
+                result.others * 100.0
+            );
+        }
+        self.print_noise();
+        println!(
+            "\n{:<20}{:>9}{:>9}{:>16}",
+            "messages/s", "p50 ms", "p99 ms", "look p99 ms"
+        );
+        for at in &self.latency {
+            println!(
+                "{:<20}{:>9.1}{:>9.1}{:>16.1}",
+                at.rate, at.p50, at.p99, at.look_p99
+            );
+        }
+        println!("\n{:<20}{:>24}", "format", "decoded/s per core");
+        for (format, rate) in &self.decode {
+            println!("{format:<20}{rate:>24.0}");
+        }
+    }
+
+    fn print_noise(&self) {
+        let limits = self.results.iter();
+        for limit in limits.filter(|result| result.contender == Contender::Limit) {
+            let [least, median, most] = limit.rate;
+            println!(
+                "noise: the limit of {} varied by {:.0} % of its median",
+                limit.workload,
+                (most - least) / median * 100.0
+            );
+        }
+        let others = self.results.iter().map(|result| result.others);
+        if others.fold(0.0, f64::max) > 0.1 {
+            println!(
+                "noise: something else used the processors meanwhile (others %); these are not \
+                 figures to quote"
+            );
+        }
+    }
+
+    /// Writes `target/bench.json`, and says where that is.
+    pub fn save(&self) -> std::result::Result<PathBuf, String> {
+        let target = std::env::var_os("CARGO_TARGET_DIR");
+        let target = target.map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        let path = target.join("bench.json");
+        let text = format!("{:#}\n", self.json());
+        std::fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        Ok(path)
+    }
+
+    fn json(&self) -> Value {
+        let results: Vec<Value> = self.results.iter().map(result).collect();
+        let latency: Vec<Value> = self
+            .latency
+            .iter()
+            .map(|at| json!({"rate": at.rate, "p50_ms": tenths(at.p50), "p99_ms": tenths(at.p99)}))
+            .collect();
+        let decode: Vec<Value> = self
+            .decode
+            .iter()
+            .map(|(format, rate)| {
+                json!({"format": format, "messages_per_second_per_core": rate.round()})
+            })
+            .collect();
+        json!({"results": results, "latency": latency, "decode": decode})
+    }
+}
+
+fn result(result: &Result) -> Value {
+    let [least, median, most] = result.rate.map(f64::round);
+    json!({
+        "workload": result.workload,
+        "contender": result.contender.name(),
+        "rows_per_second": {"min": least, "median": median, "max": most},
+        "ratio_to_limit": (result.ratio * 1000.0).round() / 1000.0,
+        "cpu_seconds_per_million": tenths(result.cpu_per_million),
+        "peak_memory_mb": tenths(result.peak_mb),
+    })
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
