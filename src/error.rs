@@ -15,6 +15,15 @@ pub enum UserError {
     /// No format has this name.
     #[error("there is no processor \"{0}\"")]
     UnknownProcessor(String),
+    /// The pipeline has to be paused for this.
+    #[error("pipeline \"{0}\" is not paused")]
+    NotPaused(String),
+    /// Streams count from 1.
+    #[error("{0} is not a stream sequence")]
+    NoSequence(i64),
+    /// The settings contradict each other.
+    #[error("the settings do not fit: {0}")]
+    Misconfigured(#[from] crate::config::ParseError),
     /// The payload could not be decoded.
     #[error("the payload cannot be decoded: {0}")]
     Undecodable(decode::Reject),
@@ -26,10 +35,13 @@ pub enum UserError {
 impl UserError {
     fn sqlstate(&self) -> PgSqlErrorCode {
         match self {
-            Self::NotPreloaded => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Self::UnknownPipeline(_) | Self::UnknownProcessor(_) => {
+            Self::NotPreloaded | Self::NotPaused(_) => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Self::UnknownPipeline(_) | Self::UnknownProcessor(_) | Self::NoSequence(_) => {
                 PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
             }
+            Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
@@ -49,7 +61,12 @@ impl UserError {
                 let names: Vec<_> = decode::formats().iter().map(|f| f.name()).collect();
                 Some(format!("Processors are: {}.", names.join(", ")))
             }
-            Self::Undecodable(_) | Self::Spi(_) => None,
+            Self::NotPaused(name) => Some(format!(
+                "Run SELECT sr_event_writer_pause({}) first, and sr_event_writer_resume() after this.",
+                spi::quote_literal(name)
+            )),
+            Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
+            Self::Undecodable(_) | Self::Spi(_) | Self::Misconfigured(_) => None,
         }
     }
 

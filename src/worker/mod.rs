@@ -16,6 +16,7 @@ mod position;
 mod publish;
 mod relations;
 mod run;
+mod seek;
 mod signals;
 mod target;
 mod timeout;
