@@ -258,6 +258,27 @@ CREATE FUNCTION sr_event_writer_restart() RETURNS void
 COMMENT ON FUNCTION sr_event_writer_restart() IS
     'Ends the workers when the transaction commits; PostgreSQL starts them again after a second';
 
+-- Both are about payloads and tables that the caller may not see: with the rights of the
+-- extension's owner. Rows are written as the owner of their table, as the worker writes them.
+CREATE FUNCTION sr_event_writer_replay(
+    stream   text     DEFAULT NULL,
+    ids      bigint[] DEFAULT NULL,
+    "limit"  integer  DEFAULT NULL,
+    dry_run  boolean  DEFAULT false
+) RETURNS TABLE (id bigint, ok boolean, table_name text, rows bigint, error text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_replay_wrapper';
+COMMENT ON FUNCTION sr_event_writer_replay(text, bigint[], integer, boolean) IS
+    'Decodes and inserts dead letters that are not resolved again, each exactly once';
+
+CREATE FUNCTION sr_event_writer_discard(ids bigint[]) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_discard_wrapper';
+COMMENT ON FUNCTION sr_event_writer_discard(bigint[]) IS
+    'Marks dead letters as done with; their number';
+
 
 -- == The seed tables ==============================================================================
 
@@ -506,6 +527,8 @@ REVOKE ALL ON FUNCTION
     sr_event_writer_seek(text, bigint, boolean),
     sr_event_writer_seek(text, timestamptz, boolean),
     sr_event_writer_restart(),
+    sr_event_writer_replay(text, bigint[], integer, boolean),
+    sr_event_writer_discard(bigint[]),
     sr_event_writer_create_tables(text, boolean)
     FROM PUBLIC;
 

@@ -27,6 +27,9 @@ pub enum UserError {
     /// The payload could not be decoded.
     #[error("the payload cannot be decoded: {0}")]
     Undecodable(decode::Reject),
+    /// A dead letter cannot be replayed, for a reason that is about all of them.
+    #[error("{0}")]
+    Replay(#[from] crate::worker::failure::Failure),
     /// The extension's own tables could not be used.
     #[error("{0}")]
     Spi(#[from] spi::Error),
@@ -43,7 +46,7 @@ impl UserError {
             }
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Self::Spi(_) | Self::Replay(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
 
@@ -66,7 +69,7 @@ impl UserError {
                 spi::quote_literal(name)
             )),
             Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
-            Self::Undecodable(_) | Self::Spi(_) | Self::Misconfigured(_) => None,
+            Self::Undecodable(_) | Self::Spi(_) | Self::Replay(_) | Self::Misconfigured(_) => None,
         }
     }
 

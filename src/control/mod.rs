@@ -4,6 +4,7 @@
 
 mod decoder;
 mod pause;
+mod replay;
 mod restart;
 mod seek;
 mod signal;

@@ -37,6 +37,16 @@ impl Failure {
         Self::new("42P10", message)
     }
 
+    /// What was raised.
+    pub fn from_error(error: &CaughtError) -> Self {
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic {
+            ereport: report, ..
+        }) = error;
+        from_report(report)
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         class(&self.sqlstate)
@@ -58,6 +68,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl From<spi::Error> for Failure {
     fn from(error: spi::Error) -> Self {
         Self::new("XX000", error.to_string())
@@ -66,12 +78,7 @@ impl From<spi::Error> for Failure {
 
 impl From<CaughtError> for Failure {
     fn from(error: CaughtError) -> Self {
-        let (CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic {
-            ereport: report, ..
-        }) = &error;
-        from_report(report)
+        Self::from_error(&error)
     }
 }
 

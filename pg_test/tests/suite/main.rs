@@ -19,6 +19,8 @@ mod install;
 mod lifecycle;
 mod memory;
 mod outage;
+mod replay;
 mod samples;
 mod settings;
 mod shutdown;
+mod wait_seek;
