@@ -21,6 +21,9 @@ pub enum UserError {
     /// Streams count from 1.
     #[error("{0} is not a stream sequence")]
     NoSequence(i64),
+    /// Streams begin and end.
+    #[error("the time to go to must be finite")]
+    NoTime,
     /// The settings contradict each other.
     #[error("the settings do not fit: {0}")]
     Misconfigured(#[from] crate::config::ParseError),
@@ -41,9 +44,10 @@ impl UserError {
             Self::NotPreloaded | Self::NotPaused(_) => {
                 PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
-            Self::UnknownPipeline(_) | Self::UnknownProcessor(_) | Self::NoSequence(_) => {
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
-            }
+            Self::UnknownPipeline(_)
+            | Self::UnknownProcessor(_)
+            | Self::NoSequence(_)
+            | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             Self::Spi(_) | Self::Replay(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
@@ -68,6 +72,7 @@ impl UserError {
                 "Run SELECT sr_event_writer_pause({}) first, and sr_event_writer_resume() after this.",
                 spi::quote_literal(name)
             )),
+            Self::NoTime => Some("A sequence beyond the end means the end; sequence 1 the beginning.".to_owned()),
             Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
             Self::Undecodable(_) | Self::Spi(_) | Self::Replay(_) | Self::Misconfigured(_) => None,
         }

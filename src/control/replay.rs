@@ -15,7 +15,10 @@ type Outcome = (i64, bool, Option<String>, Option<i64>, Option<String>);
 
 /// Decodes and inserts dead letters again.
 #[pg_extern]
-#[allow(clippy::type_complexity, reason = "the columns of the result, in order")]
+#[allow(
+    clippy::type_complexity,
+    reason = "the columns of the result, in order"
+)]
 fn sr_event_writer_replay(
     stream: Option<&str>,
     ids: Option<Vec<Option<i64>>>,

@@ -6,6 +6,7 @@ use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
+use row::Timestamp;
 
 /// Where to go on.
 enum Target {
@@ -34,6 +35,9 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
             return Err(UserError::NoSequence(*sequence));
         }
         Target::Sequence(sequence) => (Some(*sequence), None),
+        Target::Time(time) if Timestamp::from_postgres_micros(time.into_inner()).is_none() => {
+            return Err(UserError::NoTime);
+        }
         Target::Time(time) => (None, Some(*time)),
     };
     let query = "UPDATE sr_event_writer.pipeline_control
@@ -50,7 +54,11 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
         Some(sequence) => meaning(name, sequence, force),
         None => Ok(format!(
             "when {name} resumes, it goes on with the first message that was published at that time or later; what lies before and is not recorded will be left out{}",
-            if force { ", what comes after is written again" } else { "" }
+            if force {
+                ", what comes after is written again"
+            } else {
+                ""
+            }
         )),
     }
 }
@@ -66,7 +74,10 @@ fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> 
         FROM sr_event_writer.stream_position p WHERE p.pipeline = $1
         ORDER BY p.updated_at DESC LIMIT 1";
     let (floor, last, skipped) = Spi::connect(|client| {
-        match client.select(query, Some(1), &[name.into(), sequence.into()])?.next() {
+        match client
+            .select(query, Some(1), &[name.into(), sequence.into()])?
+            .next()
+        {
             Some(row) => Ok((row.get::<i64>(1)?, row.get::<i64>(2)?, row.get::<bool>(3)?)),
             None => Ok::<_, spi::Error>((None, None, None)),
         }

@@ -36,7 +36,9 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
             return Ok(false);
         }
         let flags = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-        let step = i64::try_from(left.min(STEP).as_millis()).unwrap_or(1).max(1);
+        let step = i64::try_from(left.min(STEP).as_millis())
+            .unwrap_or(1)
+            .max(1);
         // SAFETY: as above.
         unsafe { pg_sys::WaitLatch(pg_sys::MyLatch, flags as i32, step, event) };
     }
@@ -85,7 +87,10 @@ fn recorded_in_table(
     let arguments = [
         (name.into_datum(), pg_sys::TEXTOID),
         (sequence.into_datum(), pg_sys::INT8OID),
-        (source.map(|(stream, _)| stream).into_datum(), pg_sys::TEXTOID),
+        (
+            source.map(|(stream, _)| stream).into_datum(),
+            pg_sys::TEXTOID,
+        ),
         (created.into_datum(), pg_sys::TIMESTAMPTZOID),
     ];
     let mut types = arguments.map(|(_, oid)| oid);

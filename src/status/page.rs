@@ -185,7 +185,10 @@ pub fn snapshot() -> Box<Page> {
 /// What `look` finds in the part of the pipeline called `name`, without a copy of the page.
 pub fn stream<T>(name: &str, look: impl FnOnce(&StreamPage) -> T) -> Option<T> {
     let page = PAGE.share();
-    let stream = page.streams.iter().find(|stream| stream.name.get() == name)?;
+    let stream = page
+        .streams
+        .iter()
+        .find(|stream| stream.name.get() == name)?;
     Some(look(stream))
 }
 

@@ -38,13 +38,15 @@ impl Failure {
     }
 
     /// What was raised.
-    pub fn from_error(error: &CaughtError) -> Self {
-        let (CaughtError::PostgresError(report)
-        | CaughtError::ErrorReport(report)
-        | CaughtError::RustPanic {
-            ereport: report, ..
-        }) = error;
-        from_report(report)
+    pub fn from_report(report: &ErrorReportWithLevel) -> Self {
+        let message = match report.detail() {
+            Some(detail) => format!("{}: {detail}", report.message()),
+            None => report.message().to_owned(),
+        };
+        Self {
+            sqlstate: characters(report.sql_error_code()),
+            message,
+        }
     }
 
     /// What to do about it.
@@ -78,18 +80,12 @@ impl From<spi::Error> for Failure {
 
 impl From<CaughtError> for Failure {
     fn from(error: CaughtError) -> Self {
-        Self::from_error(&error)
-    }
-}
-
-fn from_report(report: &ErrorReportWithLevel) -> Failure {
-    let message = match report.detail() {
-        Some(detail) => format!("{}: {detail}", report.message()),
-        None => report.message().to_owned(),
-    };
-    Failure {
-        sqlstate: characters(report.sql_error_code()),
-        message,
+        let (CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic {
+            ereport: report, ..
+        }) = &error;
+        Self::from_report(report)
     }
 }
 

@@ -81,8 +81,7 @@ impl Replayer {
         // Taken out, so that nothing is kept of what a failure may have left half done.
         let mut inserts = self.known.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
-            let replayed =
-                search_path::within(&self.path, || self.write(letter, &mut inserts))?;
+            let replayed = search_path::within(&self.path, || self.write(letter, &mut inserts))?;
             settle()?;
             Ok(replayed)
         })?;
@@ -125,12 +124,12 @@ impl Replayer {
 
     /// The way that the pipeline's messages take now. A pipeline that is no longer active leaves
     /// the letter's own processor, with its own table.
-    fn way(
-        &self,
-        letter: &Letter,
-    ) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
+    fn way(&self, letter: &Letter) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
-        if let Some(found) = pipelines.iter().find(|p| p.pipeline.name == letter.pipeline) {
+        if let Some(found) = pipelines
+            .iter()
+            .find(|p| p.pipeline.name == letter.pipeline)
+        {
             let window = found.pipeline.window(letter.published);
             return Ok((found.pipeline.format, found.table.as_deref(), window));
         }

@@ -65,13 +65,14 @@ pub fn apply(
     Ok(Outcome::At(position))
 }
 
-/// A pipeline that is still paused keeps its wish: the operator may change it.
+/// A pipeline that is still paused keeps its wish: the operator may change it. While a session is
+/// at that, the question is asked again later instead of waiting: other pipelines go on.
 fn wish(pipeline: &str) -> Result<Option<Wish>, Failure> {
     let query = "SELECT seek_sequence, seek_time, seek_force
         FROM sr_event_writer.pipeline_control
         WHERE pipeline = $1 AND NOT paused
             AND (seek_sequence IS NOT NULL OR seek_time IS NOT NULL)
-        FOR UPDATE";
+        FOR UPDATE NOWAIT";
     Spi::connect_mut(|client| {
         let Some(row) = client.update(query, Some(1), &[pipeline.into()])?.next() else {
             return Ok(None);

@@ -45,11 +45,14 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
     match outcome {
         Ok(result) => result,
         Err(panic @ CaughtError::RustPanic { .. }) => panic.rethrow(),
-        Err(error) if code(&error) == CANCELLED => error.rethrow(),
-        Err(error) => Err(Failure::from(error)),
+        Err(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => {
+            match Failure::from_report(&report) {
+                // Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
+                failure if failure.sqlstate == CANCELLED => {
+                    CaughtError::ErrorReport(report).rethrow()
+                }
+                failure => Err(failure),
+            }
+        }
     }
-}
-
-fn code(error: &CaughtError) -> String {
-    Failure::from_error(error).sqlstate
 }

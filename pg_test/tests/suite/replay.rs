@@ -76,7 +76,11 @@ async fn resolutions(stack: &Stack) -> Vec<Option<String>> {
     let rows = stack.pg.query(sql, &[]).await;
     let resolution = |row: &tokio_postgres::Row| {
         let resolution: Option<String> = row.get(0);
-        assert_eq!(resolution.is_some(), row.get::<_, bool>(1), "resolution and its time");
+        assert_eq!(
+            resolution.is_some(),
+            row.get::<_, bool>(1),
+            "resolution and its time"
+        );
         resolution
     };
     rows.iter().map(resolution).collect()
@@ -105,7 +109,10 @@ async fn a_mended_table_takes_the_letters_once() {
     assert_eq!(outcomes, trial, "what the trial had said");
     assert_eq!(outcomes[0].table.as_deref(), Some("public.netflow_metrics"));
     assert_eq!(outcomes[0].rows, Some(1));
-    assert_eq!(resolutions(&stack).await, [const { Some("replayed") }; 5].map(|r| r.map(str::to_owned)));
+    assert_eq!(
+        resolutions(&stack).await,
+        [const { Some("replayed") }; 5].map(|r| r.map(str::to_owned))
+    );
     assert_eq!(replay(&stack, "").await, []);
     assert_eq!(replay(&stack, "ids => ARRAY[1, 2, 3]").await, []);
     stack.expect_rows(FEED, 10, SOON).await;
@@ -142,7 +149,10 @@ async fn letters_are_chosen_by_pipeline_by_number_and_some_at_a_time() {
     let stack = five_refused().await;
     mend(&stack).await;
     assert_eq!(replay(&stack, "'logs'").await, []);
-    assert_eq!(ids(&replay(&stack, "'netflow', ids => ARRAY[4, 99, NULL]").await), [4]);
+    assert_eq!(
+        ids(&replay(&stack, "'netflow', ids => ARRAY[4, 99, NULL]").await),
+        [4]
+    );
     assert_eq!(ids(&replay(&stack, "\"limit\" => 2").await), [1, 2]);
     assert_eq!(ids(&replay(&stack, "'netflow', ARRAY[1, 4, 5]").await), [5]);
     stack.expect_rows(FEED, 9, SOON).await;
@@ -204,14 +214,20 @@ async fn a_crash_leaves_a_replay_done_or_not_done() {
         client.query(sql, &[]).await.map(drop)
     });
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    eventually_equal(SOON, "sleepers", 1_i64, async || stack.pg.try_value(sql).await).await;
+    eventually_equal(SOON, "sleepers", 1_i64, async || {
+        stack.pg.try_value(sql).await
+    })
+    .await;
     stack.pg.kill_all().await;
     running.await.unwrap().unwrap_err();
     stack.pg.start().await;
     stack.expect_rows(FEED, 5, SOON).await;
     assert_eq!(resolutions(&stack).await, [const { None }; 5]);
 
-    stack.pg.execute("DROP TRIGGER dawdle ON netflow_metrics").await;
+    stack
+        .pg
+        .execute("DROP TRIGGER dawdle ON netflow_metrics")
+        .await;
     assert_eq!(ids(&replay(&stack, "").await), [1, 2, 3, 4, 5]);
     stack.pg.kill_all().await;
     stack.pg.start().await;
@@ -241,7 +257,10 @@ async fn a_cancelled_replay_is_undone_as_a_whole() {
         .query("SELECT sr_event_writer_replay()", &[])
         .await
         .unwrap_err();
-    assert_eq!(pg_test::postgres::Failure::from(failure).sqlstate(), "57014");
+    assert_eq!(
+        pg_test::postgres::Failure::from(failure).sqlstate(),
+        "57014"
+    );
     // The session is usable, and nothing was done.
     client.batch_execute("SELECT 1").await.unwrap();
     stack.expect_rows(FEED, 5, SOON).await;
@@ -263,7 +282,10 @@ async fn ids_and_times_are_those_of_the_first_time() {
         .await;
     stack.enable().await;
     letters(&stack, 2).await;
-    stack.pg.execute("ALTER TABLE logs DROP CONSTRAINT none").await;
+    stack
+        .pg
+        .execute("ALTER TABLE logs DROP CONSTRAINT none")
+        .await;
     let outcomes = replay(&stack, "").await;
     assert!(outcomes.iter().all(|outcome| outcome.ok), "{outcomes:?}");
     // The worker reads them again, as others: the same rows, which the primary key refuses.
@@ -340,7 +362,11 @@ async fn rows_go_to_the_worker_s_table_as_its_owner_whatever_the_caller_s_path_i
         .await
         .unwrap();
     let outcomes = replay_on(&operator, "").await;
-    assert_eq!(outcomes[0].table.as_deref(), Some("platform.netflow_metrics"), "{outcomes:?}");
+    assert_eq!(
+        outcomes[0].table.as_deref(),
+        Some("platform.netflow_metrics"),
+        "{outcomes:?}"
+    );
     let sql = "SELECT string_agg(by, ' ' ORDER BY by) FROM platform.written";
     assert_eq!(stack.pg.value::<String>(sql).await, "app somebody");
     let path = operator.query_one("SHOW search_path", &[]).await.unwrap();
