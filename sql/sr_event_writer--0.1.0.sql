@@ -33,10 +33,19 @@ CREATE TABLE sr_event_writer.pipeline_control (
     pipeline    text        NOT NULL PRIMARY KEY,
     paused      boolean     NOT NULL DEFAULT false,
     changed_at  timestamptz NOT NULL DEFAULT now(),
-    changed_by  text        NOT NULL DEFAULT session_user
+    changed_by  text        NOT NULL DEFAULT session_user,
+    seek_sequence  bigint CHECK (seek_sequence > 0),
+    seek_time      timestamptz,
+    seek_force     boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE sr_event_writer.pipeline_control IS
-    'Paused pipelines; written by sr_event_writer_pause() and sr_event_writer_resume()';
+    'Paused pipelines, and where they go on; written by sr_event_writer_pause(), _resume(), _seek()';
+COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_sequence IS
+    'Sequence that the pipeline goes on with when it resumes; NULL once that is done';
+COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_time IS
+    'The same as a time: the first message published then or later';
+COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_force IS
+    'Messages from there on are written again even where they are recorded';
 
 -- How far each pipeline is: every sequence up to `floor`, and those in the ranges `above` it, are
 -- recorded as rows or as dead letters. The row is updated in the transaction that writes those, so
@@ -77,7 +86,7 @@ COMMENT ON COLUMN sr_event_writer.stream_position.floor IS
 COMMENT ON COLUMN sr_event_writer.stream_position.above IS
     'Stream sequences above the floor that are recorded as well';
 
--- Messages that can no longer be read, because their stream removed them first.
+-- Messages that are not read: their stream removed them first, or an operator left them out.
 CREATE TABLE sr_event_writer.stream_gap (
     id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline        text        NOT NULL,
@@ -89,7 +98,7 @@ CREATE TABLE sr_event_writer.stream_gap (
     found_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE sr_event_writer.stream_gap IS
-    'Ranges of stream sequences that were gone before they were read, with the reason';
+    'Ranges of stream sequences that were not read, with the reason; "seek" is an operator''s';
 
 -- Messages that did not become rows, whole, with the reason. Written in the transaction that
 -- records them as done. Payloads may be confidential: nobody but superusers reads this unless
@@ -212,6 +221,63 @@ CREATE FUNCTION sr_event_writer_resume(name text DEFAULT NULL) RETURNS void
     AS 'MODULE_PATHNAME', 'sr_event_writer_resume_wrapper';
 COMMENT ON FUNCTION sr_event_writer_resume(text) IS
     'Lets one pipeline, or all, go on when the transaction commits';
+
+
+-- Waits for what the worker commits, so it must not be run before that in one snapshot; works on
+-- standbys and in read-only transactions.
+CREATE FUNCTION sr_event_writer_wait(
+    name      text,
+    sequence  bigint,
+    timeout   interval DEFAULT '30 s'
+) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_wait_wrapper';
+COMMENT ON FUNCTION sr_event_writer_wait(text, bigint, interval) IS
+    'Waits until a stream sequence is recorded by a pipeline; false when the time is over first';
+
+CREATE FUNCTION sr_event_writer_seek(name text, sequence bigint, force boolean DEFAULT false)
+    RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_seek_wrapper';
+COMMENT ON FUNCTION sr_event_writer_seek(text, bigint, boolean) IS
+    'Lets a paused pipeline go on with this stream sequence when it resumes, and says what that means';
+
+CREATE FUNCTION sr_event_writer_seek(name text, at timestamptz, force boolean DEFAULT false)
+    RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_seek_time_wrapper';
+COMMENT ON FUNCTION sr_event_writer_seek(text, timestamptz, boolean) IS
+    'The same with the first message that was published at this time or later';
+
+CREATE FUNCTION sr_event_writer_restart() RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'sr_event_writer_restart_wrapper';
+COMMENT ON FUNCTION sr_event_writer_restart() IS
+    'Ends the workers when the transaction commits; PostgreSQL starts them again after a second';
+
+-- Both are about payloads and tables that the caller may not see: with the rights of the
+-- extension's owner. Rows are written as the owner of their table, as the worker writes them.
+CREATE FUNCTION sr_event_writer_replay(
+    stream   text     DEFAULT NULL,
+    ids      bigint[] DEFAULT NULL,
+    "limit"  integer  DEFAULT NULL,
+    dry_run  boolean  DEFAULT false
+) RETURNS TABLE (id bigint, ok boolean, table_name text, rows bigint, error text)
+    LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_replay_wrapper';
+COMMENT ON FUNCTION sr_event_writer_replay(text, bigint[], integer, boolean) IS
+    'Decodes and inserts dead letters that are not resolved again, each exactly once';
+
+CREATE FUNCTION sr_event_writer_discard(ids bigint[]) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'sr_event_writer_discard_wrapper';
+COMMENT ON FUNCTION sr_event_writer_discard(bigint[]) IS
+    'Marks dead letters as done with; their number';
 
 
 -- == The seed tables ==============================================================================
@@ -457,6 +523,12 @@ REVOKE ALL ON FUNCTION
     sr_event_writer_decode(text, bytea, text),
     sr_event_writer_pause(text),
     sr_event_writer_resume(text),
+    sr_event_writer_wait(text, bigint, interval),
+    sr_event_writer_seek(text, bigint, boolean),
+    sr_event_writer_seek(text, timestamptz, boolean),
+    sr_event_writer_restart(),
+    sr_event_writer_replay(text, bigint[], integer, boolean),
+    sr_event_writer_discard(bigint[]),
     sr_event_writer_create_tables(text, boolean)
     FROM PUBLIC;
 

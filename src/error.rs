@@ -15,9 +15,24 @@ pub enum UserError {
     /// No format has this name.
     #[error("there is no processor \"{0}\"")]
     UnknownProcessor(String),
+    /// The pipeline has to be paused for this.
+    #[error("pipeline \"{0}\" is not paused")]
+    NotPaused(String),
+    /// Streams count from 1.
+    #[error("{0} is not a stream sequence")]
+    NoSequence(i64),
+    /// Streams begin and end.
+    #[error("the time to go to must be finite")]
+    NoTime,
+    /// The settings contradict each other.
+    #[error("the settings do not fit: {0}")]
+    Misconfigured(#[from] crate::config::ParseError),
     /// The payload could not be decoded.
     #[error("the payload cannot be decoded: {0}")]
     Undecodable(decode::Reject),
+    /// A dead letter cannot be replayed, for a reason that is about all of them.
+    #[error("{0}")]
+    Replay(#[from] crate::worker::failure::Failure),
     /// The extension's own tables could not be used.
     #[error("{0}")]
     Spi(#[from] spi::Error),
@@ -26,12 +41,16 @@ pub enum UserError {
 impl UserError {
     fn sqlstate(&self) -> PgSqlErrorCode {
         match self {
-            Self::NotPreloaded => PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            Self::UnknownPipeline(_) | Self::UnknownProcessor(_) => {
-                PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE
+            Self::NotPreloaded | Self::NotPaused(_) => {
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
             }
+            Self::UnknownPipeline(_)
+            | Self::UnknownProcessor(_)
+            | Self::NoSequence(_)
+            | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            Self::Spi(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Self::Spi(_) | Self::Replay(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
 
@@ -49,7 +68,13 @@ impl UserError {
                 let names: Vec<_> = decode::formats().iter().map(|f| f.name()).collect();
                 Some(format!("Processors are: {}.", names.join(", ")))
             }
-            Self::Undecodable(_) | Self::Spi(_) => None,
+            Self::NotPaused(name) => Some(format!(
+                "Run SELECT sr_event_writer_pause({}) first, and sr_event_writer_resume() after this.",
+                spi::quote_literal(name)
+            )),
+            Self::NoTime => Some("A sequence beyond the end means the end; sequence 1 the beginning.".to_owned()),
+            Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
+            Self::Undecodable(_) | Self::Spi(_) | Self::Replay(_) | Self::Misconfigured(_) => None,
         }
     }
 

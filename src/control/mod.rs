@@ -1,5 +1,11 @@
 //! The SQL functions that change something, and the decoder as a function. They talk to the
-//! workers only through tables and a number in shared memory, never directly.
+//! workers only through tables, a number in shared memory and signals, never directly; replay does
+//! the worker's work in the caller's transaction.
 
 mod decoder;
 mod pause;
+mod replay;
+mod restart;
+mod seek;
+mod signal;
+mod wait;

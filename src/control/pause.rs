@@ -1,9 +1,9 @@
 //! Pause and resume: a row in a table, written in the caller's transaction. The worker is told when
 //! that commits, and not before.
 
+use super::signal;
 use crate::config;
 use crate::error::{UserError, or_raise};
-use crate::status::page;
 use pgrx::prelude::*;
 
 /// Pauses one pipeline, or all.
@@ -31,20 +31,6 @@ fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
         ON CONFLICT (pipeline) DO UPDATE SET paused = EXCLUDED.paused,
             changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by";
     Spi::run_with_args(query, &[names.into(), paused.into()])?;
-    tell_workers_at_commit();
+    signal::tell_workers_at_commit();
     Ok(())
-}
-
-fn tell_workers_at_commit() {
-    pgrx::register_xact_callback(pgrx::PgXactCallbackEvent::Commit, || {
-        for pid in page::announce() {
-            // SAFETY: main thread of this session. The process may have ended: then its slot of
-            // shared memory stays valid, and at worst another process wakes up for nothing.
-            unsafe {
-                if let Some(process) = pg_sys::BackendPidGetProc(pid).as_mut() {
-                    pg_sys::SetLatch(&raw mut process.procLatch);
-                }
-            }
-        }
-    });
 }

@@ -69,6 +69,11 @@ pub struct StreamPage {
     pub consumer: Text<100>,
     pub state: State,
     pub detail: Text<400>,
+    /// Creation time of `nats_stream`, once this server's worker knows it: only then `floor` and
+    /// `last_sequence` say something.
+    pub stream_created: i64,
+    /// All stream sequences up to this one are committed.
+    pub floor: u64,
     pub last_sequence: u64,
     pub pending: u64,
     pub ack_pending: u64,
@@ -126,6 +131,8 @@ impl Page {
             consumer: Text::EMPTY,
             state: State::Stopped,
             detail: Text::EMPTY,
+            stream_created: 0,
+            floor: 0,
             last_sequence: 0,
             pending: 0,
             ack_pending: 0,
@@ -175,6 +182,16 @@ pub fn snapshot() -> Box<Page> {
     Box::new(*PAGE.share())
 }
 
+/// What `look` finds in the part of the pipeline called `name`, without a copy of the page.
+pub fn stream<T>(name: &str, look: impl FnOnce(&StreamPage) -> T) -> Option<T> {
+    let page = PAGE.share();
+    let stream = page
+        .streams
+        .iter()
+        .find(|stream| stream.name.get() == name)?;
+    Some(look(stream))
+}
+
 /// Changes one worker's part of the page.
 pub fn update_worker(worker: usize, change: impl FnOnce(&mut WorkerPage)) {
     if let Some(page) = PAGE.exclusive().workers.get_mut(worker) {
@@ -196,9 +213,14 @@ pub fn generation() -> u64 {
 
 /// Says that something has changed, and gives the process ids of the workers to wake.
 pub fn announce() -> Vec<i32> {
-    let control = CONTROL.get();
-    control.generation.fetch_add(1, Ordering::AcqRel);
-    let pids = control.pids.iter().map(|pid| pid.load(Ordering::Acquire));
+    CONTROL.get().generation.fetch_add(1, Ordering::AcqRel);
+    pids()
+}
+
+/// Process ids of the workers.
+pub fn pids() -> Vec<i32> {
+    let pids = CONTROL.get().pids.iter();
+    let pids = pids.map(|pid| pid.load(Ordering::Acquire));
     pids.filter(|&pid| pid != 0).collect()
 }
 

@@ -16,7 +16,6 @@ use async_nats::jetstream::{
     consumer::{Consumer, pull},
     stream,
 };
-use decode::Window;
 use futures_util::StreamExt;
 use row::Timestamp;
 use std::sync::Arc;
@@ -264,7 +263,7 @@ impl<'a> Fetch<'a> {
             stream: &self.source.stream,
             sequence: delivery.sequence,
             published: delivery.published,
-            window: window(self.pipeline, delivery.published),
+            window: self.pipeline.window(delivery.published),
         };
         decode::decode_message(self.pipeline.format, &input, self.batch.rows_mut()).err()
     }
@@ -311,18 +310,6 @@ impl<'a> Fetch<'a> {
 fn pull_bytes(session: &Session, client: &Client) -> usize {
     let fair = session.settings.buffer_bytes / (4 * session.pipelines.max(1));
     fair.max(client.server_info().max_payload + PROTOCOL_BYTES)
-}
-
-fn window(pipeline: &Pipeline, now: Timestamp) -> Window {
-    let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
-    Window {
-        oldest: pipeline
-            .max_age
-            .map(|age| now.saturating_add_micros(-micros(age))),
-        newest: pipeline
-            .max_future
-            .map(|future| now.saturating_add_micros(micros(future))),
-    }
 }
 
 /// What the server says about one delivery.

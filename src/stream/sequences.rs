@@ -69,6 +69,24 @@ impl Sequences {
         }
     }
 
+    /// Takes `first..=last` out. Nothing happens when the range is empty.
+    pub fn remove(&mut self, first: u64, last: u64) {
+        let first = first.max(1);
+        if last < first {
+            return;
+        }
+        let mut ranges = std::mem::take(&mut self.above);
+        if self.floor > 0 {
+            ranges.insert(1, self.floor);
+        }
+        self.floor = 0;
+        for (start, end) in ranges {
+            // `insert` ignores what is empty.
+            self.insert(start, end.min(first - 1));
+            self.insert(start.max(last.saturating_add(1)), end);
+        }
+    }
+
     /// What the set lacks of `first..=last`, ascending.
     pub fn missing(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let mut missing = Vec::new();
@@ -135,7 +153,47 @@ mod tests {
         assert!(set.contains(u64::MAX) && !set.contains(u64::MAX - 2));
     }
 
+    #[test]
+    fn taking_out_of_the_middle_leaves_both_ends() {
+        let mut set = Sequences::up_to(10);
+        set.remove(4, 6);
+        assert_eq!((set.floor(), set.last()), (3, 10));
+        assert_eq!(set.missing(1, 12), [(4, 6), (11, 12)]);
+        set.remove(8, u64::MAX);
+        assert_eq!((set.floor(), set.last()), (3, 7));
+        set.remove(1, 100);
+        assert_eq!(set, Sequences::default());
+    }
+
     proptest! {
+        #[test]
+        fn taking_out_agrees_with_a_plain_set(
+            floor in 0u64..20,
+            steps in prop::collection::vec((any::<bool>(), 0u64..60, 0u64..12), 0..40),
+            (from, to) in (1u64..80, 1u64..80),
+        ) {
+            let mut set = Sequences::up_to(floor);
+            let mut plain: BTreeSet<u64> = (1..=floor).collect();
+            for (add, first, length) in steps {
+                let range = first.max(1)..=first + length;
+                if add {
+                    set.insert(first, first + length);
+                    plain.extend(range);
+                } else {
+                    set.remove(first, first + length);
+                    plain.retain(|n| !range.contains(n));
+                }
+            }
+            for n in 1..80 {
+                prop_assert_eq!(set.contains(n), plain.contains(&n), "sequence {}", n);
+            }
+            let above: Vec<_> = set.above().collect();
+            prop_assert!(above.iter().all(|&(first, _)| first > set.floor() + 1));
+            let missing: Vec<u64> = set.missing(from, to).into_iter().flat_map(|(a, b)| a..=b).collect();
+            let expected: Vec<u64> = (from..=to).filter(|n| !plain.contains(n)).collect();
+            prop_assert_eq!(missing, expected);
+        }
+
         #[test]
         fn agrees_with_a_plain_set(
             floor in 0u64..20,

@@ -9,6 +9,7 @@ use crate::connection::Connector;
 use crate::consumer;
 use crate::error::SessionError;
 use crate::fetch::Fetch;
+use crate::lookup;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
@@ -42,8 +43,28 @@ pub struct ResumeRequest {
     pub first_sequence: u64,
     /// Last sequence of the stream.
     pub last_sequence: u64,
+    /// What a time is in this stream, if [`Answer::LookUp`] asked for it.
+    pub found: Option<Found>,
     /// Takes the recorded position.
-    pub answer: oneshot::Sender<Sequences>,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// A time and the first sequence that was published then or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What was looked for.
+    pub time: Timestamp,
+    /// One after the stream's last sequence if everything is older.
+    pub sequence: u64,
+}
+
+/// The main thread's answer to a [`ResumeRequest`].
+#[derive(Debug)]
+pub enum Answer {
+    /// What is recorded.
+    Position(Sequences),
+    /// Only the stream knows: which sequence comes first at this time? Ask again with it.
+    LookUp(Timestamp),
 }
 
 /// Everything one pipeline needs on the NATS side.
@@ -186,21 +207,28 @@ impl Session {
             PhaseKind::Positioning,
             "waiting for the position in the database",
         );
-        let (answer, position) = oneshot::channel();
-        let state = &stream.cached_info().state;
-        let request = ResumeRequest {
-            pipeline: self.number,
-            source: source.clone(),
-            first_sequence: state.first_sequence,
-            last_sequence: state.last_sequence,
-            answer,
-        };
-        self.resume
-            .send(request)
-            .await
-            .map_err(|_| SessionError::Stopped)?;
-        (self.wake)();
-        position.await.map_err(|_| SessionError::NoPosition)
+        let state = stream.cached_info().state.clone();
+        let mut found = None;
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let request = ResumeRequest {
+                pipeline: self.number,
+                source: source.clone(),
+                first_sequence: state.first_sequence,
+                last_sequence: state.last_sequence,
+                found,
+                answer,
+            };
+            self.resume
+                .send(request)
+                .await
+                .map_err(|_| SessionError::Stopped)?;
+            (self.wake)();
+            match answered.await.map_err(|_| SessionError::NoPosition)? {
+                Answer::Position(position) => return Ok(position),
+                Answer::LookUp(time) => found = Some(lookup::first_at(stream, time).await?),
+            }
+        }
     }
 
     /// A new try is no change of state: what is wrong stays shown until it is over.

@@ -1,6 +1,7 @@
 //! What the NATS side is told: plain values, already validated by whoever read the settings.
 
-use decode::Format;
+use decode::{Format, Window};
+use row::Timestamp;
 use std::time::Duration;
 
 /// Settings that all pipelines share.
@@ -56,6 +57,19 @@ impl Pipeline {
             settings.consumer_prefix,
             self.name.replace('_', "-")
         )
+    }
+
+    /// Times that the rows of a message may carry that was published at `now`.
+    pub fn window(&self, now: Timestamp) -> Window {
+        let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        Window {
+            oldest: self
+                .max_age
+                .map(|age| now.saturating_add_micros(-micros(age))),
+            newest: self
+                .max_future
+                .map(|future| now.saturating_add_micros(micros(future))),
+        }
     }
 }
 

@@ -9,8 +9,17 @@ use std::collections::HashSet;
 pub enum Catalog {
     /// The extension is not in this database.
     Missing,
-    /// It is there; these pipelines are paused.
-    Present(HashSet<String>),
+    /// It is there, with these wishes.
+    Present(Wishes),
+}
+
+/// What operators have asked for, by the names of the pipelines.
+#[derive(Debug, Default)]
+pub struct Wishes {
+    /// Are to be paused.
+    pub paused: HashSet<String>,
+    /// Are to go on from another sequence.
+    pub seeking: HashSet<String>,
 }
 
 /// Reads it. Inside a transaction.
@@ -23,12 +32,19 @@ pub fn read() -> Result<Catalog, Failure> {
     if extension == pg_sys::Oid::INVALID {
         return Ok(Catalog::Missing);
     }
-    let query = "SELECT pipeline FROM sr_event_writer.pipeline_control WHERE paused";
+    let query = "SELECT pipeline, paused, seek_sequence IS NOT NULL OR seek_time IS NOT NULL
+        FROM sr_event_writer.pipeline_control";
     Spi::connect(|client| {
-        let mut paused = HashSet::new();
+        let mut wishes = Wishes::default();
         for row in client.select(query, None, &[])? {
-            paused.extend(row.get::<String>(1)?);
+            let name = row.get::<String>(1)?;
+            if row.get(2)? == Some(true) {
+                wishes.paused.extend(name.clone());
+            }
+            if row.get(3)? == Some(true) {
+                wishes.seeking.extend(name);
+            }
         }
-        Ok(Catalog::Present(paused))
+        Ok(Catalog::Present(wishes))
     })
 }

@@ -96,14 +96,16 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes dead letters that are older than `age`, some at a time.
+/// Removes dead letters that are older than `age`, some at a time, but for those that a session is
+/// replaying: the worker does not wait for it.
 ///
 /// # Errors
 /// What the database says.
 pub fn expire(age: Duration) -> Result<usize, Failure> {
     let query = "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
             SELECT id FROM sr_event_writer.dead_letter
-            WHERE received_at < pg_catalog.now() - pg_catalog.make_interval(secs => $1) ORDER BY id LIMIT 10000)";
+            WHERE received_at < pg_catalog.now() - pg_catalog.make_interval(secs => $1)
+            ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)";
     let args = [age.as_secs_f64().into()];
     Ok(Spi::connect_mut(|client| {
         client.update(query, None, &args).map(|table| table.len())

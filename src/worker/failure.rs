@@ -37,6 +37,18 @@ impl Failure {
         Self::new("42P10", message)
     }
 
+    /// What was raised.
+    pub fn from_report(report: &ErrorReportWithLevel) -> Self {
+        let message = match report.detail() {
+            Some(detail) => format!("{}: {detail}", report.message()),
+            None => report.message().to_owned(),
+        };
+        Self {
+            sqlstate: characters(report.sql_error_code()),
+            message,
+        }
+    }
+
     /// What to do about it.
     pub fn class(&self) -> Class {
         class(&self.sqlstate)
@@ -63,6 +75,8 @@ impl std::fmt::Display for Failure {
     }
 }
 
+impl std::error::Error for Failure {}
+
 impl From<spi::Error> for Failure {
     fn from(error: spi::Error) -> Self {
         Self::new("XX000", error.to_string())
@@ -76,18 +90,7 @@ impl From<CaughtError> for Failure {
         | CaughtError::RustPanic {
             ereport: report, ..
         }) = &error;
-        from_report(report)
-    }
-}
-
-fn from_report(report: &ErrorReportWithLevel) -> Failure {
-    let message = match report.detail() {
-        Some(detail) => format!("{}: {detail}", report.message()),
-        None => report.message().to_owned(),
-    };
-    Failure {
-        sqlstate: characters(report.sql_error_code()),
-        message,
+        Self::from_report(report)
     }
 }
 

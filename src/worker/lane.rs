@@ -5,6 +5,7 @@ use super::copy::Input;
 use super::failure::{Class, Failure};
 use super::position;
 use super::reconcile;
+use super::seek;
 use super::transaction;
 use super::work;
 use super::writer::{Writer, Written};
@@ -13,7 +14,7 @@ use async_nats::Subject;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Acks, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
+use stream::{Acks, Answer, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
 
 /// How soon a destination that does not fit is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -72,6 +73,8 @@ pub struct Lane {
     waiting: VecDeque<Batch>,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
+    /// The session was told that its position will be another one.
+    seeking: bool,
     backoff: Backoff,
     try_at: Option<Instant>,
     /// Messages that a transaction may hold; shrinks after a time-out, grows with success.
@@ -97,6 +100,7 @@ impl Lane {
             hold: None,
             waiting: VecDeque::new(),
             positions,
+            seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
             limit: write.max_batch_rows,
@@ -129,13 +133,26 @@ impl Lane {
         self.waiting.clear();
         self.hold = paused.then_some(Hold::Paused);
         self.try_at = None;
+        // A session that starts now asks for its position anyway.
+        self.seeking = true;
         match paused {
             true => handle.stop(self.number),
             false => handle.start(self.number),
         }
     }
 
-    /// Answers the NATS side's question where the pipeline stands.
+    /// Lets the session ask for its position once when an operator wants another one. Usually a
+    /// paused session is started anyway; this is for a pause that was over before it was seen.
+    pub fn seek(&mut self, wanted: bool, handle: &mut Handle) {
+        if wanted && !self.seeking && self.hold != Some(Hold::Paused) {
+            self.waiting.clear();
+            handle.start(self.number);
+        }
+        self.seeking = wanted;
+    }
+
+    /// Answers the NATS side's question where the pipeline stands. What an operator has asked for
+    /// with `sr_event_writer_seek` is done here, in one transaction with the record of it.
     ///
     /// # Errors
     /// What the database says; the question then waits for another try.
@@ -152,9 +169,16 @@ impl Lane {
         let own = remembered.and_then(|at| self.positions.get(at));
         let own = own.map(|(_, position)| position.clone());
         // On an error the question is dropped, and the NATS side asks again.
-        let position = transaction::run(limit, || {
+        let outcome = transaction::run(limit, || {
             reconcile::reconcile(&name, &request, own.clone(), &in_hand)
         })?;
+        let position = match outcome {
+            seek::Outcome::At(position) => position,
+            seek::Outcome::Needs(time) => {
+                let _ = request.answer.send(Answer::LookUp(time));
+                return Ok(());
+            }
+        };
         if let Some(at) = remembered {
             self.positions.remove(at);
         }
@@ -164,7 +188,7 @@ impl Lane {
             self.positions.remove(0);
         }
         // The session may have ended meanwhile; its successor asks again.
-        let _ = request.answer.send(position);
+        let _ = request.answer.send(Answer::Position(position));
         Ok(())
     }
 
@@ -279,6 +303,13 @@ impl Lane {
         let taken = self.batches_of(&source, limit);
         let position = position_of(&mut self.positions, &source);
         let batches = || self.waiting.iter().take(taken);
+        // What lies between two deliveries is settled even when the later one was recorded before.
+        // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
+        for message in batches().flat_map(|batch| &batch.messages) {
+            if position.contains(message.sequence) {
+                position.insert(message.covers, message.sequence);
+            }
+        }
         let fresh = work::unrecorded(batches(), &mut position.clone());
         let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
         let runs = work::first(fresh, limit);

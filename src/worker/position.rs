@@ -108,7 +108,11 @@ fn multirange(position: &Sequences) -> String {
     format!("{{{}}}", ranges.join(","))
 }
 
-fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
+/// The stream's creation time as SQL has it.
+///
+/// # Errors
+/// When it is out of PostgreSQL's range.
+pub fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
     TimestampWithTimeZone::try_from(source.created.postgres_micros())
         .map_err(|_| Failure::new("22008", "the stream's creation time is out of range"))
 }

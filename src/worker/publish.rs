@@ -91,10 +91,7 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
         describe(stream, lane, settings);
         stream.state = state;
         stream.detail.set(&detail);
-        if let Some((source, position)) = lane.position() {
-            stream.nats_stream.set(&source.stream);
-            stream.last_sequence = position.last();
-        }
+        show_position(stream, lane);
         if let Some(progress) = handle.progress(lane.number) {
             let in_memory = lane.messages_in_memory(handle);
             stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
@@ -123,9 +120,24 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
     }
 }
 
-/// Adds what a turn has done.
+/// Shows how far a pipeline is at once, when that may have gone back.
+pub fn position(lane: &Lane) {
+    page::update_stream(lane.page, |stream| show_position(stream, lane));
+}
+
+fn show_position(stream: &mut StreamPage, lane: &Lane) {
+    if let Some((source, position)) = lane.position() {
+        stream.nats_stream.set(&source.stream);
+        stream.stream_created = source.created.postgres_micros();
+        stream.floor = position.floor();
+        stream.last_sequence = position.last();
+    }
+}
+
+/// Adds what a turn has done. After its commits, and at once: sessions wait for the position.
 pub fn turn(lane: &Lane, turn: &Turn) {
     page::update_stream(lane.page, |stream| {
+        show_position(stream, lane);
         let counters = &mut stream.counters;
         counters.messages += turn.written.messages;
         counters.rows += turn.written.rows;

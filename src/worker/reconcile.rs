@@ -3,6 +3,7 @@
 
 use super::failure::Failure;
 use super::position;
+use super::seek::{self, Outcome};
 use pgrx::prelude::*;
 use stream::{ResumeRequest, Sequences, Source};
 
@@ -21,24 +22,31 @@ pub fn reconcile(
     request: &ResumeRequest,
     remembered: Option<Sequences>,
     in_hand: &Sequences,
-) -> Result<Sequences, Failure> {
+) -> Result<Outcome, Failure> {
     let source = &request.source;
-    let Some(mut position) = position::load(pipeline, source)?.or(remembered) else {
-        if position::has_predecessor(pipeline, source)? {
-            warning!(
-                "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
-                source.stream
-            );
-        }
-        return Ok(Sequences::default());
+    let recorded = position::load(pipeline, source)?.or(remembered);
+    let is_new = recorded.is_none();
+    if is_new && position::has_predecessor(pipeline, source)? {
+        warning!(
+            "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
+            source.stream
+        );
+    }
+    let mut position = match seek::apply(pipeline, request, recorded.unwrap_or_default())? {
+        Outcome::At(position) => position,
+        needs => return Ok(needs),
     };
+    if is_new {
+        // What was removed before the pipeline existed was never its concern.
+        return Ok(Outcome::At(position));
+    }
     let before = position.clone();
     forget_what_is_not_there(pipeline, request, &mut position);
     record_what_is_gone(pipeline, request, &mut position, in_hand)?;
     if position != before {
         position::save(pipeline, source, &position)?;
     }
-    Ok(position)
+    Ok(Outcome::At(position))
 }
 
 /// A stream that ends before what was recorded was set back, by a restore or by a server that lost

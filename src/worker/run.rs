@@ -2,7 +2,7 @@
 //! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
 
 use super::breaker::{Breaker, Permission};
-use super::catalog::{self, Catalog};
+use super::catalog::{self, Catalog, Wishes};
 use super::copy::Input;
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::status::State;
 use crate::status::page;
 use pgrx::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use stream::Handle;
 
@@ -163,7 +163,7 @@ impl Worker {
         };
         transaction::report_running(c"reading sr_event_writer.pipeline_control");
         match transaction::run(config.write.insert_timeout, catalog::read) {
-            Ok(Catalog::Present(paused)) => self.attend(&config, &paused),
+            Ok(Catalog::Present(wishes)) => self.attend(&config, &wishes),
             Ok(Catalog::Missing) => {
                 let database = config::database();
                 let reason = format!(
@@ -180,7 +180,7 @@ impl Worker {
     }
 
     /// Starts what is missing and applies what operators have asked for.
-    fn attend(&mut self, config: &Config, paused: &HashSet<String>) {
+    fn attend(&mut self, config: &Config, wishes: &Wishes) {
         if self.active.is_none() {
             self.start(config);
         }
@@ -188,8 +188,9 @@ impl Worker {
             return;
         };
         for lane in &mut active.lanes {
-            let paused = paused.contains(&lane.config.pipeline.name);
-            lane.pause(paused, &mut active.handle);
+            let name = lane.config.pipeline.name.clone();
+            lane.pause(wishes.paused.contains(&name), &mut active.handle);
+            lane.seek(wishes.seeking.contains(&name), &mut active.handle);
         }
         if let Some(age) = config.write.dead_letter_retention
             && Instant::now() >= self.next_expire
@@ -254,8 +255,11 @@ impl Worker {
             let Some(lane) = active.lanes.get_mut(request.pipeline) else {
                 continue;
             };
-            if let Err(failure) = lane.resume(request, &mut active.handle, limit) {
-                warning!("sr_event_writer: reading the recorded position failed: {failure}");
+            match lane.resume(request, &mut active.handle, limit) {
+                Ok(()) => publish::position(lane),
+                Err(failure) => {
+                    warning!("sr_event_writer: reading the recorded position failed: {failure}");
+                }
             }
         }
         if relations::any_changed() {

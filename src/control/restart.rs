@@ -1,0 +1,47 @@
+//! Starting the workers over. An action and not a state, so it must follow the transaction exactly:
+//! a savepoint that is rolled back takes its wish along.
+
+use super::signal;
+use pgrx::prelude::*;
+use pgrx::{PgSubXactCallbackEvent, PgXactCallbackEvent};
+use std::cell::RefCell;
+
+thread_local! {
+    /// The (sub)transactions of this session that want a restart.
+    static WANTED: RefCell<Vec<pg_sys::SubTransactionId>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Ends the worker processes at the commit; PostgreSQL starts new ones.
+#[pg_extern]
+fn sr_event_writer_restart() {
+    let first = change(|wanted| {
+        let first = wanted.is_empty();
+        // SAFETY: inside a transaction.
+        wanted.push(unsafe { pg_sys::GetCurrentSubTransactionId() });
+        first
+    });
+    if !first {
+        return;
+    }
+    // Callbacks last as long as the transaction.
+    pgrx::register_subxact_callback(PgSubXactCallbackEvent::AbortSub, |mine, _| {
+        change(|wanted| wanted.retain(|id| *id != mine));
+    });
+    pgrx::register_subxact_callback(PgSubXactCallbackEvent::CommitSub, |mine, parent| {
+        change(|wanted| {
+            let mine = wanted.iter_mut().filter(|id| **id == mine);
+            mine.for_each(|id| *id = parent);
+        });
+    });
+    pgrx::register_xact_callback(PgXactCallbackEvent::Commit, || {
+        if !change(std::mem::take).is_empty() {
+            signal::terminate_workers();
+        }
+    });
+    pgrx::register_xact_callback(PgXactCallbackEvent::Abort, || change(Vec::clear));
+    pgrx::register_xact_callback(PgXactCallbackEvent::Prepare, || change(Vec::clear));
+}
+
+fn change<T>(how: impl FnOnce(&mut Vec<pg_sys::SubTransactionId>) -> T) -> T {
+    WANTED.with_borrow_mut(how)
+}

@@ -1,0 +1,42 @@
+//! Which sequence a time is: a binary search by single messages. It needs no consumer, which a
+//! work-queue stream would refuse, and works with every server.
+
+use crate::error::SessionError;
+use crate::session::Found;
+use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use row::Timestamp;
+
+/// The first sequence of `stream` that was published at `time` or later. Sequences of one stream
+/// are in the order of their times.
+pub(crate) async fn first_at(stream: &Stream, time: Timestamp) -> Result<Found, SessionError> {
+    let state = &stream.cached_info().state;
+    let (mut low, mut high) = (state.first_sequence, state.last_sequence + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match message_from(stream, middle).await? {
+            Some((sequence, published)) if published < time => low = sequence + 1,
+            // What lies between `middle` and the message was removed.
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(Found {
+        time,
+        sequence: low.max(1),
+    })
+}
+
+/// Sequence and time of the first message from `sequence` on.
+async fn message_from(
+    stream: &Stream,
+    sequence: u64,
+) -> Result<Option<(u64, Timestamp)>, SessionError> {
+    match stream.get_first_raw_message_by_subject(">", sequence).await {
+        Ok(message) => {
+            let nanos = message.time.unix_timestamp_nanos();
+            let published = Timestamp::from_unix_nanos(nanos).unwrap_or_default();
+            Ok(Some((message.sequence, published)))
+        }
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(SessionError::Api(error.to_string())),
+    }
+}

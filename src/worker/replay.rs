@@ -1,0 +1,157 @@
+//! Dead letters once more, in a session's transaction: the worker's decoder, ids, destination,
+//! statement and role. What differs is whose transaction it is.
+
+use super::dead_letter;
+use super::failure::Failure;
+use super::identity::AsOwner;
+use super::insert::Insert;
+use super::search_path;
+use super::subtransaction::{self, End};
+use super::target;
+use crate::config::Config;
+use decode::{Format, Message, Window};
+use pgrx::prelude::*;
+use row::{RowSet, Timestamp};
+use std::collections::HashMap;
+use std::ffi::CString;
+
+/// The role that the worker connects as, which `"$user"` in its path stands for.
+const WORKER_ROLE: u32 = pg_sys::BOOTSTRAP_SUPERUSERID;
+
+/// A dead letter as far as its rows depend on it.
+#[derive(Debug)]
+pub struct Letter {
+    /// Pipeline that it came through.
+    pub pipeline: String,
+    /// Processor at that time.
+    pub processor: String,
+    /// JetStream stream.
+    pub stream: String,
+    /// Sequence there.
+    pub sequence: u64,
+    /// When it was published: its "now".
+    pub published: Timestamp,
+    /// Subject.
+    pub subject: String,
+    /// The bytes.
+    pub payload: Vec<u8>,
+}
+
+/// What became of one.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// The tables that took rows.
+    pub tables: String,
+    /// Rows inserted or updated.
+    pub rows: u64,
+}
+
+/// Replays dead letters one by one.
+pub struct Replayer {
+    config: Config,
+    path: CString,
+    /// Destinations that were looked up, by pipeline and processor.
+    known: HashMap<(String, String), Vec<Insert>>,
+}
+
+impl Replayer {
+    /// With the settings as they are.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn new(config: Config) -> Result<Self, Failure> {
+        Ok(Self {
+            config,
+            path: search_path::of_the_worker()?,
+            known: HashMap::new(),
+        })
+    }
+
+    /// Writes the rows of one letter and then calls `settle`, both or neither.
+    ///
+    /// # Errors
+    /// Why there are no rows. Nothing else of the transaction is touched by that.
+    pub fn replay(
+        &mut self,
+        letter: &Letter,
+        end: End,
+        settle: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Replayed, Failure> {
+        let key = (letter.pipeline.clone(), letter.processor.clone());
+        // Taken out, so that nothing is kept of what a failure may have left half done.
+        let mut inserts = self.known.remove(&key).unwrap_or_default();
+        let replayed = subtransaction::run(end, || {
+            let replayed = search_path::within(&self.path, || self.write(letter, &mut inserts))?;
+            settle()?;
+            Ok(replayed)
+        })?;
+        if end == End::Keep {
+            self.known.insert(key, inserts);
+        }
+        Ok(replayed)
+    }
+
+    fn write(&self, letter: &Letter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
+        let (format, chosen, window) = self.way(letter)?;
+        let message = Message {
+            subject: &letter.subject,
+            payload: &letter.payload,
+            stream: &letter.stream,
+            sequence: letter.sequence,
+            published: letter.published,
+            window,
+        };
+        let mut rows = RowSet::new(format.tables());
+        decode::decode_message(format, &message, &mut rows)
+            .map_err(|reject| dead_letter::undecodable(&reject))?;
+        if inserts.is_empty() {
+            *inserts = look_up(format, chosen)?;
+        }
+        let mut replayed = Replayed::default();
+        for (insert, rows) in inserts.iter_mut().zip(rows.tables()) {
+            if rows.len() == 0 {
+                continue;
+            }
+            let rows = rows.range(0..rows.len());
+            replayed.rows += Spi::connect_mut(|_| insert.write(rows))?;
+            if !replayed.tables.is_empty() {
+                replayed.tables += ", ";
+            }
+            replayed.tables += &insert.target.name;
+        }
+        Ok(replayed)
+    }
+
+    /// The way that the pipeline's messages take now. A pipeline that is no longer active leaves
+    /// the letter's own processor, with its own table.
+    fn way(&self, letter: &Letter) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
+        let pipelines = &self.config.pipelines;
+        if let Some(found) = pipelines
+            .iter()
+            .find(|p| p.pipeline.name == letter.pipeline)
+        {
+            let window = found.pipeline.window(letter.published);
+            return Ok((found.pipeline.format, found.table.as_deref(), window));
+        }
+        let format = decode::format(&letter.processor).ok_or_else(|| {
+            let (pipeline, processor) = (&letter.pipeline, &letter.processor);
+            let message = format!(
+                "pipeline \"{pipeline}\" is not active, and there is no processor \"{processor}\""
+            );
+            Failure::new("55000", message)
+        })?;
+        Ok((format, None, Window::default()))
+    }
+}
+
+fn look_up(format: &'static dyn Format, chosen: Option<&str>) -> Result<Vec<Insert>, Failure> {
+    let as_worker = AsOwner::of(pg_sys::Oid::from(WORKER_ROLE));
+    let tables = format.tables().iter().enumerate();
+    let found = tables.map(|(number, table)| {
+        let chosen = chosen.filter(|_| number == 0);
+        Ok(Insert::new(table, target::find(table, chosen)?))
+    });
+    let found = found.collect();
+    as_worker.end();
+    found
+}

@@ -1,0 +1,58 @@
+//! A part of a session's transaction that can fail alone, as an EXCEPTION block of PL/pgSQL.
+
+use super::failure::Failure;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use std::panic::AssertUnwindSafe;
+
+/// `query_canceled`: whoever cancels means the whole statement.
+const CANCELLED: &str = "57014";
+
+/// What becomes of the changes of a body that succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// They belong to the transaction.
+    Keep,
+    /// They are undone: it was only to be tried.
+    Undo,
+}
+
+/// Runs `body`. When it fails, whatever it did is undone, and only that.
+///
+/// A cancelled statement and a Rust panic pass on, after that.
+pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // SAFETY: main thread, inside a transaction; both outlive the subtransaction.
+    let (context, owner) = unsafe {
+        let before = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(before.0);
+        before
+    };
+    let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
+        .catch_others(Err::<Result<T, Failure>, CaughtError>)
+        .execute();
+    // SAFETY: the subtransaction begun above is the current one: whatever began below it was ended
+    // by the body, or is ended with it.
+    unsafe {
+        pg_sys::MemoryContextSwitchTo(context);
+        match (&outcome, end) {
+            (Ok(Ok(_)), End::Keep) => pg_sys::ReleaseCurrentSubTransaction(),
+            _ => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+    }
+    match outcome {
+        Ok(result) => result,
+        Err(panic @ CaughtError::RustPanic { .. }) => panic.rethrow(),
+        Err(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => {
+            match Failure::from_report(&report) {
+                // Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
+                failure if failure.sqlstate == CANCELLED => {
+                    CaughtError::ErrorReport(report).rethrow()
+                }
+                failure => Err(failure),
+            }
+        }
+    }
+}
