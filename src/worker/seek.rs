@@ -136,7 +136,7 @@ fn take_in_again(
     for (first, last) in gaps {
         position.remove(first.max(target), last);
         if first < target {
-            gap(pipeline, source, first, target - 1)?;
+            position::save_gap(pipeline, source, (first, target - 1), REASON)?;
         }
     }
     Ok(())
