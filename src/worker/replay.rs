@@ -109,7 +109,7 @@ impl Replayer {
         }
         let mut replayed = Replayed::default();
         for (insert, rows) in inserts.iter_mut().zip(rows.tables()) {
-            if rows.len() == 0 {
+            if rows.is_empty() {
                 continue;
             }
             let rows = rows.range(0..rows.len());

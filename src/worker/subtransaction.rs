@@ -29,7 +29,7 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         before
     };
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
-        .catch_others(Err::<Result<T, Failure>, CaughtError>)
+        .catch_others(|error| Err(Box::new(error)))
         .execute();
     // SAFETY: the subtransaction begun above is the current one: whatever began below it was ended
     // by the body, or is ended with it.
@@ -42,17 +42,19 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         pg_sys::MemoryContextSwitchTo(context);
         pg_sys::CurrentResourceOwner = owner;
     }
-    match outcome {
-        Ok(result) => result,
-        Err(panic @ CaughtError::RustPanic { .. }) => panic.rethrow(),
-        Err(CaughtError::PostgresError(report) | CaughtError::ErrorReport(report)) => {
-            match Failure::from_report(&report) {
+    let error = match outcome {
+        Ok(result) => return result,
+        Err(error) => *error,
+    };
+    match error {
+        panic @ CaughtError::RustPanic { .. } => panic.rethrow(),
+        CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
+            let failure = Failure::from_report(&report);
+            if failure.sqlstate == CANCELLED {
                 // Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
-                failure if failure.sqlstate == CANCELLED => {
-                    CaughtError::ErrorReport(report).rethrow()
-                }
-                failure => Err(failure),
+                CaughtError::ErrorReport(report).rethrow()
             }
+            Err(failure)
         }
     }
 }
