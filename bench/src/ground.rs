@@ -186,8 +186,12 @@ impl Ground {
             }
         })
         .await;
-        self.execute("DELETE FROM sr_event_writer.stream_position")
-            .await;
+        // Not the other pipelines' positions: they would read their streams again meanwhile.
+        let pipeline = feed.name();
+        self.execute(&format!(
+            "DELETE FROM sr_event_writer.stream_position WHERE pipeline = '{pipeline}'"
+        ))
+        .await;
         self.forget_consumer(feed, &feed.consumer()).await;
         // It also remembers by itself.
         let before = pg.worker_pid().await;

@@ -36,6 +36,7 @@ use report::Report;
 use rounds::Contender;
 
 const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only WORKLOAD]
+             [--options 'KEY=VALUE …']   the pipeline options of the extension
        bench quick|guard|record
   quick   rows/s of the extension, of one COPY, and their ratio
   guard   the same; fails when the ratio is far below that in bench/recorded.json
@@ -47,6 +48,7 @@ struct Extent {
     rounds: usize,
     seconds: u64,
     only: Option<String>,
+    options: String,
 }
 
 #[tokio::main]
@@ -78,6 +80,7 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
         rounds: 5,
         seconds: 20,
         only: None,
+        options: String::new(),
     };
     while !options.is_empty() {
         options = match options {
@@ -102,6 +105,10 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
                 extent.only = Some((*workload).to_owned());
                 rest
             }
+            ["--options", given, rest @ ..] => {
+                extent.options = (*given).to_owned();
+                rest
+            }
             _ => return None,
         };
     }
@@ -110,6 +117,14 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
 
 async fn all(extent: Extent) -> Result<(), String> {
     let ground = Ground::start().await?;
+    for workload in workload::ALL {
+        let setting = format!("sr_event_writer.stream_{}", workload.feed.name());
+        ground
+            .stack
+            .pg
+            .alter_system(&setting, &extent.options)
+            .await;
+    }
     let mut results = Vec::new();
     let mut filled = None;
     let wanted = |name| extent.only.as_deref().is_none_or(|only| only == name);
