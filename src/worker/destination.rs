@@ -76,12 +76,9 @@ impl Destination {
         self.detour.passed(way);
     }
 
-    /// A key was taken: the next batches are inserted. Whether that is another way than before.
-    pub fn key_was_taken(&mut self, way: Way) -> bool {
-        if way == Way::Copy {
-            self.detour.begin();
-        }
-        way == Way::Copy
+    /// A key was taken: the next batches are inserted.
+    pub fn begin_detour(&mut self) {
+        self.detour.begin();
     }
 }
 

@@ -156,11 +156,15 @@ impl Writer {
         }
     }
 
+    /// After a taken key COPY is given up for a while. Whether there was anything to give up.
     fn key_was_taken(&mut self, way: Way) -> bool {
-        let destinations = self.destinations.iter_mut();
-        destinations.fold(false, |other_way, known| {
-            known.key_was_taken(way) || other_way
-        })
+        if way == Way::Insert {
+            return false;
+        }
+        self.destinations
+            .iter_mut()
+            .for_each(Destination::begin_detour);
+        true
     }
 
     fn commit_refused(
