@@ -370,11 +370,10 @@ pub(super) fn read() -> Result<Config, ParseError> {
         retry_min: millis(&RETRY_MIN_DELAY),
         retry_max: millis(&RETRY_MAX_DELAY).max(millis(&RETRY_MIN_DELAY)),
         buffer_bytes: count(&BUFFER_MEMORY) * 1024 / workers(),
-        max_batch_rows: count(&MAX_BATCH_ROWS),
         ack_wait: (insert_timeout * 2).max(Duration::from_secs(60)),
     };
     let write = WriteConfig {
-        max_batch_rows: stream.max_batch_rows,
+        max_batch_rows: count(&MAX_BATCH_ROWS),
         insert_timeout,
         ack_after: match ACK_AFTER.get() {
             AckAfterSetting::Flush => AckAfter::Flush,

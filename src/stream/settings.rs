@@ -19,8 +19,6 @@ pub struct Settings {
     pub retry_max: Duration,
     /// Bytes of messages in memory, all pipelines together.
     pub buffer_bytes: usize,
-    /// Rows a transaction may grow to under backlog; bounds how much is asked for at once.
-    pub max_batch_rows: usize,
     /// How long a message may be on its way before the server sends it again. Longer than any
     /// batch may take.
     pub ack_wait: Duration,

@@ -46,13 +46,11 @@ pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(),
         ON CONFLICT (pipeline, stream, stream_created)
         DO UPDATE SET floor = EXCLUDED.floor, above = EXCLUDED.above,
             updated_at = EXCLUDED.updated_at";
-    let floor = i64::try_from(position.floor())
-        .map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))?;
     let args = [
         pipeline.into(),
         source.stream.as_str().into(),
         created(source)?.into(),
-        floor.into(),
+        bigint(position.floor())?.into(),
         multirange(position).into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
@@ -72,13 +70,12 @@ pub fn save_gap(
     let query = "INSERT INTO sr_event_writer.stream_gap
             (pipeline, stream, stream_created, first_sequence, last_sequence, reason)
         VALUES ($1, $2, $3, $4, $5, $6)";
-    let bigint = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
     let args = [
         pipeline.into(),
         source.stream.as_str().into(),
         created(source)?.into(),
-        bigint(first).into(),
-        bigint(last).into(),
+        bigint(first)?.into(),
+        bigint(last)?.into(),
         reason.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
@@ -98,6 +95,14 @@ pub fn has_predecessor(pipeline: &str, source: &Source) -> Result<bool, Failure>
         created(source)?.into(),
     ];
     Spi::connect(|client| Ok(!client.select(query, Some(1), &args)?.is_empty()))
+}
+
+/// A stream sequence as SQL's bigint.
+///
+/// # Errors
+/// When it is beyond 2^63, which no stream reaches.
+pub fn bigint(sequence: u64) -> Result<i64, Failure> {
+    i64::try_from(sequence).map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))
 }
 
 fn multirange(position: &Sequences) -> String {

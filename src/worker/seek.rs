@@ -122,7 +122,7 @@ fn take_in_again(
         source.stream.as_str().into(),
         position::created(source)?.into(),
         REASON.into(),
-        bigint(target)?.into(),
+        position::bigint(target)?.into(),
     ];
     let mut gaps = Vec::new();
     Spi::connect_mut(|client| {
@@ -140,8 +140,4 @@ fn take_in_again(
         }
     }
     Ok(())
-}
-
-fn bigint(sequence: u64) -> Result<i64, Failure> {
-    i64::try_from(sequence).map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))
 }
