@@ -24,6 +24,7 @@ pub use message::{Message, Window};
 pub use reject::Reject;
 
 use row::{RowSet, Table};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One payload format: which tables it fills, and how a message becomes rows of them.
 pub trait Format: Sync {
@@ -44,6 +45,8 @@ pub trait Format: Sync {
 
 /// Appends the rows of one message to `out`: all of them, or none.
 ///
+/// A decoder that panics, against all intentions, costs only this message.
+///
 /// # Errors
 ///
 /// When the payload does not fit the format; `out` is then as it was before.
@@ -53,7 +56,13 @@ pub fn decode_message(
     out: &mut RowSet,
 ) -> Result<(), Reject> {
     let mark = out.mark();
-    let decoded = format.decode(message, out);
+    // What a panic may leave half done is cut off below.
+    let decoded =
+        catch_unwind(AssertUnwindSafe(|| format.decode(message, out))).unwrap_or_else(|_| {
+            Err(Reject::payload(
+                "the decoder failed; this is a defect of it",
+            ))
+        });
     if decoded.is_err() {
         out.truncate(&mark);
     }
@@ -73,6 +82,43 @@ mod tests {
         let partly = message(b"[{\"value\":2},{\"if_index\":\"x\"}]");
         assert!(decode_message(telemetry, &partly, &mut out).is_err());
         decode_message(telemetry, &message(b"{\"value\":3}"), &mut out).unwrap();
+        assert_eq!(out.len(), 2);
+    }
+
+    struct Fragile(&'static dyn Format);
+
+    impl Format for Fragile {
+        fn name(&self) -> &'static str {
+            "Fragile"
+        }
+
+        fn tables(&self) -> &'static [&'static Table] {
+            self.0.tables()
+        }
+
+        fn decode(&self, message: &Message<'_>, out: &mut RowSet) -> Result<(), Reject> {
+            self.0.decode(message, out)?;
+            assert!(message.sequence != 2, "a defect");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_panics_costs_only_that_message() {
+        let fragile = Fragile(format("Telemetry").unwrap());
+        let mut out = RowSet::new(fragile.tables());
+        let decode = |sequence, out: &mut RowSet| {
+            let mut message = message(b"{\"value\":1}");
+            message.sequence = sequence;
+            decode_message(&fragile, &message, out)
+        };
+        decode(1, &mut out).unwrap();
+        let reject = decode(2, &mut out).unwrap_err();
+        assert_eq!(
+            reject.to_string(),
+            "the decoder failed; this is a defect of it"
+        );
+        decode(3, &mut out).unwrap();
         assert_eq!(out.len(), 2);
     }
 

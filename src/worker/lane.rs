@@ -1,14 +1,12 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again.
 
 use super::breaker::Permission;
-use super::copy::Input;
 use super::failure::{Class, Failure};
-use super::position;
 use super::reconcile;
 use super::seek;
 use super::transaction;
-use super::work;
-use super::writer::{Writer, Written};
+use super::work::{self, Passed, Run};
+use super::writer::{Process, Writer, Written};
 use crate::config::{PipelineConfig, WriteConfig};
 use async_nats::Subject;
 use std::collections::VecDeque;
@@ -222,7 +220,7 @@ impl Lane {
         &mut self,
         handle: &mut Handle,
         permission: Permission,
-        input: &mut Input,
+        process: &mut Process,
         config: &WriteConfig,
     ) -> Option<Turn> {
         let limit = match permission {
@@ -238,7 +236,7 @@ impl Lane {
         let started = Instant::now();
         let mut turn = match self.waiting.front().and_then(Batch::tail) {
             Some(tail) => self.settle(tail, config),
-            None => self.write(limit, input, config),
+            None => self.write(limit, process, config),
         };
         turn.took = started.elapsed();
         self.after(&turn, config);
@@ -271,23 +269,16 @@ impl Lane {
             return Turn::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
+        let passed = Passed {
+            first,
+            last,
+            whole_stream,
+        };
         let position = position_of(&mut self.positions, &source);
-        let gaps = match whole_stream {
-            true => position.missing(first, last),
-            false => Vec::new(),
-        };
-        let mut next = position.clone();
-        next.insert(first, last);
-        let name = &self.config.pipeline.name;
-        let save = || {
-            for gap in gaps {
-                reconcile::record(name, &source, gap)?;
-            }
-            position::save(name, &source, &next)
-        };
-        let failure = transaction::run(config.insert_timeout, save).err();
+        let limit = config.insert_timeout;
+        let failure = self.writer.pass_over(&source, &[passed], position, limit);
+        let failure = failure.err();
         if failure.is_none() {
-            *position = next;
             self.waiting.pop_front();
         }
         Turn {
@@ -296,7 +287,7 @@ impl Lane {
         }
     }
 
-    fn write(&mut self, limit: usize, input: &mut Input, config: &WriteConfig) -> Turn {
+    fn write(&mut self, limit: usize, process: &mut Process, config: &WriteConfig) -> Turn {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return Turn::default();
         };
@@ -305,17 +296,40 @@ impl Lane {
         let batches = || self.waiting.iter().take(taken);
         // What lies between two deliveries is settled even when the later one was recorded before.
         // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
-        for message in batches().flat_map(|batch| &batch.messages) {
-            if position.contains(message.sequence) {
-                position.insert(message.covers, message.sequence);
+        let passed = passed_before_recorded(batches(), position);
+        if !passed.is_empty() {
+            let limit = config.insert_timeout;
+            if let Err(failure) = self.writer.pass_over(&source, &passed, position, limit) {
+                return Turn {
+                    failure: Some(failure),
+                    ..Turn::default()
+                };
             }
         }
         let fresh = work::unrecorded(batches(), &mut position.clone());
         let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
-        let runs = work::first(fresh, limit);
-        let result = self
-            .writer
-            .write(&source, runs, position, input, config.insert_timeout);
+        let name = &self.config.pipeline.name;
+        let suspects = process.attempts.suspects(name).cloned();
+        let messages = fresh.iter().flat_map(Run::iter);
+        let together = suspects.as_ref().map(|s| s.limit(&source, messages));
+        let runs = work::first(fresh, together.unwrap_or(limit).min(limit));
+        let first = runs.iter().flat_map(Run::iter).next();
+        let condemned = first
+            .zip(suspects.as_ref())
+            .is_some_and(|(first, suspects)| suspects.condemn(&source, first.sequence));
+        let time = config.insert_timeout;
+        let result = match condemned {
+            false => self.writer.write(&source, runs, position, process, time),
+            true => {
+                let aside =
+                    self.writer
+                        .set_aside(&source, &runs, &crashes(), position, process, time);
+                aside.map_err(|failure| (Written::default(), failure))
+            }
+        };
+        if suspects.is_some_and(|s| s.are_behind(&source, position.floor())) {
+            process.attempts.acquit(name);
+        }
         let recorded =
             |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
         let done = batches().take_while(recorded).count();
@@ -424,6 +438,27 @@ pub enum NextTurn {
 /// What a batch counts for: an array message may be many rows, a dead letter is none.
 fn size(batch: &Batch) -> usize {
     batch.len().max(batch.rows().len())
+}
+
+/// What is wrong with a message that took the process down whenever it was tried.
+fn crashes() -> Failure {
+    let message = "the server process crashed each time it wrote this message";
+    Failure::new("XX000", message)
+}
+
+/// What is open in the record right before messages that it has.
+fn passed_before_recorded<'a>(
+    batches: impl Iterator<Item = &'a Batch>,
+    position: &Sequences,
+) -> Vec<Passed> {
+    let recorded = batches.flat_map(|batch| {
+        let known = batch.messages.iter();
+        let known = known.filter(|message| position.contains(message.sequence));
+        known.map(move |message| Passed::before(message, batch))
+    });
+    recorded
+        .filter(|passed| !position.missing(passed.first, passed.last).is_empty())
+        .collect()
 }
 
 /// The position of a stream. Batches come only from streams whose position was asked for before.

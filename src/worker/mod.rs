@@ -4,6 +4,7 @@
 //! [`insert`], [`dead_letter`] and [`position`] in one [`transaction`]) and leaves through
 //! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`wait`].
 
+mod attempts;
 mod breaker;
 mod catalog;
 mod copy;
@@ -24,6 +25,7 @@ mod search_path;
 mod seek;
 mod signals;
 pub mod subtransaction;
+mod suspects;
 mod target;
 mod timeout;
 mod transaction;
@@ -67,7 +69,10 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);
     prepare_session(number);
     match copy::Input::replace_stdin() {
-        Ok(input) => run::Worker::new(number, input).run(),
+        Ok(input) => {
+            let attempts = attempts::Attempts::open(number);
+            run::Worker::new(number, writer::Process { input, attempts }).run();
+        }
         Err(error) => error!("sr_event_writer: standard input cannot be replaced: {error}"),
     }
 }
@@ -89,6 +94,8 @@ fn prepare_session(number: usize) {
     set(c"synchronous_commit", c"off");
     // A cluster whose default is read only is no reason to stop writing what was acknowledged for.
     set(c"default_transaction_read_only", c"off");
+    // It would end the process, and not only the transaction as `insert_timeout` does.
+    set(c"transaction_timeout", c"0");
     // Parallel workers would need dynamic shared memory, made under blocked signals.
     set(c"max_parallel_workers_per_gather", c"0");
     // SAFETY: main thread, attached to shared memory.
@@ -101,4 +108,7 @@ fn prepare_session(number: usize) {
 #[pg_guard]
 unsafe extern "C-unwind" fn ended(_code: i32, number: pg_sys::Datum) {
     page::set_pid(number.value(), 0);
+    if signals::told_to_stop() {
+        signals::forget();
+    }
 }

@@ -3,12 +3,12 @@
 
 use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog, Wishes};
-use super::copy::Input;
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
 use super::lane::{Lane, NextTurn, Positions};
 use super::wait::{self, Events, For};
 use super::wake::Waker;
+use super::writer::Process;
 use super::{dead_letter, publish, relations, signals, transaction};
 use crate::config::{self, Config};
 use crate::status::State;
@@ -34,7 +34,7 @@ pub struct Worker {
     number: usize,
     waker: Waker,
     events: Events,
-    input: Input,
+    process: Process,
     config: Option<Config>,
     active: Option<Active>,
     breaker: Breaker,
@@ -57,13 +57,13 @@ struct Active {
 
 impl Worker {
     /// Worker number `number`, connected to its database.
-    pub fn new(number: usize, input: Input) -> Self {
+    pub fn new(number: usize, process: Process) -> Self {
         let now = Instant::now();
         Self {
             number,
             waker: Waker::of_this_process(),
             events: Events::register(),
-            input,
+            process,
             config: None,
             active: None,
             breaker: Breaker::new(1, Duration::ZERO),
@@ -268,7 +268,7 @@ impl Worker {
                 .iter_mut()
                 .for_each(|lane| lane.writer.forget_targets());
         }
-        let wrote = active.write_next(&mut self.breaker, &mut self.input, config);
+        let wrote = active.write_next(&mut self.breaker, &mut self.process, config);
         active
             .acks
             .release(config.write.ack_after, !wrote, &active.handle);
@@ -314,7 +314,12 @@ impl Worker {
 
 impl Active {
     /// Lets the next lane that has something to do write one transaction. Whether one did.
-    fn write_next(&mut self, breaker: &mut Breaker, input: &mut Input, config: &Config) -> bool {
+    fn write_next(
+        &mut self,
+        breaker: &mut Breaker,
+        process: &mut Process,
+        config: &Config,
+    ) -> bool {
         let now = Instant::now();
         let permission = breaker.permission(now);
         if matches!(permission, Permission::Wait(_)) {
@@ -329,7 +334,7 @@ impl Active {
                 continue;
             }
             transaction::report_running(c"writing a batch");
-            let Some(turn) = lane.turn(&mut self.handle, permission, input, &config.write) else {
+            let Some(turn) = lane.turn(&mut self.handle, permission, process, &config.write) else {
                 continue;
             };
             publish::turn(lane, &turn);

@@ -3,21 +3,57 @@
 
 use pgrx::prelude::*;
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 // Declared here and not taken from pgrx, whose bindings wrap a call in a guard that must not run
 // inside a signal handler.
 unsafe extern "C-unwind" {
     fn die(signal: c_int);
     fn SignalHandlerForConfigReload(signal: c_int);
+    fn SignalHandlerForCrashExit(signal: c_int);
 }
+
+/// PostgreSQL takes its own note of a SIGTERM back when it acts on it.
+static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+/// A file whose content is of no use after an end that is no crash of this process.
+static FORGET: AtomicI32 = AtomicI32::new(-1);
 
 /// Installs the handlers and lets signals in. To be called first in the worker.
 pub fn attach() {
     // SAFETY: handlers of PostgreSQL's own, installed before signals are let in.
     unsafe {
-        handle(pg_sys::SIGTERM as c_int, die);
+        handle(pg_sys::SIGTERM as c_int, stop);
+        handle(pg_sys::SIGQUIT as c_int, quit);
         handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
         pg_sys::BackgroundWorkerUnblockSignals();
+    }
+}
+
+unsafe extern "C-unwind" fn stop(signal: c_int) {
+    TOLD_TO_STOP.store(true, Ordering::Relaxed);
+    // SAFETY: PostgreSQL's own handler.
+    unsafe { die(signal) };
+}
+
+/// Another process crashed, or the server is stopped at once: this one ends in the handler.
+unsafe extern "C-unwind" fn quit(signal: c_int) {
+    forget();
+    // SAFETY: PostgreSQL's own handler.
+    unsafe { SignalHandlerForCrashExit(signal) };
+}
+
+/// Lets the file behind this descriptor be emptied when the process ends without a crash.
+pub fn forget_at_end(descriptor: c_int) {
+    FORGET.store(descriptor, Ordering::Relaxed);
+}
+
+/// Empties it. Safe in a signal handler.
+pub fn forget() {
+    let descriptor = FORGET.load(Ordering::Relaxed);
+    if descriptor >= 0 {
+        // SAFETY: a system call that may be made in a signal handler; what it cannot do stays undone.
+        unsafe { libc::ftruncate(descriptor, 0) };
     }
 }
 
@@ -36,8 +72,7 @@ unsafe fn handle(signal: c_int, handler: unsafe extern "C-unwind" fn(c_int)) {
 
 /// Whether the process was told to end.
 pub fn told_to_stop() -> bool {
-    // SAFETY: a flag that a signal handler sets.
-    unsafe { (&raw const pg_sys::ProcDiePending).read_volatile() != 0 }
+    TOLD_TO_STOP.load(Ordering::Relaxed)
 }
 
 /// Reads the configuration file again if a reload was asked for; whether it was.

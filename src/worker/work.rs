@@ -24,6 +24,36 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Sequences that the deliveries have passed over: no message of this pipeline is there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+    /// The pipeline reads all subjects of the stream, so there was a message once.
+    pub whole_stream: bool,
+}
+
+impl Passed {
+    /// What lies between a message and the one delivered before it.
+    pub fn before(message: &Message, batch: &Batch) -> Self {
+        Self {
+            first: message.covers,
+            last: message.sequence.saturating_sub(1),
+            whole_stream: batch.whole_stream,
+        }
+    }
+}
+
+/// What of the sequences passed over is missing from the record for good, and no one's choice.
+pub fn gaps(passed: impl Iterator<Item = Passed>, recorded: &Sequences) -> Vec<(u64, u64)> {
+    passed
+        .filter(|passed| passed.whole_stream)
+        .flat_map(|passed| recorded.missing(passed.first, passed.last))
+        .collect()
+}
+
 /// Number of messages in all runs.
 pub fn count(runs: &[Run<'_>]) -> usize {
     runs.iter().map(|run| run.messages.len()).sum()
@@ -53,6 +83,12 @@ pub fn unrecorded<'a>(
         runs.extend(open);
     }
     runs
+}
+
+/// First and last sequence of all runs; `None` without a message.
+pub fn ends(runs: &[Run<'_>]) -> Option<(u64, u64)> {
+    let sequences = || runs.iter().flat_map(Run::iter).map(|m| m.sequence);
+    sequences().min().zip(sequences().max())
 }
 
 /// Splits runs into the first half of their messages and the rest.

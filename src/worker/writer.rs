@@ -1,6 +1,7 @@
 //! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
 //! halved until a row that the table refuses stands alone.
 
+use super::attempts::Attempts;
 use super::copy::Input;
 use super::dead_letter::{self, Letter, Stage};
 use super::destination::{Destination, Way};
@@ -10,7 +11,7 @@ use super::reconcile;
 use super::relations;
 use super::target;
 use super::transaction;
-use super::work::{self, Run};
+use super::work::{self, Passed, Run};
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -26,6 +27,14 @@ pub struct Writer {
     destinations: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
     table: Option<String>,
+}
+
+/// What of this process all writers use.
+pub struct Process {
+    /// Standard input.
+    pub input: Input,
+    /// The note of what is being written.
+    pub attempts: Attempts,
 }
 
 /// What a transaction did.
@@ -106,7 +115,7 @@ impl Writer {
         source: &Source,
         runs: Vec<Run<'_>>,
         position: &mut Sequences,
-        input: &mut Input,
+        process: &mut Process,
         limit: Duration,
     ) -> Result<Written, (Written, Failure)> {
         let mut done = Written::default();
@@ -120,13 +129,13 @@ impl Writer {
                 way,
                 limit,
             };
-            let result = match self.commit(&step, position, input) {
+            let result = match self.commit(&step, position, process) {
                 Err(failure) if failure.is_taken_key() && self.key_was_taken(way) => {
                     todo.push(runs);
                     continue;
                 }
                 Err(failure) if failure.class() == Class::Data => match work::count(&runs) {
-                    0 | 1 => self.commit_refused(&step, &failure, position, input),
+                    0 | 1 => self.commit_refused(&step, &failure, position, process),
                     _ => {
                         let (first, rest) = work::halve(&runs);
                         todo.extend([rest, first]);
@@ -141,6 +150,29 @@ impl Writer {
             }
         }
         Ok(done)
+    }
+
+    /// Keeps the only message of `runs` as a dead letter without trying to write its rows.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn set_aside(
+        &mut self,
+        source: &Source,
+        runs: &[Run<'_>],
+        failure: &Failure,
+        position: &mut Sequences,
+        process: &mut Process,
+        limit: Duration,
+    ) -> Result<Written, Failure> {
+        let step = Step {
+            source,
+            runs,
+            refused: None,
+            way: Way::Insert,
+            limit,
+        };
+        self.commit_refused(&step, failure, position, process)
     }
 
     /// COPY if every destination may be copied into.
@@ -172,7 +204,7 @@ impl Writer {
         step: &Step<'_>,
         failure: &Failure,
         position: &mut Sequences,
-        input: &mut Input,
+        process: &mut Process,
     ) -> Result<Written, Failure> {
         let Some(message) = step.runs.iter().flat_map(Run::iter).next() else {
             return Err(failure.clone());
@@ -185,7 +217,7 @@ impl Writer {
             refused: Some(&refused),
             ..*step
         };
-        self.commit(&step, position, input)
+        self.commit(&step, position, process)
     }
 
     /// One transaction.
@@ -193,34 +225,75 @@ impl Writer {
         &mut self,
         step: &Step<'_>,
         position: &mut Sequences,
-        input: &mut Input,
+        process: &mut Process,
     ) -> Result<Written, Failure> {
-        let gaps = gaps(step.runs, position);
+        let passed = step.runs.iter().flat_map(|run| {
+            let before = |message| Passed::before(message, run.batch);
+            run.iter().map(before)
+        });
+        let gaps = work::gaps(passed, position);
         let mut next = position.clone();
         for message in step.runs.iter().flat_map(Run::iter) {
             next.insert(message.covers, message.sequence);
         }
+        if let (None, Some(ends)) = (step.refused, work::ends(step.runs)) {
+            process.attempts.begin(&self.pipeline, step.source, ends);
+        }
         let written = transaction::run(step.limit, || {
             let rows = match step.refused {
-                None => self.write_rows(step.runs, step.way, input)?,
+                None => self.write_rows(step.runs, step.way, &mut process.input)?,
                 Some(_) => 0,
             };
             let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
-            for gap in &gaps {
-                reconcile::record(&self.pipeline, step.source, *gap)?;
-            }
-            position::save(&self.pipeline, step.source, &next)?;
+            self.keep_position(step.source, &gaps, &next)?;
             Ok(Written {
                 messages: work::count(step.runs) as u64,
                 rows,
                 dead_letters,
             })
-        })?;
+        });
+        // Not after a panic: that is a crash as any other.
+        process.attempts.end();
+        let written = written?;
         *position = next;
         self.destinations
             .iter_mut()
             .for_each(|known| known.succeeded(step.way));
         Ok(written)
+    }
+
+    /// Records that nothing of this pipeline is left in some ranges, and moves `position` along.
+    ///
+    /// # Errors
+    /// What the database says; nothing has changed then.
+    pub fn pass_over(
+        &self,
+        source: &Source,
+        passed: &[Passed],
+        position: &mut Sequences,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        let gaps = work::gaps(passed.iter().copied(), position);
+        let mut next = position.clone();
+        for range in passed {
+            next.insert(range.first, range.last);
+        }
+        transaction::run(limit, || self.keep_position(source, &gaps, &next))?;
+        *position = next;
+        Ok(())
+    }
+
+    /// Inside the transaction that passes over the gaps.
+    fn keep_position(
+        &self,
+        source: &Source,
+        gaps: &[(u64, u64)],
+        next: &Sequences,
+    ) -> Result<(), Failure> {
+        for gap in gaps {
+            reconcile::record(&self.pipeline, source, *gap)?;
+        }
+        position::save(&self.pipeline, source, next)
     }
 
     fn write_rows(
@@ -295,14 +368,4 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// Sequences that were skipped in streams of which every sequence should come.
-fn gaps(runs: &[Run<'_>], position: &Sequences) -> Vec<(u64, u64)> {
-    let whole = runs.iter().filter(|run| run.batch.whole_stream);
-    whole
-        .flat_map(Run::iter)
-        .filter(|message| message.covers < message.sequence)
-        .flat_map(|message| position.missing(message.covers, message.sequence - 1))
-        .collect()
 }

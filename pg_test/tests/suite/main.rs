@@ -19,6 +19,7 @@ mod install;
 mod lifecycle;
 mod memory;
 mod outage;
+mod poison;
 mod position;
 mod replay;
 mod samples;
