@@ -50,8 +50,7 @@ impl Waiting {
             .front()
             .is_some_and(|(_, at, _)| at.elapsed() > LONGEST_WAIT);
         if idle || waited_long {
-            // SAFETY: main thread; the position was handed out by the log itself.
-            unsafe { pg_sys::XLogFlush(newest) };
+            flush(newest);
         }
         let durable = durable(after);
         while let Some((lsn, at, replies)) = self.lists.pop_front() {
@@ -65,6 +64,16 @@ impl Waiting {
             }
         }
     }
+}
+
+/// Makes everything that this process has committed durable on this server.
+pub fn flush_commits() {
+    flush(last_commit());
+}
+
+fn flush(position: Lsn) {
+    // SAFETY: main thread; the position was handed out by the log itself.
+    unsafe { pg_sys::XLogFlush(position) };
 }
 
 /// End of the newest commit that this process can have seen, its own or an earlier worker's.

@@ -1,6 +1,7 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again.
 
 use super::breaker::Permission;
+use super::durable;
 use super::failure::{Class, Failure};
 use super::reconcile;
 use super::seek;
@@ -327,8 +328,12 @@ impl Lane {
                 aside.map_err(|failure| (Written::default(), failure))
             }
         };
-        if suspects.is_some_and(|s| s.are_behind(&source, position.floor())) {
-            process.attempts.acquit(name);
+        if let Some(suspects) = suspects {
+            // The next suspect may be the one that crashes: what was achieved has to outlive that.
+            durable::flush_commits();
+            if suspects.are_behind(&source, position.floor()) {
+                process.attempts.acquit(name);
+            }
         }
         let recorded =
             |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
