@@ -62,8 +62,18 @@ package-%: build-%
 
 # --- check ---------------------------------------------------------------------------------------
 
+# A build that does things wrong when it is told to (src/config/fault.rs): tests show with it that
+# what looks for lost and doubled messages finds them. Beside the real one, which never loads it.
+.PHONY: faulty
+faulty:
+	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
+		cargo build --lib --package sr_event_writer \
+		--no-default-features --features pg$(MAJOR),faults --target-dir '$(TARGET)' >&2
+	@$(ENTER) install -D -m 0755 '$(TARGET)/debug/libsr_event_writer.so' \
+		"$$($(ENTER) $(call pg_config,$(MAJOR)) --pkglibdir)/sr_event_writer_faults/sr_event_writer.so"
+
 .PHONY: test lint
-test: install ## the whole test suite, on PostgreSQL 18 and 17
+test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --no-fail-fast -- --test-threads=3
 	@$(if $(filter 17,$(MAJORS)),$(ENTER) env SR_PG_MAJOR=17 \

@@ -178,6 +178,8 @@ pub fn define() {
     define_numbers();
     define_dead_letters();
     define_pipelines();
+    #[cfg(feature = "faults")]
+    super::fault::define();
     // SAFETY: the prefix is a constant string. From here on a misspelt name is an error.
     unsafe { pg_sys::MarkGUCPrefixReserved(c"sr_event_writer".as_ptr()) };
 }

@@ -2,10 +2,12 @@
 //! the main thread and made anew after a reload.
 
 mod check;
+mod fault;
 mod gucs;
 mod parse;
 mod preset;
 
+pub use fault::{Fault, fault};
 pub use gucs::WORKERS_MAX;
 pub use gucs::define;
 pub use parse::{PIPELINES_MAX, ParseError};

@@ -183,6 +183,13 @@ impl Handle {
         self.panicked.load(Ordering::Acquire)
     }
 
+    /// Lets a task panic on a thread of the runtime.
+    #[cfg(feature = "faults")]
+    #[allow(clippy::panic, reason = "this is what it is for")]
+    pub fn panic_on_a_thread(&self) {
+        self.spawn(async { panic!("a test asked for it") });
+    }
+
     /// Ends all threads, waiting for them no longer than `patience`.
     pub fn shut_down(&mut self, patience: Duration) {
         for lane in &self.lanes {

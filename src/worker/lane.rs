@@ -8,7 +8,7 @@ use super::seek;
 use super::transaction;
 use super::work::{self, Passed, Run};
 use super::writer::{Process, Writer, Written};
-use crate::config::{PipelineConfig, WriteConfig};
+use crate::config::{self, Fault, PipelineConfig, WriteConfig};
 use async_nats::Subject;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -230,6 +230,9 @@ impl Lane {
             Permission::Wait(_) => return None,
         };
         self.gather(handle, limit);
+        if config::fault() == Fault::AckBeforeCommit {
+            self.acknowledge_all(handle);
+        }
         if self.waiting.is_empty() {
             self.look_again(config);
             return None;
@@ -242,6 +245,14 @@ impl Lane {
         turn.took = started.elapsed();
         self.after(&turn, config);
         Some(turn)
+    }
+
+    /// What must not be done: a message that is acknowledged now is lost if it is not written.
+    fn acknowledge_all(&self, handle: &Handle) {
+        let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
+        let replies = messages.map(|message| message.reply.clone());
+        // As good as never: what has no room now is acknowledged after its commit, as it should be.
+        let _ = handle.acknowledge(replies.collect());
     }
 
     /// Takes batches until a transaction is full.

@@ -4,6 +4,7 @@
 use super::failure::Failure;
 use super::position;
 use super::seek::{self, Outcome};
+use crate::config::{self, Fault};
 use pgrx::prelude::*;
 use stream::{ResumeRequest, Sequences, Source};
 
@@ -24,7 +25,10 @@ pub fn reconcile(
     in_hand: &Sequences,
 ) -> Result<Outcome, Failure> {
     let source = &request.source;
-    let recorded = position::load(pipeline, source)?.or(remembered);
+    let recorded = match config::fault() {
+        Fault::ForgetPosition => None,
+        _ => position::load(pipeline, source)?.or(remembered),
+    };
     let is_new = recorded.is_none();
     if is_new && position::has_predecessor(pipeline, source)? {
         warning!(

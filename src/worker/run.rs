@@ -10,6 +10,8 @@ use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::writer::Process;
 use super::{dead_letter, publish, relations, signals, transaction};
+#[cfg(feature = "faults")]
+use crate::config::Fault;
 use crate::config::{self, Config};
 use crate::status::State;
 use crate::status::page;
@@ -82,6 +84,8 @@ impl Worker {
             wait::reset();
             self.waker.looking();
             self.stop_if_told();
+            #[cfg(feature = "faults")]
+            self.panic_if_asked();
             check_for_interrupts!();
             if signals::reload_if_asked() {
                 self.configure();
@@ -92,6 +96,16 @@ impl Worker {
             if !busy {
                 self.rest();
             }
+        }
+    }
+
+    #[cfg(feature = "faults")]
+    #[allow(clippy::panic, reason = "this is what it is for")]
+    fn panic_if_asked(&self) {
+        match (config::fault(), &self.active) {
+            (Fault::PanicOnMainThread, Some(_)) => panic!("a test asked for it"),
+            (Fault::PanicOnOtherThread, Some(active)) => active.handle.panic_on_a_thread(),
+            _ => {}
         }
     }
 
