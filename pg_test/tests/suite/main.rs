@@ -21,6 +21,8 @@ mod memory;
 mod nats_faults;
 mod nats_faults_cluster;
 mod nats_faults_cut;
+mod nats_faults_edited;
+mod nats_faults_lost;
 mod outage;
 mod position;
 mod replay;
