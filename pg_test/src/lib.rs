@@ -5,6 +5,7 @@
 //!
 //! - [`stack`]: both servers, the streams, the tables, ready to use. Most tests start here.
 //! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
+//! - [`proxy`]: the faults of the network between the writer and NATS.
 //! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
 //! - [`wait`]: the only place where anything waits.
 //! - [`directory`], [`port`], [`process`]: what the servers stand on.
@@ -22,5 +23,6 @@ pub mod nats;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod stack;
 pub mod wait;

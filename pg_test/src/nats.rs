@@ -1,30 +1,35 @@
 //! One NATS server with JetStream: started, stopped, killed, frozen, always on the same port and
-//! with the same store.
+//! with the same store. Three of them are a [`Cluster`].
 
+mod access;
+mod cluster;
 mod publish;
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::{self, consumer, stream};
+use async_nats::jetstream;
 
+pub use self::access::Access;
+use self::access::WITHIN;
+pub use self::cluster::Cluster;
 use crate::directory::Directory;
 use crate::port::Port;
 use crate::postgres::tail;
 use crate::process::{Lifetime, Process, Signal};
 use crate::wait;
 
-/// Generous: a store with a million messages is read again at a start.
-const WITHIN: Duration = Duration::from_secs(30);
-
 /// How a server is to be made. Start from [`Options::default`].
 #[derive(Debug)]
 pub struct Options {
     /// More lines for its configuration file.
     pub configuration: String,
+    /// User and password of the tests' own connections, where the configuration limits the others.
+    pub login: Option<(&'static str, &'static str)>,
     /// Where it stays for good, instead of in a temporary directory.
     pub home: Option<PathBuf>,
     /// The port, instead of one picked now.
@@ -37,6 +42,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             configuration: String::new(),
+            login: None,
             home: None,
             port: None,
             lifetime: Lifetime::Tied(Signal::SIGKILL),
@@ -48,6 +54,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Nats {
     port: Port,
+    access: Access,
     lifetime: Lifetime,
     process: Mutex<Option<Process>>,
     // Last, so that it is removed after everything else.
@@ -62,26 +69,39 @@ impl Nats {
             None => Directory::temporary("nats"),
         };
         let port = options.port.unwrap_or_else(Port::reserve);
-        let text = format!(
-            "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB }}\n{}",
-            port.number(),
-            Self::pid_file_at(directory.path()),
-            directory.path().join("store"),
-            options.configuration,
-        );
+        let login = options
+            .login
+            .map(|(user, password)| format!("{user}:{password}@"));
+        let login = login.unwrap_or_default();
         let server = Self {
+            access: Access::new(format!("nats://{login}127.0.0.1:{}", port.number()), 1),
             port,
             lifetime: options.lifetime,
             process: Mutex::new(None),
             directory,
         };
-        fs::write(server.configuration_path(), text).expect("write nats.conf");
+        server.configure(&options.configuration);
         server
     }
 
-    /// What a client connects to.
+    fn configure(&self, lines: &str) {
+        let text = format!(
+            "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB }}\n{lines}",
+            self.port(),
+            Self::pid_file_at(self.directory.path()),
+            self.directory.path().join("store"),
+        );
+        fs::write(self.configuration_path(), text).expect("write nats.conf");
+    }
+
+    /// What the writer connects to.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port.number())
+    }
+
+    /// As a client sees it.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// The port it listens on.
@@ -121,9 +141,7 @@ impl Nats {
             if !self.is_running() {
                 return Ok(Err("nats-server did not start".to_owned()));
             }
-            let client = async_nats::connect(self.url())
-                .await
-                .map_err(|e| e.to_string())?;
+            let client = self.try_client().await?;
             let account = jetstream::new(client).query_account().await;
             account.map(|_| Ok(())).map_err(|e| e.to_string())
         });
@@ -157,52 +175,34 @@ impl Nats {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Lets it end as for maintenance: it tells its clients, closes their connections one by one
+    /// after `lame_duck_grace_period` (10 s unless configured), and ends. It takes no new ones.
+    pub fn lame_duck(&self) {
+        self.signal(Signal::SIGUSR2);
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&self, within: Duration) {
+        wait::eventually(within, "nats-server ends", async || !self.is_running()).await;
+    }
+
+    /// Replaces the lines of [`Options::configuration`] while it runs.
+    pub async fn reload(&self, configuration: &str) {
+        let reloads = || self.log().matches("Reloaded server configuration").count();
+        let before = reloads();
+        self.configure(configuration);
+        self.signal(Signal::SIGHUP);
+        wait::eventually(WITHIN, "nats-server reads its configuration", async || {
+            reloads() > before
+        })
+        .await;
+    }
+
     /// Whether the server that this object started is there.
     pub fn is_running(&self) -> bool {
         self.process()
             .as_mut()
             .is_some_and(|process| process.status().is_none())
-    }
-
-    /// A new connection.
-    pub async fn client(&self) -> async_nats::Client {
-        wait::eventually(WITHIN, "a connection to NATS", async || {
-            async_nats::connect(self.url()).await
-        })
-        .await
-    }
-
-    /// JetStream over a new connection.
-    pub async fn jetstream(&self) -> jetstream::Context {
-        jetstream::new(self.client().await)
-    }
-
-    /// Makes a stream with file storage and no limits.
-    pub async fn create_stream(&self, name: &str, subjects: &[&str]) {
-        let config = stream::Config {
-            name: name.to_owned(),
-            subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
-            ..stream::Config::default()
-        };
-        let made = self.jetstream().await.get_or_create_stream(config).await;
-        made.unwrap_or_else(|error| panic!("make stream {name}: {error}"));
-    }
-
-    /// What the stream holds.
-    pub async fn stream_state(&self, stream: &str) -> stream::State {
-        let found = self.jetstream().await.get_stream(stream).await;
-        let found = found.unwrap_or_else(|error| panic!("look up stream {stream}: {error}"));
-        found.cached_info().state.clone()
-    }
-
-    /// How far a consumer is; why it cannot be told (it does not exist yet, no server).
-    pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
-        let client = async_nats::connect(self.url())
-            .await
-            .map_err(|e| e.to_string())?;
-        let stream = jetstream::new(client).get_stream_no_info(stream).await;
-        let stream = stream.map_err(|e| e.to_string())?;
-        stream.consumer_info(name).await.map_err(|e| e.to_string())
     }
 
     fn configuration_path(&self) -> PathBuf {
@@ -230,6 +230,14 @@ impl Nats {
             process.signal(Signal::SIGCONT);
             process.ended(WITHIN).await;
         }
+    }
+}
+
+impl Deref for Nats {
+    type Target = Access;
+
+    fn deref(&self) -> &Access {
+        &self.access
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::feed::Feed;
-use crate::nats::{self, Nats};
+use crate::nats::{self, Access, Cluster, Nats};
 use crate::postgres::{self, Failure, Postgres, tail};
 use crate::wait;
 
@@ -17,6 +17,8 @@ pub const SOON: Duration = Duration::from_secs(30);
 pub struct Builder {
     postgres: postgres::Options,
     nats: nats::Options,
+    nats_url: Option<String>,
+    cluster: Option<Access>,
     database: String,
     streams: bool,
     nats_running: bool,
@@ -45,6 +47,19 @@ impl Builder {
     pub fn nats(mut self, change: impl FnOnce(&mut nats::Options)) -> Self {
         change(&mut self.nats);
         self
+    }
+
+    /// The writer connects to this address instead of to the NATS server's own: a proxy.
+    pub fn nats_url(mut self, url: &str) -> Self {
+        self.nats_url = Some(url.to_owned());
+        self
+    }
+
+    /// The writer reads from a cluster, and [`Stack::nats`] is not started.
+    pub fn cluster(mut self, cluster: &Cluster) -> Self {
+        self.cluster = Some(cluster.access().clone());
+        self.nats_running = false;
+        self.nats_url(&cluster.urls())
     }
 
     /// The streams do not exist yet.
@@ -102,11 +117,13 @@ impl Builder {
         if self.nats_running {
             nats.try_start().await?;
         }
-        let own = [("nats_url", nats.url()), ("database", self.database)];
+        let url = self.nats_url.unwrap_or_else(|| nats.url());
+        let own = [("nats_url", url), ("database", self.database)];
         let own = own.map(|(key, value)| (format!("sr_event_writer.{key}"), value));
         self.postgres.settings.splice(0..0, own);
         let stack = Stack {
             pg: Postgres::create(self.postgres),
+            jetstream: self.cluster.unwrap_or_else(|| nats.access().clone()),
             nats,
         };
         stack.pg.try_start().await?;
@@ -137,6 +154,8 @@ pub struct Stack {
     pub pg: Postgres,
     /// The message server.
     pub nats: Nats,
+    /// Where the streams are: on that server, or in a cluster.
+    pub jetstream: Access,
 }
 
 impl Stack {
@@ -150,6 +169,8 @@ impl Stack {
         Builder {
             postgres: postgres::Options::default(),
             nats: nats::Options::default(),
+            nats_url: None,
+            cluster: None,
             database: "postgres".to_owned(),
             streams: true,
             nats_running: true,
@@ -169,7 +190,7 @@ impl Stack {
 
     /// Makes one of them.
     pub async fn create_stream(&self, feed: Feed) {
-        self.nats
+        self.jetstream
             .create_stream(&feed.stream(), &[&feed.subjects()])
             .await;
     }
@@ -244,7 +265,10 @@ impl Stack {
     pub async fn expect_all_acknowledged(&self, feed: Feed) {
         let what = format!("everything in {} is acknowledged", feed.stream());
         wait::eventually(SOON, what, async || {
-            let consumer = self.nats.consumer(&feed.stream(), &feed.consumer()).await?;
+            let consumer = self
+                .jetstream
+                .consumer(&feed.stream(), &feed.consumer())
+                .await?;
             match (consumer.num_pending, consumer.num_ack_pending) {
                 (0, 0) => Ok(()),
                 (waiting, unacknowledged) => Err(format!(

@@ -8,14 +8,14 @@ use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
 use tokio::time::{Instant, timeout_at};
 
-use super::Nats;
+use super::Access;
 use crate::messages::Message;
 use crate::wait;
 
 /// Messages under way without an acknowledgement.
 const WINDOW: usize = 2000;
 
-impl Nats {
+impl Access {
     /// Publishes payloads under one subject; their sequence numbers, in the same order.
     ///
     /// A quarter of a million small messages take a few seconds.
@@ -64,8 +64,8 @@ impl Nats {
             .expect("a publish is acknowledged")
     }
 
-    /// Publishes messages, each once, while the server is being stopped and started: what is not
-    /// acknowledged is sent again under the same id, and the server drops the repetition.
+    /// Publishes messages, each once, while servers are being stopped and started: what is not
+    /// acknowledged is sent again under the same id, and the stream drops the repetition.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) {
         let context = self.jetstream().await;
         let mut messages = messages.into_iter().peekable();

@@ -1,0 +1,97 @@
+//! What a client does: the same towards one server and towards a cluster.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{self, consumer, stream};
+
+use crate::wait;
+
+/// Generous: a store with a million messages is read again at a start.
+pub(super) const WITHIN: Duration = Duration::from_secs(30);
+
+/// A way to JetStream. [`super::Nats`] and [`super::Cluster`] are used as one.
+#[derive(Debug, Clone)]
+pub struct Access {
+    servers: String,
+    replicas: usize,
+}
+
+impl Access {
+    /// Through these servers, separated by commas; streams are made with so many replicas.
+    pub fn new(servers: impl Into<String>, replicas: usize) -> Self {
+        Self {
+            servers: servers.into(),
+            replicas,
+        }
+    }
+
+    /// A new connection; why there is none.
+    pub async fn try_client(&self) -> Result<async_nats::Client, String> {
+        async_nats::connect(self.servers.split(',').collect::<Vec<_>>())
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// A new connection.
+    pub async fn client(&self) -> async_nats::Client {
+        wait::eventually(WITHIN, "a connection to NATS", async || {
+            self.try_client().await
+        })
+        .await
+    }
+
+    /// JetStream over a new connection.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.client().await)
+    }
+
+    /// Makes a stream with file storage and no limits.
+    pub async fn create_stream(&self, name: &str, subjects: &[&str]) {
+        self.create_stream_keeping(name, subjects, stream::RetentionPolicy::Limits)
+            .await;
+    }
+
+    /// [`Access::create_stream`], with a policy for what the stream keeps.
+    pub async fn create_stream_keeping(
+        &self,
+        name: &str,
+        subjects: &[&str],
+        retention: stream::RetentionPolicy,
+    ) {
+        let config = stream::Config {
+            name: name.to_owned(),
+            subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
+            num_replicas: self.replicas,
+            retention,
+            duplicate_window: Duration::from_secs(120),
+            ..stream::Config::default()
+        };
+        let context = self.jetstream().await;
+        // A cluster that has just chosen its leader may need a second try.
+        wait::eventually(WITHIN, format_args!("stream {name} is made"), async || {
+            context.get_or_create_stream(config.clone()).await
+        })
+        .await;
+    }
+
+    /// Removes a stream and what it holds.
+    pub async fn delete_stream(&self, name: &str) {
+        let deleted = self.jetstream().await.delete_stream(name).await;
+        deleted.unwrap_or_else(|error| panic!("delete stream {name}: {error}"));
+    }
+
+    /// What the stream holds.
+    pub async fn stream_state(&self, stream: &str) -> stream::State {
+        let found = self.jetstream().await.get_stream(stream).await;
+        let found = found.unwrap_or_else(|error| panic!("look up stream {stream}: {error}"));
+        found.cached_info().state.clone()
+    }
+
+    /// How far a consumer is; why it cannot be told (it does not exist yet, no server).
+    pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
+        let context = jetstream::new(self.try_client().await?);
+        let stream = context.get_stream_no_info(stream).await;
+        let stream = stream.map_err(|e| e.to_string())?;
+        stream.consumer_info(name).await.map_err(|e| e.to_string())
+    }
+}

@@ -1,0 +1,202 @@
+//! A TCP proxy between the writer and a NATS server: the faults of the network between them.
+//!
+//! It sees the protocol as far as needed to lose a whole request or a whole message, and can end a
+//! connection at any byte.
+
+mod frames;
+mod pipe;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::pipe::Allowance;
+
+/// What the network does to what passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Weather {
+    Fine,
+    /// Nothing passes either way.
+    Blackhole,
+    /// So many bytes a second pass from the server to the client.
+    Slow(u64),
+}
+
+/// What the connections share.
+#[derive(Debug)]
+struct Shared {
+    target: u16,
+    weather: watch::Sender<Weather>,
+    losses: Mutex<Losses>,
+    connections: Mutex<Vec<Connection>>,
+    /// Bytes that the next new connection may bring from the server before it is closed.
+    next_allowance: Mutex<Option<u64>>,
+    accepted: AtomicUsize,
+    lost: AtomicUsize,
+}
+
+/// Frames that are to be lost.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Requests of the client to these subjects.
+    requests: Vec<String>,
+    /// So many deliveries of consumers, from now on.
+    deliveries: usize,
+}
+
+#[derive(Debug)]
+struct Connection {
+    allowance: Arc<Allowance>,
+    task: JoinHandle<()>,
+}
+
+/// A proxy. Dropping it closes everything.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    accept: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free port of loopback, in front of `target_port` there.
+    pub async fn start(target_port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let shared = Arc::new(Shared {
+            target: target_port,
+            weather: watch::Sender::new(Weather::Fine),
+            losses: Mutex::default(),
+            connections: Mutex::default(),
+            next_allowance: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
+        });
+        let accept = tokio::spawn(accept(listener, shared.clone()));
+        Self {
+            port,
+            shared,
+            accept,
+        }
+    }
+
+    /// What the writer connects to.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Closes all connections now; new ones are accepted.
+    pub fn cut(&self) {
+        for connection in lock(&self.shared.connections).drain(..) {
+            connection.task.abort();
+        }
+    }
+
+    /// Closes each connection that exists, and the next new one, once that many more bytes have
+    /// gone from the server to the client.
+    pub fn cut_after(&self, bytes: u64) {
+        *lock(&self.shared.next_allowance) = Some(bytes);
+        for connection in &*lock(&self.shared.connections) {
+            connection.allowance.limit(bytes);
+        }
+    }
+
+    /// Keeps connections open, and accepts new ones, but passes nothing either way. What is on its
+    /// way arrives after [`Proxy::heal`].
+    pub fn blackhole(&self) {
+        self.shared.weather.send_replace(Weather::Blackhole);
+    }
+
+    /// Passes no more than that from the server to the client.
+    pub fn slow(&self, bytes_per_second: u64) {
+        self.shared
+            .weather
+            .send_replace(Weather::Slow(bytes_per_second.max(1)));
+    }
+
+    /// Loses what the client publishes to subjects that begin so: `$JS.API.CONSUMER.MSG.NEXT` are
+    /// its pulls. Everything else passes.
+    pub fn swallow(&self, subject_prefix: &str) {
+        lock(&self.shared.losses)
+            .requests
+            .push(subject_prefix.to_owned());
+    }
+
+    /// Loses the next `count` deliveries of consumers to the client, each as a whole.
+    pub fn drop_frames(&self, count: usize) {
+        lock(&self.shared.losses).deliveries = count;
+    }
+
+    /// Back to normal. A connection that was already cut stays so.
+    pub fn heal(&self) {
+        *lock(&self.shared.next_allowance) = None;
+        for connection in &*lock(&self.shared.connections) {
+            connection.allowance.lift();
+        }
+        *lock(&self.shared.losses) = Losses::default();
+        self.shared.weather.send_replace(Weather::Fine);
+    }
+
+    /// Connections that were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        let connections = lock(&self.shared.connections);
+        connections.iter().filter(|c| !c.task.is_finished()).count()
+    }
+
+    /// Requests and deliveries that were lost so far.
+    pub fn lost(&self) -> usize {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accept.abort();
+        self.cut();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        let allowance = Arc::new(Allowance::new(lock(&shared.next_allowance).take()));
+        let task = tokio::spawn({
+            let (shared, allowance) = (shared.clone(), allowance.clone());
+            // However it ends, both sides see a closed connection.
+            async move { drop(carry(client, &shared, &allowance).await) }
+        });
+        let mut connections = lock(&shared.connections);
+        connections.retain(|connection| !connection.task.is_finished());
+        connections.push(Connection { allowance, task });
+    }
+}
+
+async fn carry(client: TcpStream, shared: &Shared, allowance: &Allowance) -> io::Result<()> {
+    let server = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.target)).await?;
+    for socket in [&client, &server] {
+        socket.set_nodelay(true)?;
+    }
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::try_join!(
+        pipe::to_server(from_client, to_server, shared),
+        pipe::to_client(from_server, to_client, shared, allowance),
+    )?;
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

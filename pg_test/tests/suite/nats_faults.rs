@@ -1,0 +1,117 @@
+//! What the tests of faults on the NATS side have in common: `nats_faults_…` has one topic each.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pg_test::feed::Feed;
+use pg_test::messages::Generator;
+use pg_test::nats::Access;
+use pg_test::port::Port;
+use pg_test::proxy::Proxy;
+use pg_test::stack::{Builder, Stack};
+use pg_test::wait::eventually;
+
+/// Netflow has no unique key: a message that is written twice is two rows.
+pub const FEED: Feed = Feed::Netflow;
+/// From the end of a fault to the last row, on a busy machine.
+pub const RECOVERY: Duration = Duration::from_secs(90);
+/// Between two portions of messages that flow during a fault.
+const PORTION_EVERY: Duration = Duration::from_millis(50);
+const PORTION: u64 = 50;
+
+/// One pipeline that tries again soon.
+pub fn builder() -> Builder {
+    Stack::builder()
+        .setting("sr_event_writer.streams", FEED.name())
+        .setting("sr_event_writer.retry_min_delay", "100ms")
+        .setting("sr_event_writer.retry_max_delay", "1s")
+}
+
+/// A stack whose writer reaches NATS through a proxy.
+pub async fn behind_a_proxy(builder: Builder) -> (Stack, Proxy) {
+    let port = Port::reserve();
+    let proxy = Proxy::start(port.number()).await;
+    let stack = builder
+        .nats(|options| options.port = Some(port))
+        .nats_url(&proxy.url())
+        .start()
+        .await;
+    (stack, proxy)
+}
+
+/// Publishes messages with these numbers, each once, whatever happens meanwhile.
+pub async fn publish(access: &Access, numbers: std::ops::Range<u64>) {
+    access
+        .publish_surely(Generator::new(11).range(FEED, numbers))
+        .await;
+}
+
+/// Lets messages flow, from number `first` on, as long as `faults` take; the number after the last.
+pub async fn publish_during(access: &Access, first: u64, faults: impl Future<Output = ()>) -> u64 {
+    let over = AtomicBool::new(false);
+    let flow = async {
+        let mut next = first;
+        let mut pace = tokio::time::interval(PORTION_EVERY);
+        while !over.load(Ordering::Relaxed) {
+            pace.tick().await;
+            publish(access, next..next + PORTION).await;
+            next += PORTION;
+        }
+        next
+    };
+    let faults = async {
+        faults.await;
+        over.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(flow, faults).0
+}
+
+/// Waits until there is at least one row more than now.
+pub async fn rows_go_on(stack: &Stack) {
+    let before = stack.rows(FEED).await.expect("PostgreSQL answers");
+    eventually(RECOVERY, "further rows appear", async || {
+        match stack.rows(FEED).await {
+            Ok(rows) if rows > before => Ok(()),
+            Ok(rows) => Err(format!("{rows} rows")),
+            Err(failure) => Err(failure.to_string()),
+        }
+    })
+    .await;
+}
+
+/// All of `count` messages are rows, each once; nothing else is recorded, nothing is left to do.
+pub async fn expect_exactly(stack: &Stack, count: u64) {
+    stack.expect_rows(FEED, count, RECOVERY).await;
+    stack.expect_all_acknowledged(FEED).await;
+    stack.expect_rows(FEED, count, RECOVERY).await;
+    assert_eq!(gaps(stack).await, [], "gaps");
+    assert_eq!(stack.dead_letters(FEED).await.unwrap(), 0, "dead letters");
+}
+
+/// Recorded gaps as (first, last), in order.
+pub async fn gaps(stack: &Stack) -> Vec<(i64, i64)> {
+    let sql = "SELECT first_sequence, last_sequence FROM sr_event_writer.stream_gap ORDER BY id";
+    let rows = stack.pg.query(sql, &[]).await;
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// Waits until the status of the whole writer, as text, says all of `words`.
+pub async fn status_says(stack: &Stack, within: Duration, words: &[&str]) {
+    eventually(
+        within,
+        format_args!("the status says {words:?}"),
+        async || {
+            let status = stack
+                .status()
+                .await
+                .map_err(|failure| failure.to_string())?;
+            let text = status.to_string();
+            if words.iter().all(|word| text.contains(word)) {
+                Ok(())
+            } else {
+                Err(text)
+            }
+        },
+    )
+    .await;
+}

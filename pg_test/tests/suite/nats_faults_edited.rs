@@ -1,0 +1,99 @@
+//! Somebody edits the consumer by hand while messages flow.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{FromConsumer, pull};
+use async_nats::jetstream::stream::Stream;
+use pg_test::messages::{Generator, Message};
+use pg_test::nats::Access;
+use pg_test::stack::Stack;
+use pg_test::wait::eventually;
+
+use crate::nats_faults::{
+    FEED, RECOVERY, builder, expect_exactly, publish, publish_during, rows_go_on,
+};
+
+async fn stream(access: &Access) -> Stream {
+    let stream = access.jetstream().await.get_stream(FEED.stream()).await;
+    stream.expect("the stream")
+}
+
+async fn config(access: &Access) -> pull::Config {
+    let found = access.consumer(&FEED.stream(), &FEED.consumer()).await;
+    let config = found.expect("the consumer").config;
+    pull::Config::try_from_consumer_config(config).expect("a pull consumer")
+}
+
+/// Changes what `edit` changes, and returns how it was before.
+async fn edit(access: &Access, edit: impl FnOnce(&mut pull::Config)) -> pull::Config {
+    let before = config(access).await;
+    let mut edited = before.clone();
+    edit(&mut edited);
+    assert_ne!(edited, before, "an edit changes something");
+    let updated = stream(access).await.update_consumer(edited).await;
+    updated.expect("the edit is accepted");
+    before
+}
+
+async fn is_put_right(stack: &Stack, before: &pull::Config) {
+    eventually(RECOVERY, "the consumer is as it was", async || {
+        let now = config(&stack.nats).await;
+        if now == *before {
+            Ok(())
+        } else {
+            Err(format!("{now:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_somebody_sets_on_the_consumer_are_put_right_and_cost_nothing() {
+    let stack = builder().start().await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        let edits: [fn(&mut pull::Config); 3] = [
+            |config| config.max_ack_pending = 1,
+            |config| config.max_deliver = 1,
+            |config| config.ack_wait = Duration::from_millis(1),
+        ];
+        for change in edits {
+            let before = edit(&stack.nats, change).await;
+            is_put_right(&stack, &before).await;
+            rows_go_on(&stack).await;
+        }
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count).await;
+}
+
+/// What the consumer passes over meanwhile is neither lost nor taken for removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_filter_on_the_consumer_is_put_right_and_costs_nothing() {
+    let stack = builder().start().await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        let before = edit(&stack.nats, |config| {
+            config.filter_subject = "netflow.other".to_owned();
+        })
+        .await;
+        // Messages that the filter lets through, with others between them.
+        for number in 0..5 {
+            publish(&stack.nats, 1_000_000 + number..1_000_001 + number).await;
+            stack
+                .nats
+                .publish_messages([other(2_000_000 + number)])
+                .await;
+        }
+        is_put_right(&stack, &before).await;
+        rows_go_on(&stack).await;
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count + 10).await;
+}
+
+fn other(number: u64) -> Message {
+    let mut message = Generator::new(11).good(FEED, number);
+    message.subject = "netflow.other".to_owned();
+    message
+}
