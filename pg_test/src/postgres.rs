@@ -4,7 +4,10 @@
 //! its writes to the disk: a killed process loses nothing by that, only a lost machine would.
 
 mod installation;
+mod power;
 mod session;
+mod small_disk;
+mod standby;
 mod template;
 
 use std::fmt::Write as _;
@@ -17,6 +20,7 @@ use tokio_postgres::Client;
 
 pub use self::installation::Installation;
 pub use self::session::Failure;
+pub use self::small_disk::SmallDisk;
 use crate::directory::{self, Directory};
 use crate::port::Port;
 use crate::process::{self, Lifetime, Process, Signal};

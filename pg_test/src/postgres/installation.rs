@@ -90,12 +90,14 @@ impl Installation {
             Stop::Fast => "fast",
             Stop::Immediate => "immediate",
         };
+        self.pg_ctl(data, &["stop", "-m", mode, "-w", "-t", "120"])
+            .await
+    }
+
+    /// `pg_ctl` on the cluster in `data`.
+    pub(super) async fn pg_ctl(&self, data: &Path, arguments: &[&str]) -> Result<(), String> {
         let mut command = self.command("pg_ctl");
-        command
-            .arg("stop")
-            .arg("-D")
-            .arg(data)
-            .args(["-m", mode, "-w", "-t", "120"]);
+        command.args(arguments).arg("-D").arg(data);
         let output = tokio::process::Command::from(command)
             .stdin(Stdio::null())
             .output()
@@ -105,7 +107,8 @@ impl Installation {
             return Ok(());
         }
         Err(format!(
-            "pg_ctl stop -m {mode}: {}",
+            "pg_ctl {}: {}",
+            arguments.join(" "),
             String::from_utf8_lossy(&output.stderr).trim()
         ))
     }

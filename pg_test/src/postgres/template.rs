@@ -34,6 +34,7 @@ max_connections = 40
 max_worker_processes = 24
 shared_buffers = '128MB'
 max_wal_size = '2GB'
+wal_keep_size = '1GB'
 fsync = off
 timescaledb.telemetry_level = off
 include 'settings.conf'

@@ -13,6 +13,7 @@
 mod columns;
 mod control;
 mod dead_letters;
+mod durable;
 mod exactly_once;
 mod fixtures;
 mod install;
@@ -24,5 +25,6 @@ mod replay;
 mod samples;
 mod settings;
 mod shutdown;
+mod standby;
 mod wait_seek;
 mod ways;
