@@ -235,7 +235,9 @@ impl Postgres {
         for (key, value) in own.into_iter().chain(given) {
             writeln!(text, "{key} = '{}'", value.replace('\'', "''")).expect("write to a string");
         }
-        fs::write(self.data().join("settings.conf"), text).expect("write settings.conf");
+        let path = self.data().join("settings.conf");
+        fs::write(&path, text).expect("write settings.conf");
+        self.installation.give(&path);
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {

@@ -50,10 +50,7 @@ impl SmallDisk {
     pub async fn create_tablespace(&self, pg: &Postgres, name: &str) {
         let folder = self.path.join(name);
         fs::create_dir(&folder).expect("make the tablespace's folder");
-        if let Some(user) = process::server_account() {
-            let (user, group) = (user.uid.as_raw(), user.gid.as_raw());
-            std::os::unix::fs::chown(&folder, Some(user), Some(group)).expect("give it away");
-        }
+        pg.installation.give(&folder);
         let sql = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
         pg.execute(&sql).await;
     }

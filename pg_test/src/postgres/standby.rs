@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -84,9 +84,7 @@ impl Postgres {
         make_parent(&data);
         fs::create_dir(&data).expect("make a data directory");
         fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("close it");
-        if let Some((user, group)) = self.installation.owner() {
-            chown(&data, Some(user), Some(group)).expect("give it to postgres");
-        }
+        self.installation.give(&data);
         let (from, to) = (self.conninfo(name), data.display().to_string());
         let own = ["--checkpoint=fast", "--no-sync", "-d", &from, "-D", &to];
         self.run("pg_basebackup", &[&own, arguments].concat()).await;
