@@ -45,6 +45,8 @@ pub struct Turn {
     pub bytes: u64,
     /// Publish time of the newest message that is done.
     pub newest: Option<row::Timestamp>,
+    /// Messages of its first transaction.
+    pub tried: usize,
     /// How long it took.
     pub took: Duration,
     /// Acknowledgements to send once the commit is durable.
@@ -313,6 +315,7 @@ impl Lane {
         let fresh = work::unrecorded(batches(), &mut position.clone());
         let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
         let runs = work::first(fresh, limit);
+        let tried = work::count(&runs);
         let result = self
             .writer
             .write(&source, runs, position, input, config.insert_timeout);
@@ -333,6 +336,7 @@ impl Lane {
             duplicates: if done == taken { duplicates as u64 } else { 0 },
             bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
             newest: newest.max(),
+            tried,
             took: Duration::ZERO,
             replies: self.finish(done, floor),
             failure,
@@ -384,8 +388,8 @@ impl Lane {
                 self.limit = (self.limit * 2).min(config.max_batch_rows);
             }
             Some(failure) => {
-                if failure.wants_smaller_batch() {
-                    self.limit = (self.limit / 2).max(1);
+                if failure.wants_smaller_batch() && turn.tried > 0 {
+                    self.limit = (self.limit.min(turn.tried) / 2).max(1);
                 }
                 self.hold_for(failure.clone());
             }

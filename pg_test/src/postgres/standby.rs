@@ -59,7 +59,10 @@ impl Postgres {
     /// then be a primary.
     pub fn recover_until(&self, archive: &Path, lsn: &str) {
         self.add_settings(&[
-            ("restore_command", &format!("cp {}/%f %p", archive.display())),
+            (
+                "restore_command",
+                &format!("cp {}/%f %p", archive.display()),
+            ),
             ("recovery_target_lsn", lsn),
             ("recovery_target_action", "promote"),
             ("archive_mode", "off"),
