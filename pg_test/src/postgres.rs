@@ -4,7 +4,10 @@
 //! its writes to the disk: a killed process loses nothing by that, only a lost machine would.
 
 mod installation;
+mod power;
 mod session;
+mod small_disk;
+mod standby;
 mod template;
 
 use std::fmt::Write as _;
@@ -17,6 +20,7 @@ use tokio_postgres::Client;
 
 pub use self::installation::Installation;
 pub use self::session::Failure;
+pub use self::small_disk::SmallDisk;
 use crate::directory::{self, Directory};
 use crate::port::Port;
 use crate::process::{self, Lifetime, Process, Signal};
@@ -231,7 +235,9 @@ impl Postgres {
         for (key, value) in own.into_iter().chain(given) {
             writeln!(text, "{key} = '{}'", value.replace('\'', "''")).expect("write to a string");
         }
-        fs::write(self.data().join("settings.conf"), text).expect("write settings.conf");
+        let path = self.data().join("settings.conf");
+        fs::write(&path, text).expect("write settings.conf");
+        self.installation.give(&path);
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {

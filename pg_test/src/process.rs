@@ -126,6 +126,11 @@ pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
+/// Whether the process was stopped by SIGSTOP, or is gone.
+pub fn stands_still(pid: i32) -> bool {
+    stat(pid).is_none_or(|(state, _)| matches!(state, 'T' | 'Z' | 'X'))
+}
+
 /// The processes whose parent is `pid`.
 pub fn children(pid: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("list /proc");

@@ -123,7 +123,7 @@ async fn keep_in_line(
     Ok(stream.update_consumer(updated).await?)
 }
 
-/// Makes the next new delivery the first message after `floor`.
+/// Makes the next new delivery the first message after `floor`. Some before it may come once more.
 async fn move_to(
     stream: &Stream,
     mut consumer: Consumer<pull::Config>,
@@ -139,7 +139,13 @@ async fn move_to(
     if in_place {
         return Ok(Positioned::new(consumer, floor, true));
     }
-    match consumer.reset(Some(floor + 1)).await {
+    // A stream that keeps only what nobody has acknowledged would keep for ever what is recorded but
+    // was not acknowledged any more: it has to come again.
+    let settled = match stream.cached_info().config.retention {
+        RetentionPolicy::Limits => floor,
+        RetentionPolicy::WorkQueue | RetentionPolicy::Interest => floor.min(ack_floor),
+    };
+    match consumer.reset(Some(settled + 1)).await {
         Ok(_) => {
             return Ok(Positioned::new(consumer, floor, true));
         }

@@ -14,19 +14,43 @@ type Lsn = u64;
 /// An acknowledgement never waits longer for the log writer before the worker flushes itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
+/// A standby may take this long before it is said that acknowledgements wait for it.
+const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
+
 /// Acknowledgements in the order of their commits.
 #[derive(Default)]
 pub struct Waiting {
-    lists: VecDeque<(Lsn, Instant, Vec<Subject>)>,
+    lists: VecDeque<List>,
+    /// Why the oldest ones could not be released although they are on this server's disk.
+    held: Option<&'static str>,
+}
+
+/// Acknowledgements of one commit.
+struct List {
+    /// End of the commit.
+    lsn: Lsn,
+    at: Instant,
+    lane: usize,
+    replies: Vec<Subject>,
 }
 
 impl Waiting {
-    /// Adds what was committed just now.
-    pub fn after_commit(&mut self, replies: Vec<Subject>) {
+    /// Adds what lane number `lane` has committed just now.
+    pub fn after_commit(&mut self, lane: usize, replies: Vec<Subject>) {
         if !replies.is_empty() {
-            self.lists
-                .push_back((last_commit(), Instant::now(), replies));
+            self.lists.push_back(List {
+                lsn: last_commit(),
+                at: Instant::now(),
+                lane,
+                replies,
+            });
         }
+    }
+
+    /// What acknowledgements of lane number `lane` wait for, if that is a standby and takes long.
+    pub fn held(&self, lane: usize) -> Option<&'static str> {
+        let oldest = self.lists.iter().find(|list| list.lane == lane)?;
+        self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
     /// Whether any acknowledgement waits.
@@ -42,24 +66,22 @@ impl Waiting {
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
     /// not come by for long.
     pub fn release(&mut self, after: AckAfter, idle: bool, handle: &Handle) {
-        let Some(&(newest, _, _)) = self.lists.back() else {
+        self.held = None;
+        let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {
             return;
         };
-        let waited_long = self
-            .lists
-            .front()
-            .is_some_and(|(_, at, _)| at.elapsed() > LONGEST_WAIT);
-        if idle || waited_long {
-            flush(newest);
+        if idle || oldest.at.elapsed() > LONGEST_WAIT {
+            flush(newest.lsn);
         }
-        let durable = durable(after);
-        while let Some((lsn, at, replies)) = self.lists.pop_front() {
-            if lsn > durable {
-                self.lists.push_front((lsn, at, replies));
+        let (flushed, durable) = (durable(AckAfter::Flush), durable(after));
+        while let Some(list) = self.lists.pop_front() {
+            if list.lsn > durable {
+                self.held = awaited(after).filter(|_| list.lsn <= flushed);
+                self.lists.push_front(list);
                 return;
             }
-            if let Err(replies) = handle.acknowledge(replies) {
-                self.lists.push_front((lsn, at, replies));
+            if let Err(replies) = handle.acknowledge(list.replies) {
+                self.lists.push_front(List { replies, ..list });
                 return;
             }
         }
@@ -74,6 +96,19 @@ pub fn flush_commits() {
 fn flush(position: Lsn) {
     // SAFETY: main thread; the position was handed out by the log itself.
     unsafe { pg_sys::XLogFlush(position) };
+}
+
+/// What is missing, in words, when a commit is on this server's disk and that is not enough.
+fn awaited(after: AckAfter) -> Option<&'static str> {
+    match after {
+        AckAfter::Flush => None,
+        AckAfter::Replicated => Some(
+            "rows are written and visible here; their acknowledgements wait for a synchronous standby to have them on disk (ack_after = replicated)",
+        ),
+        AckAfter::Applied => Some(
+            "rows are written and visible here; their acknowledgements wait for a synchronous standby to apply them (ack_after = applied)",
+        ),
+    }
 }
 
 /// End of the newest commit that this process can have seen, its own or an earlier worker's.

@@ -59,6 +59,12 @@ impl Failure {
         matches!(self.sqlstate.as_str(), "23505" | "23P01")
     }
 
+    /// Whether another session was in the way, which says nothing about the state of the server.
+    pub fn is_contention(&self) -> bool {
+        // Serialization, deadlock, lock time-out.
+        matches!(self.sqlstate.as_str(), "40001" | "40P01" | "55P03")
+    }
+
     /// Whether a smaller batch may get through where this one did not.
     pub fn wants_smaller_batch(&self) -> bool {
         // Cancelled by the time limit, lock time-out, deadlock, out of memory.

@@ -44,6 +44,8 @@ pub struct Turn {
     pub bytes: u64,
     /// Publish time of the newest message that is done.
     pub newest: Option<row::Timestamp>,
+    /// Messages of its first transaction.
+    pub tried: usize,
     /// How long it took.
     pub took: Duration,
     /// Acknowledgements to send once the commit is durable.
@@ -325,6 +327,7 @@ impl Lane {
         let messages = fresh.iter().flat_map(Run::iter);
         let together = suspects.as_ref().map(|s| s.limit(&source, messages));
         let runs = work::first(fresh, together.unwrap_or(limit).min(limit));
+        let tried = work::count(&runs);
         let first = runs.iter().flat_map(Run::iter).next();
         let condemned = first
             .zip(suspects.as_ref())
@@ -363,6 +366,7 @@ impl Lane {
             duplicates: if done == taken { duplicates as u64 } else { 0 },
             bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
             newest: newest.max(),
+            tried,
             took: Duration::ZERO,
             replies: self.finish(done, floor),
             failure,
@@ -414,8 +418,8 @@ impl Lane {
                 self.limit = (self.limit * 2).min(config.max_batch_rows);
             }
             Some(failure) => {
-                if failure.wants_smaller_batch() {
-                    self.limit = (self.limit / 2).max(1);
+                if failure.wants_smaller_batch() && turn.tried > 0 {
+                    self.limit = (self.limit.min(turn.tried) / 2).max(1);
                 }
                 self.hold_for(failure.clone());
             }

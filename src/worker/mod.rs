@@ -23,6 +23,7 @@ pub mod replay;
 mod run;
 mod search_path;
 mod seek;
+mod session;
 mod signals;
 pub mod subtransaction;
 mod suspects;
@@ -78,26 +79,7 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
 }
 
 fn prepare_session(number: usize) {
-    let set = |name: &std::ffi::CStr, value: &std::ffi::CStr| {
-        // SAFETY: main thread; both are constant strings and valid settings.
-        unsafe {
-            pg_sys::SetConfigOption(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_OVERRIDE,
-            );
-        }
-    };
-    set(c"application_name", c"sr_event_writer");
-    // Acknowledgements wait for the flush; the transaction does not have to.
-    set(c"synchronous_commit", c"off");
-    // A cluster whose default is read only is no reason to stop writing what was acknowledged for.
-    set(c"default_transaction_read_only", c"off");
-    // It would end the process, and not only the transaction as `insert_timeout` does.
-    set(c"transaction_timeout", c"0");
-    // Parallel workers would need dynamic shared memory, made under blocked signals.
-    set(c"max_parallel_workers_per_gather", c"0");
+    session::prepare();
     // SAFETY: main thread, attached to shared memory.
     unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
     // SAFETY: as above.

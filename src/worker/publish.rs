@@ -2,6 +2,7 @@
 //! each change of state.
 
 use super::breaker::Breaker;
+use super::durable::Waiting;
 use super::lane::{Hold, Lane, Turn};
 use super::wait::now;
 use crate::status::page::{self, State, StreamPage};
@@ -83,8 +84,8 @@ pub fn stream_idle(lane: &Lane, settings: &Settings, state: State, detail: &str)
 }
 
 /// Shows a pipeline, and logs its state when that has changed.
-pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle) {
-    let (state, detail) = state_of(lane, handle);
+pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle, acks: &Waiting) {
+    let (state, detail) = state_of(lane, handle, acks);
     let mut log_it = false;
     page::update_stream(lane.page, |stream| {
         log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
@@ -172,7 +173,7 @@ fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
 }
 
 /// What a pipeline is doing, in the words of the status functions.
-pub fn state_of(lane: &Lane, handle: &Handle) -> (State, String) {
+pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String) {
     match &lane.hold {
         Some(Hold::Paused) => {
             return (
@@ -196,7 +197,10 @@ pub fn state_of(lane: &Lane, handle: &Handle) -> (State, String) {
         return (State::Stopped, String::new());
     };
     match phase.kind {
-        PhaseKind::Fetching => (State::Running, phase.detail),
+        PhaseKind::Fetching => match acks.held(lane.number) {
+            Some(reason) => (State::Degraded, reason.to_owned()),
+            None => (State::Running, phase.detail),
+        },
         PhaseKind::Waiting => (State::Degraded, phase.detail),
         PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
         PhaseKind::Connecting if handle.connection().is_trying_first() => {

@@ -299,7 +299,7 @@ impl Worker {
             return;
         };
         for lane in &active.lanes {
-            publish::stream(lane, &config.stream, &active.handle);
+            publish::stream(lane, &config.stream, &active.handle, &active.acks);
         }
         publish::worker_figures(self.number, Some(&active.handle), &self.breaker);
         let (state, reason) = active.state(&self.breaker, now);
@@ -347,6 +347,12 @@ impl Active {
             if lane.next_turn(&self.handle, now) != NextTurn::Now {
                 continue;
             }
+            if permission == Permission::Probe
+                && let Err(failure) = transaction::probe(config.write.insert_timeout)
+            {
+                judge(breaker, Some(&failure));
+                return false;
+            }
             transaction::report_running(c"writing a batch");
             let Some(turn) = lane.turn(&mut self.handle, permission, process, &config.write) else {
                 continue;
@@ -360,7 +366,7 @@ impl Active {
                     .for_each(|l| self.handle.notify(subject.clone(), l));
             }
             judge(breaker, turn.failure.as_ref());
-            self.acks.after_commit(turn.replies);
+            self.acks.after_commit(self.turn, turn.replies);
             return true;
         }
         false
@@ -413,7 +419,7 @@ impl Active {
         let states: Vec<State> = self
             .lanes
             .iter()
-            .map(|lane| publish::state_of(lane, &self.handle).0)
+            .map(|lane| publish::state_of(lane, &self.handle, &self.acks).0)
             .collect();
         let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
         let any = |state| states.contains(&state);
@@ -432,6 +438,7 @@ impl Active {
 fn judge(breaker: &mut Breaker, failure: Option<&Failure>) {
     match failure {
         None => breaker.succeeded(),
+        Some(failure) if failure.is_contention() => {}
         Some(failure) if failure.class() == Class::Environment => breaker.failed(Instant::now()),
         Some(_) => {}
     }

@@ -44,6 +44,15 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
     outcome
 }
 
+/// Asks the database for nothing in particular: does it answer at all?
+///
+/// # Errors
+/// What it says instead.
+pub fn probe(limit: Duration) -> Result<(), Failure> {
+    report_running(c"SELECT 1");
+    run(limit, || Ok(Spi::run("SELECT 1")?))
+}
+
 /// Makes what the transaction counted visible in `pg_stat_*`, and the session idle.
 pub fn report_idle() {
     // SAFETY: on the main thread, outside a transaction.

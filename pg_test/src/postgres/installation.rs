@@ -3,6 +3,7 @@
 //! `SR_PG_MAJOR` (default 18) or, more exactly, `SR_PG_BIN` (the folder of its programs) choose.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -77,11 +78,13 @@ impl Installation {
         command
     }
 
-    /// The user id that its files must belong to, if it is not this process's own.
-    pub fn owner(&self) -> Option<(u32, u32)> {
-        self.account
-            .as_ref()
-            .map(|user| (user.uid.as_raw(), user.gid.as_raw()))
+    /// Gives a file or folder to the user that the server runs as.
+    pub fn give(&self, path: &Path) {
+        if let Some(user) = &self.account {
+            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+            chown(path, Some(uid), Some(gid))
+                .unwrap_or_else(|error| panic!("give away {}: {error}", path.display()));
+        }
     }
 
     /// `pg_ctl stop` on the cluster in `data`, until the server is gone.
@@ -90,12 +93,14 @@ impl Installation {
             Stop::Fast => "fast",
             Stop::Immediate => "immediate",
         };
+        self.pg_ctl(data, &["stop", "-m", mode, "-w", "-t", "120"])
+            .await
+    }
+
+    /// `pg_ctl` on the cluster in `data`.
+    pub(super) async fn pg_ctl(&self, data: &Path, arguments: &[&str]) -> Result<(), String> {
         let mut command = self.command("pg_ctl");
-        command
-            .arg("stop")
-            .arg("-D")
-            .arg(data)
-            .args(["-m", mode, "-w", "-t", "120"]);
+        command.args(arguments).arg("-D").arg(data);
         let output = tokio::process::Command::from(command)
             .stdin(Stdio::null())
             .output()
@@ -105,7 +110,8 @@ impl Installation {
             return Ok(());
         }
         Err(format!(
-            "pg_ctl stop -m {mode}: {}",
+            "pg_ctl {}: {}",
+            arguments.join(" "),
             String::from_utf8_lossy(&output.stderr).trim()
         ))
     }

@@ -13,6 +13,9 @@ use super::Postgres;
 
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
+const OPTIONS: &str = "-c statement_timeout=120s -c lock_timeout=0 -c transaction_timeout=0 \
+    -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed";
+
 /// What the server refused, or why it could not be asked.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
@@ -74,7 +77,8 @@ impl Postgres {
         client.unwrap_or_else(|failure| panic!("connect to {database} as {user}: {failure}"))
     }
 
-    /// A new session of `user` in `database`. No statement of it takes longer than two minutes.
+    /// A new session of `user` in `database`. No statement of it takes longer than two minutes, and
+    /// what tests set for role or database to hurt the worker does not concern it.
     pub async fn try_connect(&self, user: &str, database: &str) -> Result<Client, Failure> {
         let (client, connection) = Config::new()
             .host("127.0.0.1")
@@ -82,7 +86,7 @@ impl Postgres {
             .user(user)
             .dbname(database)
             .application_name("pg_test")
-            .options("-c statement_timeout=120s")
+            .options(OPTIONS)
             .connect(NoTls)
             .await?;
         // Its error is seen by whoever uses the client.

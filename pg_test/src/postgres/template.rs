@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,6 +33,7 @@ max_connections = 40
 max_worker_processes = 24
 shared_buffers = '128MB'
 max_wal_size = '2GB'
+wal_keep_size = '1GB'
 fsync = off
 timescaledb.telemetry_level = off
 include 'settings.conf'
@@ -64,9 +64,7 @@ fn make(installation: &Installation) -> PathBuf {
         // Whatever a killed test left.
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir(&unfinished).expect("make the template's directory");
-        if let Some((user, group)) = installation.owner() {
-            chown(&unfinished, Some(user), Some(group)).expect("give the template to postgres");
-        }
+        installation.give(&unfinished);
         run(installation
             .command("initdb")
             .args(INITDB)

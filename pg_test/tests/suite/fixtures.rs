@@ -1,9 +1,11 @@
 //! What several topics need.
 
 use pg_test::feed::Feed;
+use pg_test::messages::Generator;
 use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A number from the environment, for a longer or shorter run.
@@ -73,4 +75,69 @@ pub fn assert_unharmed(stack: &Stack) {
         line.contains("was terminated by signal") || line.contains("PANIC") || line.contains("TRAP")
     });
     assert_eq!(crash, None, "in the server log");
+}
+
+/// How often [`under_load`] publishes, and how many messages of each feed.
+const PACE: Duration = Duration::from_millis(100);
+const HANDFUL: u64 = 40;
+
+/// Publishes good messages of these feeds, numbered from `first`, for as long as `work` takes. The
+/// number of the next message, and what the work gave.
+pub async fn under_load<T>(
+    stack: &Stack,
+    feeds: &[Feed],
+    first: u64,
+    work: impl Future<Output = T>,
+) -> (u64, T) {
+    let generator = Generator::new(first);
+    let done = AtomicBool::new(false);
+    let publish = async {
+        let mut next = first;
+        let mut pace = tokio::time::interval(PACE);
+        while !done.load(Ordering::Relaxed) {
+            pace.tick().await;
+            let numbers = next..next + HANDFUL;
+            let messages = feeds
+                .iter()
+                .flat_map(|&feed| generator.range(feed, numbers.clone()));
+            stack
+                .nats
+                .publish_surely(messages.collect::<Vec<_>>())
+                .await;
+            next = numbers.end;
+        }
+        next
+    };
+    let work = async {
+        let result = work.await;
+        done.store(true, Ordering::Relaxed);
+        result
+    };
+    tokio::join!(publish, work)
+}
+
+/// Waits until every message of these feeds, numbered from 0 to `count`, is a row, and only one; none
+/// is a dead letter, and all are acknowledged.
+pub async fn expect_exactly_once(stack: &Stack, feeds: &[Feed], count: u64) {
+    for &feed in feeds {
+        stack
+            .expect_rows(feed, count, Duration::from_secs(90))
+            .await;
+        assert_eq!(stack.dead_letters(feed).await.unwrap(), 0, "{feed:?}");
+    }
+    for &feed in feeds {
+        stack.expect_all_acknowledged(feed).await;
+    }
+}
+
+/// Waits until the table has more rows than now.
+pub async fn rows_are_added(stack: &Stack, feed: Feed, within: Duration) {
+    let known = stack.rows(feed).await.expect("count rows");
+    let what = format!("more than {known} rows in {}", feed.table());
+    eventually(within, what, async || match stack.rows(feed).await {
+        Ok(rows) if rows > known => Ok(()),
+        Ok(rows) => Err(format!("{rows} rows")),
+        Err(failure) => Err(failure.to_string()),
+    })
+    .await;
 }

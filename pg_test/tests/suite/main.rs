@@ -13,6 +13,11 @@
 mod columns;
 mod control;
 mod dead_letters;
+mod durable;
+mod environment;
+mod environment_breaker;
+mod environment_locks;
+mod environment_schema;
 mod exactly_once;
 mod fixtures;
 mod install;
@@ -30,5 +35,6 @@ mod replay;
 mod samples;
 mod settings;
 mod shutdown;
+mod standby;
 mod wait_seek;
 mod ways;

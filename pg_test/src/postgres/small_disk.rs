@@ -1,0 +1,89 @@
+//! A disk that is soon full: a file system in memory, for a tablespace.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::Postgres;
+use crate::directory::Directory;
+use crate::process;
+
+/// A mounted file system. Unmounted when dropped; it must outlive the server that uses it.
+#[derive(Debug)]
+pub struct SmallDisk {
+    path: PathBuf,
+    _directory: Directory,
+}
+
+impl SmallDisk {
+    /// One of this size. Panics where this machine permits no mounts, unless `SR_NO_MOUNT=1` says
+    /// that this is known: then there is none.
+    pub fn mount(megabytes: u32) -> Option<Self> {
+        if std::env::var_os("SR_NO_MOUNT").is_some_and(|value| value == "1") {
+            eprintln!("SR_NO_MOUNT=1: nothing is tested with a full disk");
+            return None;
+        }
+        let directory = Directory::temporary("disk");
+        let path = directory.path().join("disk");
+        fs::create_dir(&path).expect("make a mount point");
+        let owner = process::server_account()
+            .map(|user| format!(",uid={},gid={}", user.uid, user.gid))
+            .unwrap_or_default();
+        let options = format!("size={megabytes}m,mode=0755{owner}");
+        let flags = MsFlags::empty();
+        let mounted = mount(Some("tmpfs"), &path, Some("tmpfs"), flags, Some(&*options));
+        mounted.unwrap_or_else(|error| {
+            panic!(
+                "this machine does not permit to mount a small disk: {error}. It takes root with \
+                 CAP_SYS_ADMIN; SR_NO_MOUNT=1 leaves out the tests with a full disk"
+            )
+        });
+        Some(Self {
+            path,
+            _directory: directory,
+        })
+    }
+
+    /// Makes a tablespace on it.
+    pub async fn create_tablespace(&self, pg: &Postgres, name: &str) {
+        let folder = self.path.join(name);
+        fs::create_dir(&folder).expect("make the tablespace's folder");
+        pg.installation.give(&folder);
+        let sql = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
+        pg.execute(&sql).await;
+    }
+
+    /// Leaves no free block.
+    pub fn fill(&self) {
+        let mut file = File::create(self.filler()).expect("make a file that fills the disk");
+        // Ever smaller, so that not one page is left.
+        for size in [1 << 20, 1 << 12] {
+            let block = vec![b'x'; size];
+            let full = loop {
+                if let Err(error) = file.write_all(&block) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+        }
+    }
+
+    /// Gives back what [`SmallDisk::fill`] took.
+    pub fn free(&self) {
+        fs::remove_file(self.filler()).expect("remove the file that fills the disk");
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(&self.path, MntFlags::MNT_DETACH) {
+            eprintln!("cannot unmount {}: {error}", self.path.display());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Other servers that are made of a running one: streaming standbys, and base backups to restore.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::{Postgres, make_parent};
+use crate::directory::Directory;
+use crate::port::Port;
+
+impl Postgres {
+    /// Makes a streaming standby of this running server, with the same settings. It is not started.
+    ///
+    /// It is `name` in `synchronous_standby_names` and in `pg_stat_replication`.
+    pub async fn create_standby(&self, name: &str) -> Self {
+        self.copy_by_base_backup(&["--write-recovery-conf"], name)
+            .await
+    }
+
+    /// A base backup of this running server as a server of its own, with the same settings. It is
+    /// not started; see [`Postgres::recover_until`].
+    pub async fn create_base_backup(&self) -> Self {
+        self.copy_by_base_backup(&[], "base_backup").await
+    }
+
+    /// Makes this stopped server, which has left the history of `primary` or has not, a standby of it.
+    pub async fn rejoin(&self, primary: &Self, name: &str) {
+        self.run(
+            "pg_rewind",
+            &[
+                "--write-recovery-conf",
+                "--no-sync",
+                &format!("--source-server={}", primary.conninfo(name)),
+                &format!("--target-pgdata={}", self.data().display()),
+            ],
+        )
+        .await;
+        // It took over all files of the primary, its settings as well.
+        self.add_settings(&[("port", &self.port().to_string())]);
+    }
+
+    /// Ends recovery: from now on this standby is a primary.
+    pub async fn promote(&self) {
+        let data = self.data();
+        let promoted = self
+            .installation
+            .pg_ctl(&data, &["promote", "-w", "-t", "60"]);
+        promoted.await.unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// Whether this running server is a standby, or still restoring.
+    pub async fn is_in_recovery(&self) -> bool {
+        self.value("SELECT pg_is_in_recovery()").await
+    }
+
+    /// Lets this base backup restore, at its next start, what `archive` holds up to an LSN, and
+    /// then be a primary.
+    pub fn recover_until(&self, archive: &Path, lsn: &str) {
+        self.add_settings(&[
+            (
+                "restore_command",
+                &format!("cp {}/%f %p", archive.display()),
+            ),
+            ("recovery_target_lsn", lsn),
+            ("recovery_target_action", "promote"),
+            ("archive_mode", "off"),
+        ]);
+        File::create(self.data().join("recovery.signal")).expect("make recovery.signal");
+    }
+
+    /// More settings for the next start.
+    pub(super) fn add_settings(&self, settings: &[(&str, &str)]) {
+        let path = self.data().join("settings.conf");
+        let file = File::options().append(true).open(path);
+        let mut file = file.expect("open settings.conf");
+        for (key, value) in settings {
+            let value = value.replace('\'', "''");
+            writeln!(file, "{key} = '{value}'").expect("write settings.conf");
+        }
+    }
+
+    async fn copy_by_base_backup(&self, arguments: &[&str], name: &str) -> Self {
+        let copy = self.sibling();
+        let data = copy.data();
+        make_parent(&data);
+        fs::create_dir(&data).expect("make a data directory");
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).expect("close it");
+        self.installation.give(&data);
+        let (from, to) = (self.conninfo(name), data.display().to_string());
+        let own = ["--checkpoint=fast", "--no-sync", "-d", &from, "-D", &to];
+        self.run("pg_basebackup", &[&own, arguments].concat()).await;
+        copy.add_settings(&[("port", &copy.port().to_string())]);
+        copy
+    }
+
+    /// A cluster of the same installation that has no files yet.
+    pub(super) fn sibling(&self) -> Self {
+        Self {
+            installation: self.installation.clone(),
+            port: Port::reserve(),
+            lifetime: self.lifetime,
+            process: Mutex::new(None),
+            session: tokio::sync::Mutex::new(None),
+            directory: Directory::temporary("postgres"),
+        }
+    }
+
+    fn conninfo(&self, name: &str) -> String {
+        let port = self.port();
+        format!("host=127.0.0.1 port={port} user=postgres dbname=postgres application_name={name}")
+    }
+
+    async fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = tokio::process::Command::from(self.installation.command(program));
+        let output = command.args(arguments).output().await;
+        let output = output.unwrap_or_else(|error| panic!("cannot run {program}: {error}"));
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{program} {arguments:?}: {complaint}"
+        );
+    }
+}

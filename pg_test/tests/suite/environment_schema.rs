@@ -1,0 +1,106 @@
+//! A table that no longer fits pauses its own pipeline, and a mended one is written to at once, all
+//! while messages flow on seven streams.
+
+use std::time::Duration;
+
+use pg_test::feed::Feed;
+use pg_test::stack::{SOON, Stack};
+use serde_json::Value;
+
+use crate::fixtures::{
+    assert_unharmed, detail_mentions, expect_exactly_once, rows_are_added, stream_status_where,
+    under_load,
+};
+
+/// What is looked at every two seconds is seen soon after it was mended.
+const SECONDS: Duration = Duration::from_secs(8);
+
+/// Something done to a table, what the pipeline says to it, and what undoes it.
+struct Harm {
+    feed: Feed,
+    harm: &'static str,
+    named: &'static str,
+    mend: &'static str,
+}
+
+const HARMS: [Harm; 6] = [
+    Harm {
+        feed: Feed::Telemetry,
+        harm: "ALTER TABLE timeseries_metrics ADD COLUMN tenant text NOT NULL DEFAULT 'x';
+            ALTER TABLE timeseries_metrics ALTER COLUMN tenant DROP DEFAULT",
+        named: "tenant",
+        mend: "ALTER TABLE timeseries_metrics ALTER COLUMN tenant SET DEFAULT 'y'",
+    },
+    Harm {
+        feed: Feed::Netflow,
+        harm: "ALTER TABLE netflow_metrics ALTER COLUMN src_port TYPE point USING NULL::point",
+        named: "src_port",
+        mend: "ALTER TABLE netflow_metrics
+            ALTER COLUMN src_port TYPE integer USING NULL::integer",
+    },
+    Harm {
+        feed: Feed::Logs,
+        harm: "ALTER TABLE logs OWNER TO app; REVOKE INSERT ON logs FROM app",
+        named: "permission denied",
+        mend: "GRANT INSERT ON logs TO app",
+    },
+    Harm {
+        feed: Feed::OtelTraces,
+        harm: "ALTER TABLE otel_traces RENAME TO away",
+        named: "does not exist",
+        mend: "ALTER TABLE away RENAME TO otel_traces",
+    },
+    Harm {
+        feed: Feed::OtelMetrics,
+        harm: "ALTER TABLE otel_metrics RENAME COLUMN \"timestamp\" TO moment",
+        named: "timestamp",
+        mend: "ALTER TABLE otel_metrics RENAME COLUMN moment TO \"timestamp\"",
+    },
+    Harm {
+        feed: Feed::Events,
+        harm: "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN PERFORM * FROM nowhere; RETURN NEW; END$$;
+             CREATE TRIGGER broken BEFORE INSERT ON events
+                FOR EACH ROW EXECUTE FUNCTION broken()",
+        named: "nowhere",
+        mend: "DROP TRIGGER broken ON events",
+    },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_seven_flowing_streams_pauses_for_its_own_table_only_and_resumes_in_seconds() {
+    let stack = Stack::start().await;
+    stack
+        .pg
+        .execute("CREATE ROLE app; GRANT USAGE ON SCHEMA public TO app")
+        .await;
+    let faults = async {
+        for feed in Feed::ALL {
+            rows_are_added(&stack, feed, SOON).await;
+        }
+        for Harm {
+            feed,
+            harm,
+            named,
+            mend,
+        } in HARMS
+        {
+            stack.pg.execute(harm).await;
+            let names = detail_mentions(named);
+            let paused = |status: &Value| status["state"] == "paused" && names(status);
+            stream_status_where(&stack, feed, named, paused).await;
+            for other in Feed::ALL.into_iter().filter(|other| *other != feed) {
+                rows_are_added(&stack, other, SECONDS).await;
+            }
+            stack.pg.execute(mend).await;
+            rows_are_added(&stack, feed, SECONDS).await;
+            let running = |status: &Value| status["state"] == "running";
+            stream_status_where(&stack, feed, "running", running).await;
+        }
+    };
+    let (count, ()) = under_load(&stack, &Feed::ALL, 0, faults).await;
+    expect_exactly_once(&stack, &Feed::ALL, count).await;
+    let status = stack.status().await.unwrap();
+    assert_eq!(status["breaker"]["failures"], 0, "{status}");
+    assert_unharmed(&stack);
+}

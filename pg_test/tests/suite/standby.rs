@@ -1,0 +1,235 @@
+//! Only the primary consumes, and whoever becomes it goes on exactly where the other one was.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, RetentionPolicy};
+use pg_test::feed::Feed;
+use pg_test::messages::Generator;
+use pg_test::postgres::{Postgres, Stop};
+use pg_test::stack::{SOON, Stack};
+use pg_test::wait::{eventually, eventually_equal, throughout};
+use serde_json::Value;
+
+use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
+
+/// Neither has a unique key. The first stream keeps what is acknowledged, the second one does not.
+const KEPT: Feed = Feed::Netflow;
+const QUEUE: Feed = Feed::Logs;
+const REST: Duration = Duration::from_secs(90);
+
+/// A primary that waits for its standby before it acknowledges, with a kept stream and a work queue.
+async fn primary(ack_after: &str) -> Stack {
+    let stack = Stack::builder()
+        .without_streams()
+        .setting("sr_event_writer.streams", "netflow,logs")
+        .setting("sr_event_writer.ack_after", ack_after)
+        .setting("sr_event_writer.retry_max_delay", "2s")
+        .start()
+        .await;
+    stack.create_stream(KEPT).await;
+    let queue = Config {
+        name: QUEUE.stream(),
+        subjects: vec![QUEUE.subjects()],
+        retention: RetentionPolicy::WorkQueue,
+        ..Config::default()
+    };
+    let made = stack.nats.jetstream().await.create_stream(queue).await;
+    made.expect("make the work queue");
+    stack
+}
+
+/// A standby that streams, and from now on is waited for.
+async fn synchronous_standby(primary: &Postgres, name: &str) -> Postgres {
+    let standby = primary.create_standby(name).await;
+    standby.start().await;
+    primary
+        .alter_system("synchronous_standby_names", name)
+        .await;
+    let sql = "SELECT string_agg(application_name || ' ' || sync_state, ', ')
+        FROM pg_stat_replication";
+    let expected = Some(format!("{name} sync"));
+    eventually(SOON, "the standby is synchronous", async || {
+        match primary.try_value::<Option<String>>(sql).await {
+            Ok(seen) if seen == expected => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    standby
+}
+
+async fn assert_stands_by(standby: &Postgres) {
+    assert!(standby.is_in_recovery().await);
+    let status: Value = standby.value("SELECT sr_event_writer_status()").await;
+    assert_eq!(status["state"], "standby", "{status}");
+    assert_eq!(standby.try_worker_pid().await.unwrap(), None);
+    let streams = "SELECT count(*) FROM sr_event_writer.stream_status";
+    standby.value::<i64>(streams).await;
+}
+
+async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
+    let generator = Generator::new(60);
+    for start in numbers.clone().step_by(1_000) {
+        let part = start..numbers.end.min(start + 1_000);
+        for feed in [KEPT, QUEUE] {
+            let messages = generator.range(feed, part.clone());
+            stack.nats.publish_surely(messages).await;
+        }
+    }
+}
+
+async fn rows_beyond(pg: &Postgres, known: i64, within: Duration) {
+    let sql = format!("SELECT count(*) FROM {}", KEPT.table());
+    eventually(
+        within,
+        format_args!("more rows than {known}"),
+        async || match pg.try_value::<i64>(&sql).await {
+            Ok(rows) if rows > known => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_standby_takes_over_within_ten_seconds_and_exactly_once() {
+    let mut stack = primary("replicated").await;
+    let total = 40_000;
+    let fail_over = async {
+        rows_beyond(&stack.pg, 0, SOON).await;
+        let heir = synchronous_standby(&stack.pg, "heir").await;
+        assert_stands_by(&heir).await;
+        let before: i64 = stack.pg.value("SELECT count(*) FROM netflow_metrics").await;
+        rows_beyond(&stack.pg, before, SOON).await;
+
+        stack.pg.kill_all().await;
+        heir.promote().await;
+        let known: i64 = heir.value("SELECT count(*) FROM netflow_metrics").await;
+        rows_beyond(&heir, known, Duration::from_secs(10)).await;
+        heir
+    };
+    let (heir, ()) = tokio::join!(fail_over, publish(&stack, 0..total));
+    let old = std::mem::replace(&mut stack.pg, heir);
+    for feed in [KEPT, QUEUE] {
+        stack.expect_rows(feed, total, REST).await;
+        stack.expect_all_acknowledged(feed).await;
+        assert_eq!(stack.dead_letters(feed).await.unwrap(), 0);
+    }
+    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
+    assert_eq!(left, 0, "the work queue is empty");
+
+    // The old primary comes back as a standby, and leaves the consumers alone.
+    old.rejoin(&stack.pg, "former").await;
+    old.start().await;
+    publish(&stack, total..total + 1_000).await;
+    for feed in [KEPT, QUEUE] {
+        stack.expect_rows(feed, total + 1_000, SOON).await;
+    }
+    let rows = "SELECT count(*) FROM netflow_metrics";
+    let all = (total + 1_000).cast_signed();
+    eventually_equal(SOON, "rows on the old primary", all, async || {
+        old.try_value::<i64>(rows).await
+    })
+    .await;
+    let second = Duration::from_secs(1);
+    throughout(second, "there is no worker on the standby", async || {
+        old.try_worker_pid().await.unwrap().is_none()
+    })
+    .await;
+    assert_stands_by(&old).await;
+}
+
+/// How many messages of the feed NATS holds and has not seen acknowledged.
+async fn unacknowledged(stack: &Stack, feed: Feed) -> Result<u64, String> {
+    let info = stack
+        .nats
+        .consumer(&feed.stream(), &feed.consumer())
+        .await?;
+    let stored = stack.nats.stream_state(&feed.stream()).await.last_sequence;
+    Ok(stored - info.ack_floor.stream_sequence)
+}
+
+async fn expect_held(stack: &Stack, words: &str, count: u64) {
+    for feed in [KEPT, QUEUE] {
+        // Rows are there and visible, and everybody may read them.
+        let rows = count.cast_signed();
+        eventually_equal(SOON, "rows", rows, async || stack.rows(feed).await).await;
+        let status = stream_status_where(stack, feed, words, detail_mentions(words)).await;
+        assert_eq!(status["state"], "degraded", "{status}");
+    }
+}
+
+async fn expect_released(stack: &Stack, count: u64) {
+    expect_exactly_once(stack, &[KEPT, QUEUE], count).await;
+    for feed in [KEPT, QUEUE] {
+        let running = |status: &Value| status["state"] == "running";
+        stream_status_where(stack, feed, "running", running).await;
+    }
+    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
+    assert_eq!(left, 0, "the work queue is empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_away() {
+    let stack = primary("replicated").await;
+    let standby = synchronous_standby(&stack.pg, "heir").await;
+    publish(&stack, 0..500).await;
+    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
+
+    standby.stop(Stop::Fast).await;
+    publish(&stack, 500..1_000).await;
+    expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
+    for feed in [KEPT, QUEUE] {
+        let second = Duration::from_secs(1);
+        throughout(second, "nothing is acknowledged", async || {
+            unacknowledged(&stack, feed).await.is_ok_and(|n| n == 500)
+        })
+        .await;
+        let known = |status: &Value| status["ack_pending"] == 500;
+        stream_status_where(&stack, feed, "how many wait", known).await;
+    }
+    standby.start().await;
+    expect_released(&stack, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_wait_until_the_standby_shows_the_rows_where_that_is_asked_for() {
+    let stack = primary("applied").await;
+    let standby = synchronous_standby(&stack.pg, "heir").await;
+    standby.execute("SELECT pg_wal_replay_pause()").await;
+    publish(&stack, 0..500).await;
+    expect_held(&stack, "wait for a synchronous standby to apply", 500).await;
+    assert_eq!(unacknowledged(&stack, QUEUE).await.unwrap(), 500);
+    standby.execute("SELECT pg_wal_replay_resume()").await;
+    expect_released(&stack, 500).await;
+    let rows = "SELECT count(*) FROM logs";
+    assert_eq!(standby.value::<i64>(rows).await, 500);
+}
+
+/// A new session sets its consumer to the position in the database, which is ahead of what may be
+/// acknowledged. A work queue must not take that as an acknowledgement.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_lost_primary_had_is_read_again_although_sessions_had_started_over() {
+    let mut stack = primary("replicated").await;
+    let standby = synchronous_standby(&stack.pg, "heir").await;
+    publish(&stack, 0..500).await;
+    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
+    standby.stop(Stop::Fast).await;
+    publish(&stack, 500..1_000).await;
+    expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
+
+    stack.nats.restart().await;
+    publish(&stack, 1_000..1_100).await;
+    expect_held(&stack, "wait for a synchronous standby to have them", 1_100).await;
+    let reload = "sr_event_writer.batch_size";
+    stack.pg.alter_system(reload, "77").await;
+    publish(&stack, 1_100..1_200).await;
+    expect_held(&stack, "wait for a synchronous standby to have them", 1_200).await;
+
+    stack.pg.kill_all().await;
+    standby.start().await;
+    standby.promote().await;
+    stack.pg = standby;
+    publish(&stack, 1_200..1_300).await;
+    expect_released(&stack, 1_300).await;
+}

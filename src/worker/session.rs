@@ -1,0 +1,38 @@
+//! Settings of the worker's own session. What an administrator sets as a default for the sessions
+//! of a role, of a database or of everybody (time limits, read only, another isolation) is meant for
+//! clients; here it would end the worker again and again, or fail each batch.
+
+use pgrx::prelude::*;
+use std::ffi::CStr;
+
+const SETTINGS: [(&CStr, &CStr); 8] = [
+    (c"application_name", c"sr_event_writer"),
+    // Acknowledgements wait for the flush; the transaction does not have to.
+    (c"synchronous_commit", c"off"),
+    // A cluster whose default is read only is no reason to stop writing what was acknowledged for.
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_deferrable", c"off"),
+    // Nothing is read twice in a transaction, and a stricter level could only fail.
+    (c"default_transaction_isolation", c"read committed"),
+    // Ends the session, while `insert_timeout` cancels the batch.
+    (c"transaction_timeout", c"0"),
+    // While one pipeline waits for a lock, no other can write: better to come again.
+    (c"lock_timeout", c"1s"),
+    // Parallel workers would need dynamic shared memory, made under blocked signals.
+    (c"max_parallel_workers_per_gather", c"0"),
+];
+
+/// Sets them above whatever is configured, for good.
+pub fn prepare() {
+    for (name, value) in SETTINGS {
+        // SAFETY: main thread; both are constant strings and valid settings.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    }
+}
