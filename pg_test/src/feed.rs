@@ -85,4 +85,19 @@ impl Feed {
             Self::OtelMetrics | Self::OtelTraces | Self::Logs => "span_id",
         }
     }
+
+    /// The number of a generated message, from what stands in its marker column.
+    pub fn number_of(self, marker: &str) -> Option<u64> {
+        match self {
+            Self::Telemetry | Self::Netflow => marker.parse().ok(),
+            Self::Events => marker.strip_prefix("ev-")?.parse().ok(),
+            Self::Sweep => {
+                let address: std::net::Ipv4Addr = marker.parse().ok()?;
+                Some(u64::from(u32::from(address) & 0x00ff_ffff))
+            }
+            Self::OtelMetrics | Self::OtelTraces | Self::Logs => {
+                u64::from_str_radix(marker, 16).ok()
+            }
+        }
+    }
 }

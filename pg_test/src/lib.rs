@@ -7,8 +7,9 @@
 //! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
 //! - [`proxy`]: the faults of the network between the writer and NATS.
 //! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
+//! - [`soak`]: all of that for a long time, with a schedule of faults, and the account at the end.
 //! - [`wait`]: the only place where anything waits.
-//! - [`directory`], [`port`], [`process`]: what the servers stand on.
+//! - [`directory`], [`port`], [`process`], [`random`]: what the servers stand on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,5 +25,7 @@ pub mod port;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod random;
+pub mod soak;
 pub mod stack;
 pub mod wait;

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 pub enum Catalog {
     /// The extension is not in this database.
     Missing,
-    /// It is there, with these wishes.
-    Present(Wishes),
+    /// It is there, with these wishes. The number tells one `CREATE EXTENSION` from the next.
+    Present(pg_sys::Oid, Wishes),
 }
 
 /// What operators have asked for, by the names of the pipelines.
@@ -45,6 +45,6 @@ pub fn read() -> Result<Catalog, Failure> {
                 wishes.seeking.extend(name);
             }
         }
-        Ok(Catalog::Present(wishes))
+        Ok(Catalog::Present(extension, wishes))
     })
 }

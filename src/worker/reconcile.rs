@@ -25,9 +25,11 @@ pub fn reconcile(
     in_hand: &Sequences,
 ) -> Result<Outcome, Failure> {
     let source = &request.source;
+    let stored = position::load(pipeline, source)?;
+    let is_stored = stored.is_some();
     let recorded = match config::fault() {
         Fault::ForgetPosition => None,
-        _ => position::load(pipeline, source)?.or(remembered),
+        _ => stored.or(remembered),
     };
     let is_new = recorded.is_none();
     if is_new && position::has_predecessor(pipeline, source)? {
@@ -47,7 +49,8 @@ pub fn reconcile(
     let before = position.clone();
     forget_what_is_not_there(pipeline, request, &mut position);
     record_what_is_gone(pipeline, request, &mut position, in_hand)?;
-    if position != before {
+    // After DROP and CREATE EXTENSION what this process remembers must outlive it.
+    if position != before || !is_stored {
         position::save(pipeline, source, &position)?;
     }
     Ok(Outcome::At(position))

@@ -42,6 +42,8 @@ pub struct Worker {
     breaker: Breaker,
     /// Positions of pipelines that are not consumed at the moment.
     remembered: HashMap<String, Positions>,
+    /// The extension as it was last seen.
+    extension: Option<pg_sys::Oid>,
     generation: u64,
     next_tick: Instant,
     next_show: Instant,
@@ -70,6 +72,7 @@ impl Worker {
             active: None,
             breaker: Breaker::new(1, Duration::ZERO),
             remembered: HashMap::new(),
+            extension: None,
             generation: 0,
             next_tick: now,
             next_show: now,
@@ -177,7 +180,16 @@ impl Worker {
         };
         transaction::report_running(c"reading sr_event_writer.pipeline_control");
         match transaction::run(config.write.insert_timeout, catalog::read) {
-            Ok(Catalog::Present(wishes)) => self.attend(&config, &wishes),
+            Ok(Catalog::Present(extension, wishes)) => {
+                if self
+                    .extension
+                    .replace(extension)
+                    .is_some_and(|known| known != extension)
+                {
+                    self.stop(State::Starting, "the extension was created anew");
+                }
+                self.attend(&config, &wishes);
+            }
             Ok(Catalog::Missing) => {
                 let database = config::database();
                 let reason = format!(

@@ -3,10 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::feed::Feed;
+use crate::random::Random;
 
 /// Subject and payload of a good message at a time in Unix milliseconds.
 pub(super) fn good(seed: u64, feed: Feed, time: u64, number: u64) -> (String, Value) {
-    let random = &mut Random::new(seed, feed, number);
+    let random = &mut random_of(seed, feed, number);
     match feed {
         Feed::Telemetry => telemetry(random, time, number),
         Feed::Events => event(random, time, number),
@@ -32,7 +33,7 @@ pub(super) fn wrong_type(feed: Feed) -> Option<(&'static str, &'static str)> {
 }
 
 fn telemetry(random: &mut Random, time: u64, number: u64) -> (String, Value) {
-    let device = random.address();
+    let device = address(random);
     let interface = random.below(48);
     let message = json!({
         "timestamp": time,
@@ -65,7 +66,7 @@ fn event(random: &mut Random, time: u64, number: u64) -> (String, Value) {
         "time": time as f64 / 1000.0,
         "host": format!("fw{}", random.below(20)),
         "level": random.below(8),
-        "remote_addr": random.address(),
+        "remote_addr": address(random),
         "data": {"message": random.pick(&["link down", "denied", "login failed", "über 90 %"])},
     });
     ("events.syslog".to_owned(), message)
@@ -96,8 +97,8 @@ fn netflow(random: &mut Random, time: u64, number: u64) -> (String, Value) {
         "timestamp": time,
         "poller_id": format!("poller-{}", random.below(4)),
         "flow_direction": random.pick(&["ingress", "egress"]),
-        "src_addr": random.address(),
-        "dst_addr": random.address(),
+        "src_addr": address(random),
+        "dst_addr": address(random),
         "src_port": 1024 + random.below(60_000),
         "dst_port": random.pick(&["53", "80", "443"]).parse::<u64>().expect("a number"),
         "protocol": if random.below(4) == 0 { 17 } else { 6 },
@@ -170,36 +171,15 @@ fn log(random: &mut Random, time: u64, number: u64) -> (String, Value) {
     ("logs.app".to_owned(), message)
 }
 
-/// SplitMix64: small, fast, and the same everywhere.
-struct Random(u64);
+fn random_of(seed: u64, feed: Feed, number: u64) -> Random {
+    Random::new(seed ^ (feed as u64) << 56 ^ number.wrapping_mul(0xd134_2543_de82_ef95))
+}
 
-impl Random {
-    fn new(seed: u64, feed: Feed, number: u64) -> Self {
-        Self(seed ^ (feed as u64) << 56 ^ number.wrapping_mul(0xd134_2543_de82_ef95))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len() as u64) as usize]
-    }
-
-    fn address(&mut self) -> String {
-        format!(
-            "10.{}.{}.{}",
-            self.below(8),
-            self.below(256),
-            1 + self.below(254)
-        )
-    }
+fn address(random: &mut Random) -> String {
+    format!(
+        "10.{}.{}.{}",
+        random.below(8),
+        random.below(256),
+        1 + random.below(254)
+    )
 }

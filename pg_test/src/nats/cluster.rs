@@ -23,6 +23,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts three servers and waits until a stream can be made.
+    ///
+    /// They do not tell their clients of each other, who would then get round a proxy.
     pub async fn start() -> Self {
         let routes: Vec<Port> = (0..SERVERS).map(|_| Port::reserve()).collect();
         let addresses: Vec<String> = routes
@@ -32,7 +34,8 @@ impl Cluster {
         let servers = std::array::from_fn(|n| {
             Nats::create(Options {
                 configuration: format!(
-                    "server_name: {}\ncluster {{ name: test, listen: \"127.0.0.1:{}\", routes: {addresses:?} }}\n\
+                    "server_name: {}\ncluster {{ name: test, listen: \"127.0.0.1:{}\", routes: {addresses:?}, \
+                     no_advertise: true }}\n\
                      lame_duck_grace_period: 1s\nlame_duck_duration: 30s",
                     server_name(n),
                     routes[n].number(),

@@ -67,7 +67,7 @@ impl Access {
     /// Publishes messages, each once, while servers are being stopped and started: what is not
     /// acknowledged is sent again under the same id, and the stream drops the repetition.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) {
-        let context = self.jetstream().await;
+        let mut context = self.jetstream().await;
         let mut messages = messages.into_iter().peekable();
         while messages.peek().is_some() {
             let mut left: Vec<Message> = messages.by_ref().take(WINDOW).collect();
@@ -75,12 +75,13 @@ impl Access {
                 Duration::from_secs(120),
                 "NATS takes all messages",
                 async || {
-                    left = unacknowledged(&context, std::mem::take(&mut left)).await;
+                    left = unacknowledged(&context, left.clone()).await;
                     if left.is_empty() {
-                        Ok(())
-                    } else {
-                        Err(format!("{} refused", left.len()))
+                        return Ok(());
                     }
+                    // Of a cluster, another server may be well.
+                    context = self.jetstream().await;
+                    Err(format!("{} refused", left.len()))
                 },
             )
             .await;

@@ -35,6 +35,7 @@ mod replay;
 mod samples;
 mod settings;
 mod shutdown;
+mod soak;
 mod standby;
 mod wait_seek;
 mod ways;

@@ -1,0 +1,103 @@
+//! Seven live streams, faults of every kind in an order that a seed decides, and the account at the
+//! end: each published message is a row once, or a dead letter once, or was removed from its stream
+//! on purpose and stands in `stream_gap`.
+//!
+//! [`ground`] has the servers, [`load`] publishes and remembers what was published, [`fault`] says
+//! what can go wrong and does it, [`account`] compares, [`report`] tells. The faults are on purpose
+//! not waited out: the next one comes while the writer is still busy with the last.
+
+mod account;
+mod fault;
+mod ground;
+mod load;
+mod report;
+
+use std::time::{Duration, Instant};
+
+pub use self::account::{Account, Expected, Found, Letter, Removed};
+pub use self::fault::Fault;
+pub use self::report::Report;
+
+use self::ground::Ground;
+use self::load::Load;
+use crate::random::Random;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Decides order and particulars of the faults.
+    pub seed: u64,
+    /// Every kind comes once before one comes again.
+    pub kinds: Vec<Fault>,
+    /// When it is enough.
+    pub end: End,
+    /// More settings of the database servers.
+    pub settings: Vec<(String, String)>,
+}
+
+/// When a run has had enough faults.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    /// After so many.
+    Faults(usize),
+    /// After so long.
+    Time(Duration),
+}
+
+impl Plan {
+    /// Every kind of fault.
+    pub fn everything(seed: u64, end: End) -> Self {
+        Self {
+            seed,
+            kinds: Fault::ALL.to_vec(),
+            end,
+            settings: Vec::new(),
+        }
+    }
+
+    fn is_over(&self, faults: usize, since: Instant) -> bool {
+        match self.end {
+            End::Faults(enough) => faults >= enough,
+            End::Time(enough) => since.elapsed() >= enough,
+        }
+    }
+}
+
+/// Runs a plan: publishes, inflicts, waits until the writer has caught up, and takes account.
+pub async fn run(plan: &Plan) -> Report {
+    let began = Instant::now();
+    let mut random = Random::new(plan.seed);
+    let mut ground = Ground::start(&plan.settings).await;
+    let load = Load::start(ground.access(), plan.seed);
+    ground.is_consuming().await;
+    let mut faults = Vec::new();
+    while !plan.is_over(faults.len(), began) {
+        let mut deck = plan.kinds.clone();
+        random.shuffle(&mut deck);
+        for fault in deck {
+            if plan.is_over(faults.len(), began) {
+                break;
+            }
+            let at = Instant::now();
+            eprintln!("soak: {:>6.1} s {fault:?}", began.elapsed().as_secs_f32());
+            fault.inflict(&mut ground, &load, &mut random).await;
+            faults.push((fault, at.elapsed()));
+            ground::last(Duration::from_millis(100 + random.below(900))).await;
+        }
+    }
+    let published = load.stop().await;
+    let healed = Instant::now();
+    ground.heal().await;
+    let behind = ground.catch_up().await;
+    let caught_up = healed.elapsed();
+    let account = ground.account(&published).await;
+    Report {
+        seed: plan.seed,
+        took: began.elapsed(),
+        caught_up,
+        behind,
+        faults,
+        account,
+        log: ground.log(),
+    }
+}

@@ -1,0 +1,104 @@
+//! Faults between the worker and the message servers, and of those servers.
+
+use std::time::Duration;
+
+use super::super::ground::{Ground, PATIENCE, last};
+use crate::feed::Feed;
+use crate::nats::Nats;
+use crate::proxy::Proxy;
+use crate::random::Random;
+
+/// Longer than a heartbeat, and than two of them.
+fn a_long_while(random: &mut Random) -> Duration {
+    Duration::from_millis(1_000 + random.below(11_000))
+}
+
+fn a_while(random: &mut Random) -> Duration {
+    Duration::from_millis(500 + random.below(2_500))
+}
+
+impl Ground {
+    fn heal_network(&self) {
+        self.proxies.iter().for_each(Proxy::heal);
+    }
+
+    pub(super) fn cut_connections(&self) {
+        self.proxies.iter().for_each(Proxy::cut);
+    }
+
+    /// The connection ends at some byte, of the greeting or of a message.
+    pub(super) async fn cut_in_a_message(&self, random: &mut Random) {
+        for proxy in &self.proxies {
+            proxy.cut_after(random.below(20_000));
+        }
+        last(a_while(random)).await;
+        self.heal_network();
+    }
+
+    pub(super) async fn blackhole(&self, random: &mut Random) {
+        self.proxies.iter().for_each(Proxy::blackhole);
+        last(a_long_while(random)).await;
+        self.heal_network();
+    }
+
+    pub(super) async fn lose_deliveries(&self, random: &mut Random) {
+        for proxy in &self.proxies {
+            proxy.drop_frames(1 + random.below(20) as usize);
+        }
+        last(a_while(random)).await;
+        self.heal_network();
+    }
+
+    pub(super) async fn lose_pulls(&self, random: &mut Random) {
+        for proxy in &self.proxies {
+            proxy.swallow("$JS.API.CONSUMER.MSG.NEXT");
+        }
+        last(a_while(random)).await;
+        self.heal_network();
+    }
+
+    pub(super) async fn slow_link(&self, random: &mut Random) {
+        for proxy in &self.proxies {
+            proxy.slow(20_000);
+        }
+        last(a_while(random)).await;
+        self.heal_network();
+    }
+
+    pub(super) fn any_nats(&self, random: &mut Random) -> &Nats {
+        random.pick(self.cluster.servers())
+    }
+
+    pub(super) async fn kill_nats(&self, random: &mut Random) {
+        let server = self.any_nats(random);
+        server.kill().await;
+        last(a_while(random)).await;
+        server.start().await;
+    }
+
+    pub(super) async fn kill_all_nats(&self) {
+        let [first, second, third] = self.cluster.servers();
+        tokio::join!(first.kill(), second.kill(), third.kill());
+        // None of them answers before it has found the others.
+        tokio::join!(first.start(), second.start(), third.start());
+    }
+
+    pub(super) async fn freeze_leader(&self, feed: Feed, random: &mut Random) {
+        let leader = self.cluster.stream_leader(&feed.stream()).await;
+        leader.freeze();
+        last(a_while(random)).await;
+        leader.unfreeze();
+    }
+
+    pub(super) async fn lame_duck(&self, random: &mut Random) {
+        let server = self.any_nats(random);
+        server.lame_duck();
+        server.ended(PATIENCE).await;
+        server.start().await;
+    }
+
+    pub(super) async fn step_down_consumer(&self, feed: Feed) {
+        let (stream, consumer) = (feed.stream(), feed.consumer());
+        self.cluster.step_down_consumer(&stream, &consumer).await;
+    }
+}

@@ -1,0 +1,236 @@
+//! The servers of a run: a primary with its synchronous standby, a cluster of three NATS servers,
+//! and a proxy before each of those.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use async_nats::jetstream::stream::RetentionPolicy;
+use futures_util::future::join_all;
+
+use super::account::{Account, Expected, Found};
+use super::load::REFUSING;
+use crate::feed::Feed;
+use crate::nats::{Access, Cluster};
+use crate::postgres::{Failure, Options, Postgres};
+use crate::proxy::Proxy;
+use crate::wait::{eventually, try_eventually};
+
+/// For whatever has to come right again after a fault.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+/// For everything that is left after the last fault.
+const CATCH_UP: Duration = Duration::from_secs(240);
+
+/// Short delays, so that a run sees many recoveries.
+const SETTINGS: [(&str, &str); 11] = [
+    ("sr_event_writer.ack_after", "replicated"),
+    ("sr_event_writer.retry_min_delay", "100ms"),
+    ("sr_event_writer.retry_max_delay", "1s"),
+    ("sr_event_writer.breaker_reset", "1s"),
+    ("sr_event_writer.insert_timeout", "5s"),
+    ("sr_event_writer.enabled", "on"),
+    ("synchronous_standby_names", "*"),
+    // The run's own statements shall not wait for a standby that it has taken away.
+    ("synchronous_commit", "local"),
+    ("wal_keep_size", "1GB"),
+    ("restart_after_crash", "on"),
+    ("log_min_messages", "warning"),
+];
+
+/// What a table of the run's own keeps of a dropped extension.
+pub(super) const KEPT: &str = "
+    CREATE TABLE soak_letter AS TABLE sr_event_writer.dead_letter WITH NO DATA;
+    CREATE TABLE soak_gap AS TABLE sr_event_writer.stream_gap WITH NO DATA";
+
+/// The servers.
+pub struct Ground {
+    pub(super) primary: Postgres,
+    pub(super) standby: Postgres,
+    pub(super) cluster: Cluster,
+    pub(super) proxies: Vec<Proxy>,
+}
+
+/// What the stream of a feed does with what is acknowledged.
+pub(super) fn retention(feed: Feed) -> RetentionPolicy {
+    match feed {
+        Feed::Sweep | Feed::Netflow => RetentionPolicy::WorkQueue,
+        Feed::OtelMetrics => RetentionPolicy::Interest,
+        _ => RetentionPolicy::Limits,
+    }
+}
+
+/// Lets the present state last.
+pub(super) async fn last(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
+impl Ground {
+    pub(super) async fn start(settings: &[(String, String)]) -> Self {
+        let cluster = Cluster::start().await;
+        let proxies = cluster.servers().iter();
+        let proxies = join_all(proxies.map(|server| Proxy::start(server.port()))).await;
+        let urls: Vec<String> = proxies.iter().map(Proxy::url).collect();
+        let own = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut options = Options::default();
+        options.settings.extend(own);
+        let url = ("sr_event_writer.nats_url".to_owned(), urls.join(","));
+        options.settings.push(url);
+        options.settings.extend_from_slice(settings);
+        let primary = Postgres::create(options);
+        primary.start().await;
+        for feed in Feed::ALL {
+            make_stream(&cluster, feed).await;
+        }
+        primary
+            .execute("CREATE EXTENSION timescaledb; CREATE EXTENSION sr_event_writer")
+            .await;
+        primary
+            .execute("SELECT sr_event_writer_create_tables()")
+            .await;
+        primary.execute(KEPT).await;
+        for (feed, constraint) in REFUSING {
+            let sql = format!("ALTER TABLE {} ADD {constraint}", feed.table());
+            primary.execute(&sql).await;
+        }
+        let standby = primary.create_standby("standby").await;
+        standby.start().await;
+        let ground = Self {
+            primary,
+            standby,
+            cluster,
+            proxies,
+        };
+        // An interest stream keeps nothing before it has its consumer.
+        ground.is_consuming().await;
+        ground
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        self.cluster.access()
+    }
+
+    /// Log of the primary as it is now.
+    pub(super) fn log(&self) -> String {
+        self.primary.log()
+    }
+
+    /// Waits until every pipeline reads its stream.
+    pub(super) async fn is_consuming(&self) {
+        let sql = "SELECT string_agg(name || ' ' || state || ' ' || coalesce(detail, ''), ', ')
+            FROM sr_event_writer.stream_status WHERE state <> 'running'";
+        eventually(PATIENCE, "all pipelines run", async || {
+            match self.primary.try_value::<Option<String>>(sql).await {
+                Ok(None) => Ok(()),
+                Ok(Some(others)) => Err(others),
+                Err(failure) => Err(failure.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// Runs statements on the primary, as soon as it lets them through.
+    pub(super) async fn surely(&self, sql: &str) {
+        eventually(PATIENCE, sql, async || self.primary.try_execute(sql).await).await;
+    }
+
+    /// The first column of the first row, as soon as the primary answers.
+    pub(super) async fn value<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str) -> T {
+        eventually(PATIENCE, sql, async || self.primary.try_value(sql).await).await
+    }
+
+    /// Ends what may still be wrong, so that nothing but time is missing.
+    pub(super) async fn heal(&self) {
+        self.proxies.iter().for_each(Proxy::heal);
+        for server in self.cluster.servers() {
+            if !server.is_running() {
+                server.start().await;
+            }
+        }
+    }
+
+    /// Waits until nothing is pending and nothing waits for its acknowledgement; what still does
+    /// when the patience is over.
+    pub(super) async fn catch_up(&self) -> String {
+        let what = "everything is written and acknowledged";
+        let done = try_eventually(CATCH_UP, what, async || self.behind().await);
+        done.await.err().unwrap_or_default()
+    }
+
+    async fn behind(&self) -> Result<(), String> {
+        for feed in Feed::ALL {
+            let (stream, consumer) = (feed.stream(), feed.consumer());
+            let info = self.cluster.consumer(&stream, &consumer).await?;
+            if (info.num_pending, info.num_ack_pending) != (0, 0) {
+                let (waiting, unacknowledged) = (info.num_pending, info.num_ack_pending);
+                let status = self.status(feed).await.map_err(|f| f.to_string())?;
+                return Err(format!(
+                    "{stream}: {waiting} waiting, {unacknowledged} unacknowledged; {status}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn status(&self, feed: Feed) -> Result<String, Failure> {
+        let name = feed.name();
+        let sql = "SELECT to_jsonb(s)::text FROM sr_event_writer.stream_status s WHERE name";
+        self.primary.try_value(&format!("{sql} = '{name}'")).await
+    }
+
+    /// Compares what was published with what is in the database.
+    pub(super) async fn account(&self, published: &BTreeMap<Feed, Vec<Expected>>) -> Account {
+        let mut found = BTreeMap::new();
+        for feed in Feed::ALL {
+            found.insert(feed, self.found(feed).await);
+        }
+        Account::of(published, &found)
+    }
+
+    async fn found(&self, feed: Feed) -> Found {
+        let (table, marker, name) = (feed.table(), feed.marker_column(), feed.name());
+        let rows = format!("SELECT {marker}::text, count(*) FROM {table} GROUP BY 1");
+        let rows = self.primary.query(&rows, &[]).await;
+        let mut counts = HashMap::new();
+        for row in rows {
+            let marker: String = row.get(0);
+            let number = feed.number_of(&marker);
+            let number = number.unwrap_or_else(|| panic!("{marker} in {table}"));
+            let count: i64 = row.get(1);
+            counts.insert(number, count.try_into().expect("a number of rows"));
+        }
+        // The publishers' message id is the subject and the number.
+        let letters = format!(
+            "SELECT split_part(headers -> 'Nats-Msg-Id' ->> 0, ' ', 2)
+             FROM (TABLE sr_event_writer.dead_letter UNION ALL TABLE soak_letter) l
+             WHERE stream = '{name}'"
+        );
+        let letters = self.primary.query(&letters, &[]).await;
+        let letters = letters.iter().map(|row| {
+            let number: Option<String> = row.get(0);
+            number.and_then(|number| number.parse().ok())
+        });
+        let gaps = format!(
+            "SELECT (extract(epoch FROM stream_created) * 1000000)::bigint,
+                first_sequence, last_sequence
+             FROM (TABLE sr_event_writer.stream_gap UNION ALL TABLE soak_gap) g
+             WHERE pipeline = '{name}'"
+        );
+        let gaps = self.primary.query(&gaps, &[]).await;
+        let unsigned = |value: i64| value.unsigned_abs();
+        Found {
+            rows: counts,
+            letters: letters.collect(),
+            gaps: gaps
+                .iter()
+                .map(|row| (row.get(0), unsigned(row.get(1)), unsigned(row.get(2))))
+                .collect(),
+        }
+    }
+}
+
+/// Makes the stream of a feed, on all three servers.
+pub(super) async fn make_stream(cluster: &Cluster, feed: Feed) {
+    let (stream, subjects) = (feed.stream(), feed.subjects());
+    cluster
+        .create_stream(&stream, &[&subjects], retention(feed))
+        .await;
+}

@@ -1,0 +1,89 @@
+//! What a run has shown, for people to read.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use super::account::Account;
+use super::fault::Fault;
+use crate::feed::Feed;
+
+/// Messages that are named where there are many.
+const NAMED: usize = 12;
+
+/// The result of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Of the plan.
+    pub seed: u64,
+    /// In all.
+    pub took: Duration,
+    /// From the end of the last fault until nothing was pending.
+    pub caught_up: Duration,
+    /// What was still pending when the patience was over; empty when nothing was.
+    pub behind: String,
+    /// What was inflicted, in order, and how long it lasted.
+    pub faults: Vec<(Fault, Duration)>,
+    /// Published against found.
+    pub account: Account,
+    /// Log of the last primary, for what failed.
+    pub log: String,
+}
+
+impl Report {
+    /// How often each kind was inflicted.
+    pub fn kinds(&self) -> BTreeMap<Fault, usize> {
+        let mut kinds = BTreeMap::new();
+        for (fault, _) in &self.faults {
+            *kinds.entry(*fault).or_default() += 1;
+        }
+        kinds
+    }
+
+    /// Whether nothing was lost or doubled, and nothing is left to be done.
+    pub fn is_good(&self) -> bool {
+        self.account.is_even() && self.behind.is_empty()
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let account = &self.account;
+        let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f32());
+        writeln!(f, "seed                  {}", self.seed)?;
+        writeln!(f, "took                  {}", seconds(self.took))?;
+        writeln!(f, "messages published    {}", account.published)?;
+        writeln!(f, "rows                  {}", account.rows)?;
+        writeln!(f, "dead letters          {}", account.letters)?;
+        writeln!(f, "in recorded gaps      {}", account.in_gaps)?;
+        writeln!(f, "caught up after       {}", seconds(self.caught_up))?;
+        let (all, kinds) = (self.faults.len(), self.kinds());
+        writeln!(f, "faults injected       {all} of {} kinds", kinds.len())?;
+        for (fault, count) in kinds {
+            writeln!(f, "  {count:>4} {fault:?}")?;
+        }
+        if !self.behind.is_empty() {
+            writeln!(f, "still behind          {}", self.behind)?;
+        }
+        writeln!(f, "lost                  {}", Messages(&account.lost))?;
+        writeln!(f, "duplicated            {}", Messages(&account.duplicated))?;
+        writeln!(f, "gaps not recorded     {}", Messages(&account.unrecorded))?;
+        writeln!(f, "wrongly set aside/in  {}", Messages(&account.misplaced))?;
+        write!(f, "of nobody             {}", account.unexplained)
+    }
+}
+
+struct Messages<'a>(&'a [(Feed, u64)]);
+
+impl Display for Messages<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.len())?;
+        for (feed, number) in self.0.iter().take(NAMED) {
+            write!(f, " {}/{number}", feed.name())?;
+        }
+        if self.0.len() > NAMED {
+            write!(f, " …")?;
+        }
+        Ok(())
+    }
+}
