@@ -82,7 +82,7 @@ impl Worker {
             wait::reset();
             self.waker.looking();
             self.stop_if_told();
-            check_for_interrupts!();
+            signals::attend();
             if signals::reload_if_asked() {
                 self.configure();
             }
