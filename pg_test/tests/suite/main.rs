@@ -19,6 +19,7 @@ mod environment_breaker;
 mod environment_drain;
 mod environment_locks;
 mod environment_schema;
+mod environment_wal;
 mod exactly_once;
 mod fixtures;
 mod install;

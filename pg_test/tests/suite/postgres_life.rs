@@ -122,16 +122,21 @@ async fn disturb(count: u32) {
                 .await;
         }
         messages_flow(&stack).await;
+        for _ in 0..5 {
+            stack.pg.execute("SELECT sr_event_writer_pause()").await;
+            stack.pg.execute("SELECT sr_event_writer_resume()").await;
+            stack.disable().await;
+            stack.enable().await;
+            rows_are_added(&stack, Feed::Logs, SOON).await;
+        }
         assert_eq!(workers(&stack).await, before, "a reload ends no worker");
-        for _ in 0..3 {
+        for end in [
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = 'sr_event_writer'",
+            "SELECT sr_event_writer_restart()",
+        ] {
             let old = workers(&stack).await;
-            stack
-                .pg
-                .execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE application_name = 'sr_event_writer'",
-                )
-                .await;
+            stack.pg.execute(end).await;
             eventually(SOON, "the ended workers are gone", async || {
                 !old.iter().any(|&pid| process::alive(pid))
             })
