@@ -69,7 +69,7 @@ pub async fn run(plan: &Plan) -> Report {
     let mut random = Random::new(plan.seed);
     let mut ground = Ground::start(&plan.settings).await;
     let load = Load::start(ground.access(), plan.seed);
-    ground.is_consuming().await;
+    ground.is_writing().await;
     let mut faults = Vec::new();
     while !plan.is_over(faults.len(), began) {
         let mut deck = plan.kinds.clone();

@@ -89,7 +89,7 @@ impl Worker {
             self.stop_if_told();
             #[cfg(feature = "faults")]
             self.panic_if_asked();
-            check_for_interrupts!();
+            signals::attend();
             if signals::reload_if_asked() {
                 self.configure();
             }

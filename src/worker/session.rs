@@ -5,7 +5,7 @@
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-const SETTINGS: [(&CStr, &CStr); 8] = [
+const SETTINGS: [(&CStr, &CStr); 9] = [
     (c"application_name", c"sr_event_writer"),
     // Acknowledgements wait for the flush; the transaction does not have to.
     (c"synchronous_commit", c"off"),
@@ -16,8 +16,11 @@ const SETTINGS: [(&CStr, &CStr); 8] = [
     (c"default_transaction_isolation", c"read committed"),
     // Ends the session, while `insert_timeout` cancels the batch.
     (c"transaction_timeout", c"0"),
-    // While one pipeline waits for a lock, no other can write: better to come again.
-    (c"lock_timeout", c"1s"),
+    // While one pipeline waits for a lock, no other can write: better to come again. Longer than
+    // deadlock_timeout usually is, which also sends an autovacuum away that is in the way.
+    (c"lock_timeout", c"2s"),
+    // Tables are written as their owner, and everything else as the superuser that this session is.
+    (c"role", c"none"),
     // Parallel workers would need dynamic shared memory, made under blocked signals.
     (c"max_parallel_workers_per_gather", c"0"),
 ];

@@ -75,6 +75,20 @@ pub fn told_to_stop() -> bool {
     TOLD_TO_STOP.load(Ordering::Relaxed)
 }
 
+/// Does what PostgreSQL was told meanwhile. Outside a transaction, where a cancel that came too late
+/// for a statement is dropped as in an idle session: it would end the process.
+pub fn attend() {
+    // SAFETY: main thread. The count defers a cancel while it is above zero; what ends the process
+    // here does not need it to be lowered.
+    unsafe {
+        let deferred = &raw mut pg_sys::QueryCancelHoldoffCount;
+        deferred.write_volatile(deferred.read_volatile() + 1);
+        check_for_interrupts!();
+        deferred.write_volatile(deferred.read_volatile() - 1);
+        (&raw mut pg_sys::QueryCancelPending).write_volatile(0);
+    }
+}
+
 /// Reads the configuration file again if a reload was asked for; whether it was.
 pub fn reload_if_asked() -> bool {
     // SAFETY: a flag that a signal handler sets; the file is read on the main thread.

@@ -13,7 +13,7 @@ use super::Postgres;
 
 type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 
-const OPTIONS: &str = "-c statement_timeout=120s -c lock_timeout=0 -c transaction_timeout=0 \
+const OPTIONS: &str = "-c statement_timeout=120s -c lock_timeout=0 -c transaction_timeout=0 -c role=none \
     -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed";
 
 /// What the server refused, or why it could not be asked.

@@ -2,7 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -53,6 +55,14 @@ impl SmallDisk {
         pg.installation.give(&folder);
         let sql = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
         pg.execute(&sql).await;
+    }
+
+    /// Moves the write-ahead log of a stopped server here.
+    pub fn take_log_of(&self, pg: &Postgres) {
+        let (from, to) = (pg.data().join("pg_wal"), self.path.join("pg_wal"));
+        let moved = Command::new("mv").args([&from, &to]).status();
+        assert!(moved.expect("run mv").success(), "move pg_wal");
+        symlink(&to, &from).expect("link pg_wal");
     }
 
     /// Leaves no free block.

@@ -127,6 +127,17 @@ impl Ground {
         .await;
     }
 
+    /// Waits until every stream has become rows.
+    pub(super) async fn is_writing(&self) {
+        for table in Feed::ALL.map(Feed::table) {
+            let sql = format!("SELECT count(*) > 0 FROM {table}");
+            eventually(PATIENCE, format_args!("rows in {table}"), async || {
+                self.primary.try_value::<bool>(&sql).await.unwrap_or(false)
+            })
+            .await;
+        }
+    }
+
     /// Runs statements on the primary, as soon as it lets them through.
     pub(super) async fn surely(&self, sql: &str) {
         eventually(PATIENCE, sql, async || self.primary.try_execute(sql).await).await;

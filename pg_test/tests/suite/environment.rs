@@ -72,7 +72,9 @@ async fn defaults_for_sessions_of_role_and_database_are_not_for_the_worker() {
         stack
             .pg
             .execute(
-                "ALTER ROLE postgres SET statement_timeout = '1ms';
+                "CREATE ROLE nobody;
+                 ALTER DATABASE postgres SET role = nobody;
+                 ALTER ROLE postgres SET statement_timeout = '1ms';
                  ALTER ROLE postgres SET lock_timeout = '1ms';
                  ALTER ROLE postgres SET transaction_timeout = '1ms';
                  ALTER ROLE postgres SET idle_in_transaction_session_timeout = '1ms';

@@ -104,3 +104,41 @@ async fn each_of_seven_flowing_streams_pauses_for_its_own_table_only_and_resumes
     assert_eq!(status["breaker"]["failures"], 0, "{status}");
     assert_unharmed(&stack);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_table_may_become_a_hypertable_or_another_table_while_messages_flow() {
+    let stack = Stack::builder().plain_tables().start().await;
+    let feeds = [Feed::Logs, Feed::OtelTraces, Feed::Telemetry];
+    let work = async {
+        for feed in feeds {
+            rows_are_added(&stack, feed, SOON).await;
+        }
+        stack
+            .pg
+            .execute(
+                "SELECT create_hypertable('logs', by_range('timestamp'), migrate_data => true);
+                 SELECT create_hypertable('otel_traces', by_range('timestamp'),
+                    migrate_data => true);
+                 BEGIN;
+                 LOCK TABLE timeseries_metrics IN ACCESS EXCLUSIVE MODE;
+                 CREATE TABLE other (LIKE timeseries_metrics INCLUDING ALL);
+                 INSERT INTO other TABLE timeseries_metrics;
+                 DROP TABLE timeseries_metrics;
+                 ALTER TABLE other RENAME TO timeseries_metrics;
+                 COMMIT",
+            )
+            .await;
+        for feed in feeds {
+            rows_are_added(&stack, feed, SOON).await;
+        }
+    };
+    let (count, ()) = under_load(&stack, &feeds, 0, work).await;
+    expect_exactly_once(&stack, &feeds, count).await;
+    let sql = "SELECT (SELECT count(*) FROM ONLY logs) + (SELECT count(*) FROM ONLY otel_traces)";
+    assert_eq!(
+        stack.pg.value::<i64>(sql).await,
+        0,
+        "rows beside the chunks"
+    );
+    assert_unharmed(&stack);
+}

@@ -8,6 +8,12 @@ use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+/// Loads the build that `make faulty` installs beside the real one.
+pub const FAULTY_LIBRARY: (&str, &str) = (
+    "dynamic_library_path",
+    "$libdir/sr_event_writer_faults:$libdir",
+);
+
 /// A number from the environment, for a longer or shorter run.
 pub fn number(variable: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(variable) else {

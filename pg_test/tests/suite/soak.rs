@@ -1,11 +1,12 @@
 //! All faults over seven live streams, in an order that `SR_SOAK_SEED` decides; and that the
 //! account at the end finds what it is there to find.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
+use pg_test::feed::Feed;
 use pg_test::soak::{self, End, Fault, Plan, Report};
 
-use crate::fixtures::number;
+use crate::fixtures::{FAULTY_LIBRARY, number};
 
 /// Enough for a round and a half of all kinds.
 const FAULTS: usize = 62;
@@ -31,4 +32,51 @@ async fn nothing_is_lost_or_doubled_by_sixty_faults_over_seven_live_streams() {
     assert!(report.faults.len() >= 60 && report.kinds().len() >= 12);
     assert!(report.account.rows > 10_000, "the streams were alive");
     assert_no_server_panicked(&report);
+}
+
+/// A run with few faults over a build that does something wrong.
+async fn run_faulty(fault: &str, kind: Fault) -> Report {
+    let settings = [
+        FAULTY_LIBRARY,
+        // What it does wrong; there is no such setting in a build that does everything right.
+        ("sr_event_writer.fault", fault),
+    ];
+    let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let plan = Plan {
+        seed: 7,
+        kinds: vec![kind],
+        end: End::Faults(3),
+        settings: settings.map(own).into(),
+    };
+    let report = soak::run(&plan).await;
+    println!("{report}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_tells_messages_that_were_acknowledged_too_early_and_lost() {
+    let report = run_faulty("ack_before_commit", Fault::KillWorkerInLock).await;
+    assert!(!report.account.lost.is_empty(), "{report}");
+    assert!(!report.is_good());
+    assert_eq!(report.account.duplicated, [], "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_tells_messages_that_were_written_twice_without_a_position() {
+    let report = run_faulty("forget_position", Fault::KillWorker).await;
+    // Its table has no unique key that would hide it, and its stream keeps what was read.
+    let doubled = report.account.duplicated.iter();
+    let doubled = doubled.filter(|(feed, _)| *feed == Feed::Telemetry);
+    assert!(doubled.count() > 10, "{report}");
+    assert!(!report.is_good());
+    assert_eq!(report.account.lost, [], "{report}");
+}
+
+/// The same few faults over a build that does everything right.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_is_even_when_nothing_is_done_wrong() {
+    for kind in [Fault::KillWorkerInLock, Fault::KillWorker] {
+        let report = run_faulty("none", kind).await;
+        assert!(report.is_good(), "{report}");
+    }
 }

@@ -233,3 +233,55 @@ async fn what_only_the_lost_primary_had_is_read_again_although_sessions_had_star
     publish(&stack, 1_200..1_300).await;
     expect_released(&stack, 1_300).await;
 }
+
+/// A standby that nobody waits for lacks what was written last. NATS has it still, or it is a gap.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_asynchronous_standby_lacks_is_read_again_or_recorded_as_gone() {
+    let mut stack = primary("flush").await;
+    let standby = stack.pg.create_standby("late").await;
+    standby.start().await;
+    publish(&stack, 0..500).await;
+    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
+    let rows = "SELECT count(*) FROM logs";
+    eventually_equal(SOON, "rows on the standby", 500, async || {
+        standby.try_value::<i64>(rows).await
+    })
+    .await;
+    standby.stop(Stop::Fast).await;
+    publish(&stack, 500..800).await;
+    expect_exactly_once(&stack, &[KEPT, QUEUE], 800).await;
+
+    stack.pg.kill_all().await;
+    standby.start().await;
+    standby.promote().await;
+    stack.pg = standby;
+    publish(&stack, 800..900).await;
+    stack.expect_rows(KEPT, 900, SOON).await;
+    // The work queue had let go of what was acknowledged.
+    stack.expect_rows(QUEUE, 600, SOON).await;
+    let sql = "SELECT pipeline, first_sequence, last_sequence FROM sr_event_writer.stream_gap";
+    let gap = stack.pg.query_one(sql, &[]).await;
+    let gap: (String, i64, i64) = (gap.get(0), gap.get(1), gap.get(2));
+    assert_eq!(gap, ("logs".to_owned(), 501, 800));
+    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
+    assert_eq!(left, 0, "the work queue is empty");
+}
+
+/// NATS lets 65536 messages be on their way without an acknowledgement.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_standby_a_pipeline_reads_so_far_and_no_further() {
+    let stack = primary("replicated").await;
+    let standby = synchronous_standby(&stack.pg, "heir").await;
+    standby.stop(Stop::Fast).await;
+    let (most, total) = (65_536, 70_000);
+    let messages = Generator::new(61).range(KEPT, 0..total);
+    stack.nats.publish_messages(messages).await;
+    eventually_equal(REST, "rows", most, async || stack.rows(KEPT).await).await;
+    let second = Duration::from_secs(1);
+    throughout(second, "no further row is written", async || {
+        stack.rows(KEPT).await.unwrap() == most
+    })
+    .await;
+    standby.start().await;
+    expect_exactly_once(&stack, &[KEPT], total).await;
+}
