@@ -5,6 +5,7 @@ use crate::batch::Acks;
 use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
+use crate::terms::{self, Terms};
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
@@ -27,6 +28,8 @@ pub(crate) struct Positioned {
     pub(crate) acks: Acks,
     /// The server can set a consumer back, so a lost message need not wait for its redelivery.
     pub(crate) resettable: bool,
+    /// What has to stay so that all of this holds.
+    pub(crate) terms: Terms,
 }
 
 impl Positioned {
@@ -36,6 +39,7 @@ impl Positioned {
             AckPolicy::Explicit | AckPolicy::None | AckPolicy::FlowControl => Acks::Each,
         };
         Self {
+            terms: Terms::of(&consumer.cached_info().config),
             consumer,
             delivered,
             acks,
@@ -108,14 +112,7 @@ async fn keep_in_line(
     if !matches!(found.ack_policy, AckPolicy::All | AckPolicy::Explicit) {
         return Err(unfit("does not wait for acknowledgements"));
     }
-    let updated = pull::Config {
-        ack_wait: wanted.ack_wait,
-        max_deliver: wanted.max_deliver,
-        max_ack_pending: wanted.max_ack_pending,
-        filter_subject: wanted.filter_subject.clone(),
-        filter_subjects: wanted.filter_subjects.clone(),
-        ..found.clone()
-    };
+    let updated = terms::put_right(&found, wanted);
     if updated == found {
         let found = stream.get_consumer(&info.name).await;
         return found.map_err(|error| SessionError::Consumer(error.to_string()));
