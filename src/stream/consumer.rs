@@ -6,6 +6,7 @@ use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::terms::{self, Terms};
+use async_nats::Client;
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
@@ -50,6 +51,7 @@ impl Positioned {
 
 /// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
 pub(crate) async fn prepare(
+    client: &Client,
     stream: &Stream,
     pipeline: &Pipeline,
     settings: &Settings,
@@ -60,7 +62,8 @@ pub(crate) async fn prepare(
         Some(info) => keep_in_line(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted.clone()).await?,
     };
-    move_to(stream, consumer, wanted, position.floor()).await
+    let resets = Resets::of(client);
+    move_to(stream, consumer, wanted, position.floor(), resets).await
 }
 
 /// The worker acknowledges the position, which has no holes below it, so one acknowledgement for all
@@ -121,33 +124,58 @@ async fn keep_in_line(
 }
 
 /// Makes the next new delivery the first message after `floor`.
+///
+/// Also when that is where it seems to be: what the consumer has passed over under another filter
+/// does not show.
 async fn move_to(
     stream: &Stream,
     mut consumer: Consumer<pull::Config>,
     wanted: pull::Config,
     floor: u64,
+    resets: Resets,
 ) -> Result<Positioned, SessionError> {
     let info = consumer.cached_info();
-    let delivered = info.delivered.stream_sequence;
-    let (ack_floor, in_place) = (
+    let (delivered, ack_floor) = (
+        info.delivered.stream_sequence,
         info.ack_floor.stream_sequence,
-        delivered == floor && info.num_ack_pending == 0,
     );
-    if in_place {
-        return Ok(Positioned::new(consumer, floor, true));
-    }
-    match consumer.reset(Some(floor + 1)).await {
-        Ok(_) => {
-            return Ok(Positioned::new(consumer, floor, true));
+    let in_place = delivered == floor && info.num_ack_pending == 0;
+    let refused = match consumer.reset(Some(floor + 1)).await {
+        Ok(_) => return Ok(Positioned::new(consumer, floor, true)),
+        Err(refused) => refused,
+    };
+    match (refused.kind(), resets) {
+        (ConsumerResetErrorKind::InvalidReset, _) if in_place => {
+            Ok(Positioned::new(consumer, floor, false))
         }
-        Err(error) if error.kind() == ConsumerResetErrorKind::InvalidReset => {}
-        // Servers before 2.14 do not know the request.
-        Err(_) if ack_floor <= floor => {
-            return Ok(Positioned::new(consumer, delivered, false));
+        (ConsumerResetErrorKind::InvalidReset, _) => {
+            recreate(stream, consumer, wanted, floor).await
         }
-        Err(_) => {}
+        (_, Resets::Unknown) if ack_floor <= floor => {
+            Ok(Positioned::new(consumer, delivered, false))
+        }
+        (_, Resets::Unknown) => recreate(stream, consumer, wanted, floor).await,
+        (_, Resets::Known) => Err(SessionError::Consumer(refused.to_string())),
     }
-    recreate(stream, consumer, wanted, floor).await
+}
+
+/// Whether the server knows how to set a consumer back. One that does and does not do it now has
+/// some trouble, which passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resets {
+    /// nats-server 2.14 and newer.
+    Known,
+    /// Older ones do not answer.
+    Unknown,
+}
+
+impl Resets {
+    fn of(client: &Client) -> Self {
+        match client.is_server_compatible(2, 14, 0) {
+            true => Self::Known,
+            false => Self::Unknown,
+        }
+    }
 }
 
 /// Starts the consumer over at `floor + 1` where it cannot be set back. Only a stream that keeps

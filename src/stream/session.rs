@@ -132,7 +132,7 @@ impl Session {
         let source = source_of(&stream);
         let position = self.ask_position(&stream, &source).await?;
         let positioned =
-            consumer::prepare(&stream, &self.pipeline, &self.settings, &position).await?;
+            consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
         self.phase(PhaseKind::Fetching, "");
         let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
         let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
