@@ -62,8 +62,8 @@ pub(crate) async fn prepare(
         Some(info) => keep_in_line(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted.clone()).await?,
     };
-    let resets = Resets::of(client);
-    move_to(stream, consumer, wanted, position.floor(), resets).await
+    let before = before_first(stream, &consumer, position.floor());
+    move_to(stream, consumer, wanted, before, Resets::of(client)).await
 }
 
 /// The worker acknowledges the position, which has no holes below it, so one acknowledgement for all
@@ -121,6 +121,19 @@ async fn keep_in_line(
         return found.map_err(|error| SessionError::Consumer(error.to_string()));
     }
     Ok(stream.update_consumer(updated).await?)
+}
+
+/// After which sequence to begin. A stream that keeps what is not acknowledged may hold messages
+/// that were recorded before a crash kept their acknowledgement back; they have to come once more.
+fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
+    let info = stream.cached_info();
+    let kept_after = match info.config.retention {
+        RetentionPolicy::Limits => floor,
+        RetentionPolicy::Interest => consumer.cached_info().ack_floor.stream_sequence,
+        // Nobody else may read these messages, so all that are left are ours.
+        RetentionPolicy::WorkQueue => info.state.first_sequence.saturating_sub(1),
+    };
+    floor.min(kept_after)
 }
 
 /// Makes the next new delivery the first message after `floor`.
