@@ -5,6 +5,8 @@ use crate::batch::Acks;
 use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
+use crate::terms::{self, Terms};
+use async_nats::Client;
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
@@ -27,6 +29,8 @@ pub(crate) struct Positioned {
     pub(crate) acks: Acks,
     /// The server can set a consumer back, so a lost message need not wait for its redelivery.
     pub(crate) resettable: bool,
+    /// What has to stay so that all of this holds.
+    pub(crate) terms: Terms,
 }
 
 impl Positioned {
@@ -36,6 +40,7 @@ impl Positioned {
             AckPolicy::Explicit | AckPolicy::None | AckPolicy::FlowControl => Acks::Each,
         };
         Self {
+            terms: Terms::of(&consumer.cached_info().config),
             consumer,
             delivered,
             acks,
@@ -46,6 +51,7 @@ impl Positioned {
 
 /// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
 pub(crate) async fn prepare(
+    client: &Client,
     stream: &Stream,
     pipeline: &Pipeline,
     settings: &Settings,
@@ -56,7 +62,8 @@ pub(crate) async fn prepare(
         Some(info) => keep_in_line(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted.clone()).await?,
     };
-    move_to(stream, consumer, wanted, position.floor()).await
+    let before = before_first(stream, &consumer, position.floor());
+    move_to(stream, consumer, wanted, before, Resets::of(client)).await
 }
 
 /// The worker acknowledges the position, which has no holes below it, so one acknowledgement for all
@@ -108,14 +115,7 @@ async fn keep_in_line(
     if !matches!(found.ack_policy, AckPolicy::All | AckPolicy::Explicit) {
         return Err(unfit("does not wait for acknowledgements"));
     }
-    let updated = pull::Config {
-        ack_wait: wanted.ack_wait,
-        max_deliver: wanted.max_deliver,
-        max_ack_pending: wanted.max_ack_pending,
-        filter_subject: wanted.filter_subject.clone(),
-        filter_subjects: wanted.filter_subjects.clone(),
-        ..found.clone()
-    };
+    let updated = terms::put_right(&found, wanted);
     if updated == found {
         let found = stream.get_consumer(&info.name).await;
         return found.map_err(|error| SessionError::Consumer(error.to_string()));
@@ -123,40 +123,72 @@ async fn keep_in_line(
     Ok(stream.update_consumer(updated).await?)
 }
 
-/// Makes the next new delivery the first message after `floor`. Some before it may come once more.
+/// After which sequence to begin. A stream that keeps what is not acknowledged may hold messages
+/// that were recorded before a crash kept their acknowledgement back; they have to come once more.
+fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
+    let info = stream.cached_info();
+    let kept_after = match info.config.retention {
+        RetentionPolicy::Limits => floor,
+        RetentionPolicy::Interest => consumer.cached_info().ack_floor.stream_sequence,
+        // Nobody else may read these messages, so all that are left are ours.
+        RetentionPolicy::WorkQueue => info.state.first_sequence.saturating_sub(1),
+    };
+    floor.min(kept_after)
+}
+
+/// Makes the next new delivery the first message after `floor`.
+///
+/// Also when that is where it seems to be: what the consumer has passed over under another filter
+/// does not show.
 async fn move_to(
     stream: &Stream,
     mut consumer: Consumer<pull::Config>,
     wanted: pull::Config,
     floor: u64,
+    resets: Resets,
 ) -> Result<Positioned, SessionError> {
     let info = consumer.cached_info();
-    let delivered = info.delivered.stream_sequence;
-    let (ack_floor, in_place) = (
+    let (delivered, ack_floor) = (
+        info.delivered.stream_sequence,
         info.ack_floor.stream_sequence,
-        delivered == floor && info.num_ack_pending == 0,
     );
-    if in_place {
-        return Ok(Positioned::new(consumer, floor, true));
-    }
-    // A stream that keeps only what nobody has acknowledged would keep for ever what is recorded but
-    // was not acknowledged any more: it has to come again.
-    let settled = match stream.cached_info().config.retention {
-        RetentionPolicy::Limits => floor,
-        RetentionPolicy::WorkQueue | RetentionPolicy::Interest => floor.min(ack_floor),
+    let in_place = delivered == floor && info.num_ack_pending == 0;
+    let refused = match consumer.reset(Some(floor + 1)).await {
+        Ok(_) => return Ok(Positioned::new(consumer, floor, true)),
+        Err(refused) => refused,
     };
-    match consumer.reset(Some(settled + 1)).await {
-        Ok(_) => {
-            return Ok(Positioned::new(consumer, floor, true));
+    match (refused.kind(), resets) {
+        (ConsumerResetErrorKind::InvalidReset, _) if in_place => {
+            Ok(Positioned::new(consumer, floor, false))
         }
-        Err(error) if error.kind() == ConsumerResetErrorKind::InvalidReset => {}
-        // Servers before 2.14 do not know the request.
-        Err(_) if ack_floor <= floor => {
-            return Ok(Positioned::new(consumer, delivered, false));
+        (ConsumerResetErrorKind::InvalidReset, _) => {
+            recreate(stream, consumer, wanted, floor).await
         }
-        Err(_) => {}
+        (_, Resets::Unknown) if ack_floor <= floor => {
+            Ok(Positioned::new(consumer, delivered, false))
+        }
+        (_, Resets::Unknown) => recreate(stream, consumer, wanted, floor).await,
+        (_, Resets::Known) => Err(SessionError::Consumer(refused.to_string())),
     }
-    recreate(stream, consumer, wanted, floor).await
+}
+
+/// Whether the server knows how to set a consumer back. One that does and does not do it now has
+/// some trouble, which passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resets {
+    /// nats-server 2.14 and newer.
+    Known,
+    /// Older ones do not answer.
+    Unknown,
+}
+
+impl Resets {
+    fn of(client: &Client) -> Self {
+        match client.is_server_compatible(2, 14, 0) {
+            true => Self::Known,
+            false => Self::Unknown,
+        }
+    }
 }
 
 /// Starts the consumer over at `floor + 1` where it cannot be set back. Only a stream that keeps

@@ -20,6 +20,8 @@ pub(crate) enum SessionError {
         consumer: String,
         problem: &'static str,
     },
+    #[error("the consumer was changed by somebody else; putting it right")]
+    ConsumerChanged,
     #[error("consumer: {0}")]
     Consumer(String),
     #[error("fetch: {0}")]

@@ -5,19 +5,20 @@ use crate::batch::{Batch, Message, Source};
 use crate::budget::{Budget, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
+use crate::order::{Delivery, Order};
 use crate::pace::Pace;
 use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
 use crate::state::Progress;
+use crate::terms::Terms;
 use async_nats::Client;
 use async_nats::jetstream::{
     self,
-    consumer::{Consumer, pull},
+    consumer::{self, Consumer, pull},
     stream,
 };
 use futures_util::StreamExt;
-use row::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -30,12 +31,18 @@ const PULL_EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After this long without a message the server is asked whether there is none.
 const QUIET: Duration = Duration::from_secs(10);
+/// … and after this long once more, when there is one that does not come.
+const DOUBT: Duration = Duration::from_secs(4);
+/// How often the server is asked, at most, whether nothing lies between two messages.
+const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// What a message costs beside its payload: subject, reply, headers, bookkeeping.
 const MESSAGE_OVERHEAD: usize = 512;
 /// A batch is handed over at this size even when it has few messages.
 const BATCH_BYTES: usize = 4 << 20;
+/// Header of a message that comes without its payload.
+const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 /// Protocol bytes that the server counts with a message.
 const PROTOCOL_BYTES: usize = 64 << 10;
 
@@ -52,12 +59,18 @@ pub(crate) struct Fetch<'a> {
     /// What this session has taken so far.
     taken: Sequences,
     order: Order,
+    /// The consumer as it has to stay.
+    terms: Terms,
     pace: Pace,
     batch: Batch,
     /// When the open batch has to be handed over.
     due: Option<Instant>,
-    /// The last look around found messages that do not come.
-    quiet_with_pending: bool,
+    /// The last look around found something that ought to have come.
+    doubt: bool,
+    /// A message of the open batch settles others than itself.
+    holes: bool,
+    /// When the server last said that the consumer is as it has to be.
+    confirmed: Instant,
 }
 
 impl<'a> Fetch<'a> {
@@ -69,12 +82,6 @@ impl<'a> Fetch<'a> {
         client: &Client,
     ) -> Self {
         let whole_stream = stream.cached_info().config.subjects == session.pipeline.subjects;
-        let next = positioned
-            .consumer
-            .cached_info()
-            .delivered
-            .consumer_sequence
-            + 1;
         Self {
             pipeline: &session.pipeline,
             budget: &session.budget,
@@ -89,17 +96,16 @@ impl<'a> Fetch<'a> {
             ),
             source,
             stream,
+            order: Order::after(&positioned),
+            terms: positioned.terms,
             consumer: positioned.consumer,
             pull_bytes: pull_bytes(session, client),
             taken: Sequences::default(),
-            order: Order {
-                next,
-                last_new: Some(positioned.delivered),
-                resettable: positioned.resettable,
-            },
             pace: Pace::new(session.pipeline.max_rate),
             due: None,
-            quiet_with_pending: false,
+            doubt: false,
+            holes: false,
+            confirmed: Instant::now(),
         }
     }
 
@@ -114,7 +120,7 @@ impl<'a> Fetch<'a> {
             .messages()
             .await?;
         loop {
-            let until = self.due.unwrap_or_else(|| Instant::now() + QUIET);
+            let until = self.due.unwrap_or_else(|| Instant::now() + self.patience());
             match tokio::time::timeout_at(until, messages.next()).await {
                 Ok(Some(Ok(message))) => self.take(message).await?,
                 Ok(Some(Err(error))) => return Err(error.into()),
@@ -127,42 +133,59 @@ impl<'a> Fetch<'a> {
         }
     }
 
+    /// How long no message may come before the server is asked why.
+    fn patience(&self) -> Duration {
+        if self.doubt { DOUBT } else { QUIET }
+    }
+
     /// After a while without a message: is there really none? What the stream holds then is no
     /// concern of this pipeline and counts as settled, so that its later removal is no loss.
     async fn look_around(&mut self) -> Result<(), SessionError> {
         let stream = self.stream.get_info().await?;
-        let info = self.consumer.get_info().await;
-        let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+        let info = self.ask().await?;
         self.progress
             .pending
             .store(info.num_pending, Ordering::Relaxed);
         self.progress
             .ack_pending
             .store(info.num_ack_pending as u64, Ordering::Relaxed);
+        let lost = self.order.outstanding(info.delivered.consumer_sequence);
+        if lost > 0 {
+            return self.doubt(SessionError::Lost(lost));
+        }
         if info.num_pending > 0 {
             // While the server waits for acknowledgements it is right to send nothing.
             let held = info.num_ack_pending as i64 >= info.config.max_ack_pending;
             return if held {
                 Ok(())
             } else {
-                self.stalled(info.num_pending)
+                self.doubt(SessionError::Stalled(info.num_pending))
             };
         }
-        self.quiet_with_pending = false;
+        self.doubt = false;
         let last = stream.state.last_sequence;
         if let Some(first) = self.order.settle(last) {
             self.batch.set_tail(first, last);
-            self.hand_over_batch().await?;
+            self.send_batch().await?;
         }
         Ok(())
     }
 
-    /// A message may have arrived at the server in this very moment; a second time it is a stall.
-    fn stalled(&mut self, pending: u64) -> Result<(), SessionError> {
-        if std::mem::replace(&mut self.quiet_with_pending, true) {
-            return Err(SessionError::Stalled(pending));
+    /// A message may be on its way in this very moment; a second time something is wrong.
+    fn doubt(&mut self, error: SessionError) -> Result<(), SessionError> {
+        if std::mem::replace(&mut self.doubt, true) {
+            return Err(error);
         }
         Ok(())
+    }
+
+    /// Asks the server for the consumer, which has to be as it was when the session began.
+    async fn ask(&mut self) -> Result<consumer::Info, SessionError> {
+        let info = self.consumer.get_info().await;
+        let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+        self.terms.hold_for(&info)?;
+        self.confirmed = Instant::now();
+        Ok(info)
     }
 
     async fn take(&mut self, message: jetstream::Message) -> Result<(), SessionError> {
@@ -176,10 +199,14 @@ impl<'a> Fetch<'a> {
         if delivery.delivered > 1 {
             self.progress.redelivered.fetch_add(1, Ordering::Relaxed);
         }
-        self.quiet_with_pending = false;
+        self.doubt = false;
         let covers = self.order.next(&delivery)?;
         if self.in_flight(delivery.sequence) {
             return Ok(());
+        }
+        if is_bare(&message) {
+            // Had the consumer been told to leave payloads out, this would not be the message.
+            self.ask().await?;
         }
         let payload = message.payload.len();
         let share = self.afford(2 * payload + MESSAGE_OVERHEAD).await?;
@@ -199,6 +226,7 @@ impl<'a> Fetch<'a> {
             reply,
             reject,
         };
+        self.holes |= covers < message.sequence;
         self.batch.push(message, share);
         self.settle(beyond).await?;
         self.after_push().await
@@ -269,9 +297,11 @@ impl<'a> Fetch<'a> {
     }
 
     async fn after_push(&mut self) -> Result<(), SessionError> {
-        let full = self.batch.len() >= self.pipeline.batch_size
-            || self.batch.payload_bytes() + self.batch.rows().size() >= BATCH_BYTES;
-        if full {
+        // What is between messages is confirmed batch by batch, so the batches are larger then.
+        let many = self.batch.len() >= self.pipeline.batch_size
+            && !(self.holes && self.confirmed.elapsed() < CONFIRM_EVERY);
+        let full = self.batch.payload_bytes() + self.batch.rows().size() >= BATCH_BYTES;
+        if many || full {
             return self.hand_over().await;
         }
         if self.due.is_none() {
@@ -285,10 +315,14 @@ impl<'a> Fetch<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.hand_over_batch().await
+        // With another filter on the consumer there may be messages in between after all.
+        if std::mem::take(&mut self.holes) {
+            self.ask().await?;
+        }
+        self.send_batch().await
     }
 
-    async fn hand_over_batch(&mut self) -> Result<(), SessionError> {
+    async fn send_batch(&mut self) -> Result<(), SessionError> {
         let empty = Batch::new(
             self.source.clone(),
             self.batch.acks,
@@ -305,144 +339,15 @@ impl<'a> Fetch<'a> {
     }
 }
 
+/// Whether the server may have left the payload out.
+fn is_bare(message: &async_nats::Message) -> bool {
+    let headers = message.headers.as_ref();
+    message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())
+}
+
 /// Bytes asked for at once: a part of the budget, but always enough for the largest message, since
 /// the server answers a request that cannot hold the next message with an error, for ever.
 fn pull_bytes(session: &Session, client: &Client) -> usize {
     let fair = session.settings.buffer_bytes / (4 * session.pipelines.max(1));
     fair.max(client.server_info().max_payload + PROTOCOL_BYTES)
-}
-
-/// What the server says about one delivery.
-struct Delivery {
-    sequence: u64,
-    consumer_sequence: u64,
-    delivered: i64,
-    pending: u64,
-    published: Timestamp,
-}
-
-impl Delivery {
-    /// `None` for what is not a delivery of a consumer, or has an impossible time.
-    fn of(message: &jetstream::Message) -> Option<Self> {
-        let info = message.info().ok()?;
-        Some(Self {
-            sequence: info.stream_sequence,
-            consumer_sequence: info.consumer_sequence,
-            delivered: info.delivered,
-            pending: info.pending,
-            published: Timestamp::from_unix_nanos(info.published.unix_timestamp_nanos())?,
-        })
-    }
-}
-
-/// Watches that deliveries come in the consumer's order without a gap, since only then it is known
-/// that nothing lies between two of them.
-struct Order {
-    /// Consumer sequence of the next delivery.
-    next: u64,
-    /// Highest stream sequence delivered so far; `None` when something was lost after it.
-    last_new: Option<u64>,
-    resettable: bool,
-}
-
-impl Order {
-    /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
-    /// The first sequence that this settles; `None` when that is nothing, or something was lost.
-    fn settle(&mut self, last: u64) -> Option<u64> {
-        let before = self.last_new.filter(|&before| before < last)?;
-        self.last_new = Some(last);
-        Some(before + 1)
-    }
-
-    /// The first sequence that this delivery settles, the one after the delivery before it.
-    fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
-        let lost = delivery.consumer_sequence.saturating_sub(self.next);
-        self.next = delivery.consumer_sequence + 1;
-        if lost > 0 {
-            if self.resettable {
-                return Err(SessionError::Lost(lost));
-            }
-            self.last_new = None;
-        }
-        let sequence = delivery.sequence;
-        match self.last_new {
-            Some(last) if sequence > last => {
-                self.last_new = Some(sequence);
-                Ok(last + 1)
-            }
-            None if delivery.delivered == 1 => {
-                self.last_new = Some(sequence);
-                Ok(sequence)
-            }
-            _ => Ok(sequence),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn delivery(consumer_sequence: u64, sequence: u64, delivered: i64) -> Delivery {
-        Delivery {
-            sequence,
-            consumer_sequence,
-            delivered,
-            pending: 0,
-            published: Timestamp::default(),
-        }
-    }
-
-    fn order(resettable: bool) -> Order {
-        Order {
-            next: 1,
-            last_new: Some(10),
-            resettable,
-        }
-    }
-
-    #[test]
-    fn a_delivery_settles_everything_since_the_one_before() {
-        let mut order = order(true);
-        assert_eq!(order.next(&delivery(1, 14, 1)).unwrap(), 11);
-        assert_eq!(order.next(&delivery(2, 20, 1)).unwrap(), 15);
-    }
-
-    #[test]
-    fn a_quiet_stream_is_settled_to_its_end() {
-        let mut order = order(true);
-        order.next(&delivery(1, 14, 1)).unwrap();
-        assert_eq!(order.settle(14), None);
-        assert_eq!(order.settle(20), Some(15));
-        assert_eq!(order.next(&delivery(2, 25, 1)).unwrap(), 21);
-        order.last_new = None;
-        assert_eq!(order.settle(30), None);
-    }
-
-    #[test]
-    fn a_redelivery_settles_only_itself() {
-        let mut order = order(true);
-        order.next(&delivery(1, 14, 1)).unwrap();
-        assert_eq!(order.next(&delivery(2, 7, 2)).unwrap(), 7);
-        assert_eq!(order.next(&delivery(3, 16, 1)).unwrap(), 15);
-    }
-
-    #[test]
-    fn a_lost_delivery_ends_the_session_where_the_server_can_send_it_again() {
-        let mut order = order(true);
-        order.next(&delivery(1, 11, 1)).unwrap();
-        assert!(matches!(
-            order.next(&delivery(4, 14, 1)),
-            Err(SessionError::Lost(2))
-        ));
-    }
-
-    #[test]
-    fn after_a_lost_delivery_nothing_before_the_next_new_one_is_settled() {
-        let mut order = order(false);
-        order.next(&delivery(1, 11, 1)).unwrap();
-        assert_eq!(order.next(&delivery(3, 15, 1)).unwrap(), 15);
-        assert_eq!(order.next(&delivery(4, 13, 2)).unwrap(), 13);
-        assert_eq!(order.next(&delivery(5, 17, 1)).unwrap(), 16);
-    }
 }

@@ -15,12 +15,14 @@ mod error;
 mod fetch;
 mod lookup;
 mod notice;
+mod order;
 mod pace;
 mod runtime;
 mod sequences;
 mod session;
 mod settings;
 mod state;
+mod terms;
 
 pub use backoff::Backoff;
 pub use batch::{Acks, Batch, Message, Source};

@@ -13,6 +13,7 @@ use crate::lookup;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
+use crate::terms::Terms;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
@@ -131,27 +132,31 @@ impl Session {
         let source = source_of(&stream);
         let position = self.ask_position(&stream, &source).await?;
         let positioned =
-            consumer::prepare(&stream, &self.pipeline, &self.settings, &position).await?;
+            consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
         self.phase(PhaseKind::Fetching, "");
-        let consumer = positioned.consumer.clone();
+        let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
         let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
         tokio::select! {
             () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
-            () = self.observe(&consumer) => Err(SessionError::Stopped),
+            changed = self.observe(&consumer, &terms) => Err(changed),
             ended = fetch.run() => ended,
         }
     }
 
-    /// Keeps figures fresh that no message carries, until it is dropped.
-    async fn observe(&self, consumer: &Consumer<pull::Config>) {
+    /// Keeps figures fresh that no message carries, until the consumer is not what it was.
+    async fn observe(&self, consumer: &Consumer<pull::Config>, terms: &Terms) -> SessionError {
         loop {
             tokio::time::sleep(OBSERVE).await;
             // What cannot be asked now is asked again; the fetch itself notices a real fault.
-            if let Ok(info) = consumer.get_info().await {
-                let ack_pending = info.num_ack_pending as u64;
-                self.progress
-                    .ack_pending
-                    .store(ack_pending, Ordering::Relaxed);
+            let Ok(info) = consumer.get_info().await else {
+                continue;
+            };
+            let ack_pending = info.num_ack_pending as u64;
+            self.progress
+                .ack_pending
+                .store(ack_pending, Ordering::Relaxed);
+            if let Err(changed) = terms.hold_for(&info) {
+                return changed;
             }
         }
     }

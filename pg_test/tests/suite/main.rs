@@ -30,6 +30,7 @@ mod nats_faults_cluster;
 mod nats_faults_cut;
 mod nats_faults_edited;
 mod nats_faults_lost;
+mod nats_faults_retention;
 mod outage;
 mod panics;
 mod poison;

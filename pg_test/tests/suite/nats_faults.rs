@@ -68,7 +68,10 @@ pub async fn publish_during(access: &Access, first: u64, faults: impl Future<Out
 
 /// Waits until there is at least one row more than now.
 pub async fn rows_go_on(stack: &Stack) {
-    let before = stack.rows(FEED).await.expect("PostgreSQL answers");
+    let before = eventually(RECOVERY, "PostgreSQL answers", async || {
+        stack.rows(FEED).await
+    })
+    .await;
     eventually(RECOVERY, "further rows appear", async || {
         match stack.rows(FEED).await {
             Ok(rows) if rows > before => Ok(()),

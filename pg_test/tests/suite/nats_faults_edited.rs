@@ -52,10 +52,12 @@ async fn limits_that_somebody_sets_on_the_consumer_are_put_right_and_cost_nothin
     let stack = builder().start().await;
     let faults = async {
         rows_go_on(&stack).await;
-        let edits: [fn(&mut pull::Config); 3] = [
+        let edits: [fn(&mut pull::Config); 5] = [
             |config| config.max_ack_pending = 1,
             |config| config.max_deliver = 1,
             |config| config.ack_wait = Duration::from_millis(1),
+            |config| config.max_batch = 10,
+            |config| config.headers_only = true,
         ];
         for change in edits {
             let before = edit(&stack.nats, change).await;
@@ -65,6 +67,22 @@ async fn limits_that_somebody_sets_on_the_consumer_are_put_right_and_cost_nothin
     };
     let count = publish_during(&stack.nats, 0, faults).await;
     expect_exactly(&stack, count).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_another_filter_passed_over_in_a_quiet_stream_are_not_forgotten() {
+    let stack = builder().start().await;
+    publish(&stack.nats, 0..10).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+    stack.expect_all_acknowledged(FEED).await;
+    let before = edit(&stack.nats, |config| {
+        config.filter_subject = "netflow.other".to_owned();
+    })
+    .await;
+    publish(&stack.nats, 10..20).await;
+    is_put_right(&stack, &before).await;
+    publish(&stack.nats, 20..30).await;
+    expect_exactly(&stack, 30).await;
 }
 
 /// What the consumer passes over meanwhile is neither lost nor taken for removed.

@@ -1,0 +1,154 @@
+//! Streams that drop what is acknowledged: everything is written once, and nothing stays behind.
+
+use std::collections::BTreeSet;
+
+use async_nats::jetstream::stream::RetentionPolicy;
+use pg_test::stack::Stack;
+use pg_test::wait::eventually;
+
+use crate::nats_faults::{
+    FEED, RECOVERY, builder, expect_exactly, gaps, publish, publish_during, rows_go_on,
+};
+
+async fn start(retention: RetentionPolicy) -> Stack {
+    let stack = builder().without_streams().start().await;
+    stack
+        .nats
+        .create_stream_keeping(&FEED.stream(), &[&FEED.subjects()], retention)
+        .await;
+    consumer_is_there(&stack).await;
+    stack
+}
+
+/// An interest stream drops what is published while it has no consumer.
+async fn consumer_is_there(stack: &Stack) {
+    eventually(RECOVERY, "the consumer is made", async || {
+        stack.nats.consumer(&FEED.stream(), &FEED.consumer()).await
+    })
+    .await;
+}
+
+async fn expect_empty(stack: &Stack) {
+    eventually(RECOVERY, "the stream is empty", async || {
+        match stack.nats.stream_state(&FEED.stream()).await.messages {
+            0 => Ok(()),
+            left => Err(format!("{left} messages are left")),
+        }
+    })
+    .await;
+}
+
+async fn survives_kills(retention: RetentionPolicy) {
+    let stack = start(retention).await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        for _ in 0..4 {
+            stack.pg.kill_worker().await;
+            rows_go_on(&stack).await;
+        }
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count).await;
+    expect_empty(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_queue_is_empty_in_the_end_whatever_was_killed() {
+    survives_kills(RetentionPolicy::WorkQueue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interest_stream_is_empty_in_the_end_whatever_was_killed() {
+    survives_kills(RetentionPolicy::Interest).await;
+}
+
+/// The rows are committed and nothing is acknowledged when the worker dies.
+async fn acknowledges_what_an_earlier_worker_wrote(retention: RetentionPolicy) {
+    let stack = start(retention).await;
+    let standby = "synchronous_standby_names";
+    stack
+        .pg
+        .try_alter_system("sr_event_writer.ack_after", "replicated")
+        .await
+        .expect("a setting");
+    stack.pg.alter_system(standby, "nobody").await;
+    publish(&stack.nats, 0..500).await;
+    stack.expect_rows(FEED, 500, RECOVERY).await;
+    let kept = stack.nats.stream_state(&FEED.stream()).await.messages;
+    assert_eq!(kept, 500, "nothing is acknowledged before it is replicated");
+
+    stack.pg.kill_worker().await;
+    eventually(RECOVERY, "the standby is done without", async || {
+        stack.pg.try_alter_system(standby, "").await?;
+        stack.pg.try_execute("SELECT pg_reload_conf()").await
+    })
+    .await;
+    expect_empty(&stack).await;
+    expect_exactly(&stack, 500).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_queue_does_not_keep_what_an_earlier_worker_wrote() {
+    acknowledges_what_an_earlier_worker_wrote(RetentionPolicy::WorkQueue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interest_stream_does_not_keep_what_an_earlier_worker_wrote() {
+    acknowledges_what_an_earlier_worker_wrote(RetentionPolicy::Interest).await;
+}
+
+async fn delete_consumer(stack: &Stack) {
+    let context = stack.nats.jetstream().await;
+    let stream = context.get_stream(FEED.stream()).await.expect("the stream");
+    let deleted = stream.delete_consumer(&FEED.consumer()).await;
+    deleted.expect("the consumer is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_queue_keeps_everything_while_its_consumer_is_deleted_by_hand() {
+    let stack = start(RetentionPolicy::WorkQueue).await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        for _ in 0..3 {
+            delete_consumer(&stack).await;
+            rows_go_on(&stack).await;
+            stack.pg.kill_worker().await;
+            delete_consumer(&stack).await;
+            rows_go_on(&stack).await;
+        }
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count).await;
+    expect_empty(&stack).await;
+}
+
+/// What the server drops because nobody is interested is lost, and that is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_interest_stream_drops_without_its_consumer_is_recorded() {
+    let stack = start(RetentionPolicy::Interest).await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        delete_consumer(&stack).await;
+        rows_go_on(&stack).await;
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    publish(&stack.nats, count..count + 100).await;
+    let last = stack.nats.stream_state(&FEED.stream()).await.last_sequence;
+    eventually(RECOVERY, "every message is a row or in a gap", async || {
+        let lost: i64 = gaps(&stack).await.iter().map(|(a, b)| b - a + 1).sum();
+        match stack.rows(FEED).await {
+            Ok(rows) if rows + lost == last as i64 => Ok(()),
+            rows => Err(format!("{rows:?} rows and {lost} lost of {last}")),
+        }
+    })
+    .await;
+    expect_empty(&stack).await;
+    let markers = format!(
+        "SELECT {}::bigint FROM {}",
+        FEED.marker_column(),
+        FEED.table()
+    );
+    let rows = stack.pg.query(&markers, &[]).await;
+    let different: BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
+    assert_eq!(different.len(), rows.len(), "different messages");
+}
