@@ -8,12 +8,12 @@
 //!
 //! The first crash makes suspects of all messages of the transaction: they are written one by one.
 //! A message that takes the process down again while it stands alone is condemned: it becomes a dead
-//! letter without being tried. When the postmaster went away as well, somebody may have killed them
-//! all, so then one more such crash is asked for. Processes that end in an orderly way, or because
-//! another one crashed, leave no suspects.
+//! letter without being tried. A process that was killed may have been killed for any reason, so then
+//! it takes more of that. Processes that end in an orderly way, or because another one crashed, leave
+//! no suspects.
 
 use super::signals;
-use super::suspects::{self, Attempt, END, Suspects};
+use super::suspects::{self, ALIVE, Attempt, END, Suspects};
 use pgrx::prelude::*;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -25,8 +25,6 @@ const DIRECTORY: &str = "pg_stat_tmp";
 /// The note of one worker.
 pub struct Attempts {
     file: Option<File>,
-    /// Tells one run of the server from the next.
-    postmaster: i64,
     attempt: Option<Attempt>,
     suspects: Vec<Suspects>,
 }
@@ -38,9 +36,7 @@ impl Attempts {
     pub fn open(number: usize) -> Self {
         let path = format!("{DIRECTORY}/sr_event_writer.{number}");
         let text = std::fs::read(&path).unwrap_or_default();
-        // SAFETY: set once when the postmaster starts, and inherited.
-        let postmaster = unsafe { pg_sys::PgStartTime };
-        let suspects = suspects::read(&String::from_utf8_lossy(&text), postmaster);
+        let suspects = suspects::read(&String::from_utf8_lossy(&text));
         let file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -50,7 +46,7 @@ impl Attempts {
             .inspect_err(|error| warning!("sr_event_writer: {path} cannot be written: {error}"))
             .ok();
         if let Some(file) = &file {
-            signals::forget_at_end(file.as_raw_fd());
+            signals::keep_note(file.as_raw_fd());
         }
         for suspects in &suspects {
             warning!(
@@ -62,7 +58,6 @@ impl Attempts {
         }
         let attempts = Self {
             file,
-            postmaster,
             attempt: None,
             suspects,
         };
@@ -91,7 +86,6 @@ impl Attempts {
             created: source.created.postgres_micros(),
             first,
             last,
-            postmaster: self.postmaster,
         });
         self.write();
     }
@@ -106,6 +100,8 @@ impl Attempts {
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let mut text = String::with_capacity(128);
+        text.push_str(ALIVE);
+        text.push('\n');
         if let Some(attempt) = &self.attempt {
             text.push_str(&attempt.line());
         }

@@ -90,7 +90,5 @@ fn prepare_session(number: usize) {
 #[pg_guard]
 unsafe extern "C-unwind" fn ended(_code: i32, number: pg_sys::Datum) {
     page::set_pid(number.value(), 0);
-    if signals::told_to_stop() {
-        signals::forget();
-    }
+    signals::ending();
 }

@@ -1,6 +1,7 @@
 //! Signals of the worker: PostgreSQL's own handlers, so that a lock wait or a long statement ends
 //! at once when the server stops. They run on the main thread only: every other thread blocks them.
 
+use super::suspects::CRASHED;
 use pgrx::prelude::*;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -16,8 +17,20 @@ unsafe extern "C-unwind" {
 /// PostgreSQL takes its own note of a SIGTERM back when it acts on it.
 static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
 
-/// A file whose content is of no use after an end that is no crash of this process.
-static FORGET: AtomicI32 = AtomicI32::new(-1);
+/// The file that says what is being written. -1 when there is none.
+static NOTE: AtomicI32 = AtomicI32::new(-1);
+
+/// A panic is on its way to end the process.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// What the kernel sends to a process that cannot go on.
+const CRASHES: [c_int; 5] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGABRT,
+];
 
 /// Installs the handlers and lets signals in. To be called first in the worker.
 pub fn attach() {
@@ -25,6 +38,9 @@ pub fn attach() {
     unsafe {
         handle(pg_sys::SIGTERM as c_int, stop);
         handle(pg_sys::SIGQUIT as c_int, quit);
+        for signal in CRASHES {
+            handle(signal, crash);
+        }
         handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
         pg_sys::BackgroundWorkerUnblockSignals();
     }
@@ -43,14 +59,46 @@ unsafe extern "C-unwind" fn quit(signal: c_int) {
     unsafe { SignalHandlerForCrashExit(signal) };
 }
 
-/// Lets the file behind this descriptor be emptied when the process ends without a crash.
-pub fn forget_at_end(descriptor: c_int) {
-    FORGET.store(descriptor, Ordering::Relaxed);
+/// The process crashes: says so in the note, and does.
+unsafe extern "C-unwind" fn crash(signal: c_int) {
+    mark_crash();
+    // SAFETY: the signal's own action, for its second coming when this handler has returned.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
 }
 
-/// Empties it. Safe in a signal handler.
-pub fn forget() {
-    let descriptor = FORGET.load(Ordering::Relaxed);
+/// The note that is marked by a crash, and forgotten by every other end of this process but a kill.
+pub fn keep_note(descriptor: c_int) {
+    NOTE.store(descriptor, Ordering::Relaxed);
+}
+
+/// A panic ends the process, as a crash does.
+pub fn panicking() {
+    PANICKED.store(true, Ordering::Relaxed);
+    mark_crash();
+}
+
+/// The process ends as processes do.
+pub fn ending() {
+    if !PANICKED.load(Ordering::Relaxed) {
+        forget();
+    }
+}
+
+/// Safe in a signal handler.
+fn mark_crash() {
+    let descriptor = NOTE.load(Ordering::Relaxed);
+    if descriptor >= 0 {
+        // SAFETY: a system call that may be made in a signal handler, with a constant text.
+        unsafe { libc::pwrite(descriptor, CRASHED.as_ptr().cast(), CRASHED.len(), 0) };
+    }
+}
+
+/// Empties the note. Safe in a signal handler.
+fn forget() {
+    let descriptor = NOTE.load(Ordering::Relaxed);
     if descriptor >= 0 {
         // SAFETY: a system call that may be made in a signal handler; what it cannot do stays undone.
         unsafe { libc::ftruncate(descriptor, 0) };

@@ -5,6 +5,15 @@ use stream::{Message, Source};
 
 /// Ends what is valid; behind it may stand the rest of a longer text.
 pub const END: &str = ".";
+/// First line of a note as long as its process lives …
+pub const ALIVE: &str = "alive  ";
+/// … which a crash overwrites, so both are of one length. After a kill it stands there still.
+pub const CRASHED: &str = "crashed";
+
+/// How often a message must take the process down alone, when that was a crash …
+const ENOUGH_CRASHES: u32 = 1;
+/// … and when it was a kill: for want of memory, or for whatever reason somebody has.
+const ENOUGH_KILLS: u32 = 3;
 
 /// Messages of one pipeline that were being written when the process crashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +86,6 @@ pub struct Attempt {
     pub first: u64,
     /// Last sequence.
     pub last: u64,
-    /// Start time of the server: tells one run of it from the next.
-    pub postmaster: i64,
 }
 
 impl Attempt {
@@ -89,13 +96,12 @@ impl Attempt {
             created,
             first,
             last,
-            postmaster,
         } = self;
-        format!("trying {pipeline} {created} {first} {last} {postmaster}\n")
+        format!("trying {pipeline} {created} {first} {last}\n")
     }
 
-    /// What a crash in the middle of this attempt says, when `known` was known before it.
-    fn suspects(&self, known: Option<&Suspects>, postmaster: i64) -> Suspects {
+    /// What the end of the process in the middle of this attempt says, when `known` was known before.
+    fn suspects(&self, known: Option<&Suspects>, enough: u32) -> Suspects {
         let known = known.filter(|known| known.created == self.created);
         let alone = match known {
             Some(known) if self.first == self.last && known.first <= self.first => {
@@ -110,16 +116,17 @@ impl Attempt {
             first: known.map_or(self.first, |known| known.first.min(self.first)),
             last: known.map_or(self.last, |known| known.last.max(self.last)),
             alone,
-            enough: match self.postmaster == postmaster {
-                true => 1,
-                false => 2,
-            },
+            enough,
         }
     }
 }
 
 /// The suspects that a note of the last process leaves. What cannot be read says nothing.
-pub fn read(text: &str, postmaster: i64) -> Vec<Suspects> {
+pub fn read(text: &str) -> Vec<Suspects> {
+    let enough = match text.starts_with(CRASHED) {
+        true => ENOUGH_CRASHES,
+        false => ENOUGH_KILLS,
+    };
     let mut attempt = None;
     let mut suspects = Vec::new();
     for line in text.lines().take_while(|line| *line != END) {
@@ -134,7 +141,7 @@ pub fn read(text: &str, postmaster: i64) -> Vec<Suspects> {
     }
     if let Some(attempt) = attempt {
         let known = suspects.iter().find(|s| s.pipeline == attempt.pipeline);
-        let new = attempt.suspects(known, postmaster);
+        let new = attempt.suspects(known, enough);
         suspects.retain(|suspects| suspects.pipeline != attempt.pipeline);
         suspects.push(new);
     }
@@ -142,7 +149,7 @@ pub fn read(text: &str, postmaster: i64) -> Vec<Suspects> {
 }
 
 fn read_attempt(pipeline: &str, numbers: &[&str]) -> Option<Attempt> {
-    let [created, first, last, postmaster] = numbers else {
+    let [created, first, last] = numbers else {
         return None;
     };
     Some(Attempt {
@@ -150,7 +157,6 @@ fn read_attempt(pipeline: &str, numbers: &[&str]) -> Option<Attempt> {
         created: created.parse().ok()?,
         first: first.parse().ok()?,
         last: last.parse().ok()?,
-        postmaster: postmaster.parse().ok()?,
     })
 }
 
@@ -174,8 +180,6 @@ mod tests {
     use super::*;
     use row::Timestamp;
 
-    const SERVER: i64 = 700;
-
     fn source() -> Source {
         Source {
             stream: "LOGS".to_owned(),
@@ -183,29 +187,38 @@ mod tests {
         }
     }
 
-    /// What is known after a crash, in the same run of the server, that left this note.
-    fn after(note: &str) -> Vec<Suspects> {
-        read(note, SERVER)
+    /// The note of a process that ended so.
+    fn note(end: &str, lines: &[String]) -> String {
+        format!(
+            "{end}\n{}{END}\nrest of a longer text 1 2 3\n",
+            lines.concat()
+        )
     }
 
-    fn note(lines: &[String]) -> String {
-        lines.concat() + END + "\nrest of a longer text 1 2 3\n"
+    /// What is known after a crash with these lines in the note.
+    fn after_crash(lines: &[String]) -> Vec<Suspects> {
+        read(&note(CRASHED, lines))
     }
 
     fn trying(first: u64, last: u64) -> String {
-        format!("trying logs 5 {first} {last} {SERVER}\n")
+        format!("trying logs 5 {first} {last}\n")
+    }
+
+    #[test]
+    fn both_first_lines_are_of_one_length() {
+        assert_eq!(ALIVE.len(), CRASHED.len());
     }
 
     #[test]
     fn an_orderly_end_leaves_no_suspects() {
-        assert_eq!(after(""), []);
-        assert_eq!(after(&note(&[])), []);
-        assert_eq!(after("trying logs 5 x"), []);
+        assert_eq!(read(""), []);
+        assert_eq!(after_crash(&[]), []);
+        assert_eq!(read("alive  \ntrying logs 5 x"), []);
     }
 
     #[test]
     fn a_crash_makes_suspects_of_a_batch_and_they_are_written_alone() {
-        let suspects = &after(&note(&[trying(10, 19)]))[0];
+        let suspects = &after_crash(&[trying(10, 19)])[0];
         assert!(suspects.contain(&source(), 10) && suspects.contain(&source(), 19));
         assert!(!suspects.contain(&source(), 20));
         assert!(!suspects.condemn(&source(), 10), "one crash is not enough");
@@ -218,39 +231,41 @@ mod tests {
 
     #[test]
     fn a_second_crash_condemns_the_message_that_stood_alone() {
-        let first = &after(&note(&[trying(10, 19)]))[0];
-        let second = &after(&note(&[trying(13, 13), first.line()]))[0];
+        let first = &after_crash(&[trying(10, 19)])[0];
+        let second = &after_crash(&[trying(13, 13), first.line()])[0];
         assert!(second.condemn(&source(), 13));
         assert!(!second.condemn(&source(), 14) && second.contain(&source(), 14));
         // What was read is written again as it was.
-        assert_eq!(&after(&note(&[second.line()]))[0], second);
+        assert_eq!(&after_crash(&[second.line()])[0], second);
     }
 
     #[test]
     fn a_message_that_came_alone_is_condemned_by_its_second_crash() {
-        let first = &after(&note(&[trying(7, 7)]))[0];
+        let first = &after_crash(&[trying(7, 7)])[0];
         assert!(!first.condemn(&source(), 7));
-        let second = &after(&note(&[trying(7, 7), first.line()]))[0];
+        let second = &after_crash(&[trying(7, 7), first.line()])[0];
         assert!(second.condemn(&source(), 7));
     }
 
     #[test]
-    fn when_the_whole_server_went_away_one_more_crash_is_asked_for() {
-        let elsewhere = |note: &str, server| read(note, server).remove(0);
-        let first = elsewhere(&note(&[trying(10, 19)]), SERVER + 1);
-        let alone = format!("trying logs 5 13 13 {}\n", SERVER + 1);
-        let second = elsewhere(&note(&[alone, first.line()]), SERVER + 2);
-        assert!(!second.condemn(&source(), 13));
-        let again = format!("trying logs 5 13 13 {}\n", SERVER + 2);
-        let third = elsewhere(&note(&[again, second.line()]), SERVER + 3);
-        assert!(third.condemn(&source(), 13));
+    fn a_message_is_condemned_by_many_kills_and_not_by_one() {
+        let kill = |lines: &[String]| read(&note(ALIVE, lines)).remove(0);
+        let mut suspects = kill(&[trying(10, 19)]);
+        for _ in 1..ENOUGH_KILLS {
+            suspects = kill(&[trying(13, 13), suspects.line()]);
+            assert!(!suspects.condemn(&source(), 13));
+        }
+        let other = kill(&[trying(14, 14), suspects.line()]);
+        assert!(!other.condemn(&source(), 13) && !other.condemn(&source(), 14));
+        suspects = kill(&[trying(13, 13), suspects.line()]);
+        assert!(suspects.condemn(&source(), 13));
     }
 
     #[test]
     fn pipelines_are_suspected_apart() {
-        let first = &after(&note(&[trying(10, 19)]))[0];
-        let events = format!("trying events 5 3 4 {SERVER}\n");
-        let both = after(&note(&[events, first.line()]));
+        let first = &after_crash(&[trying(10, 19)])[0];
+        let events = "trying events 5 3 4\n".to_owned();
+        let both = after_crash(&[events, first.line()]);
         assert_eq!(both.len(), 2);
         assert_eq!(&both[0], first);
         assert_eq!(both[1].pipeline, "events");

@@ -2,6 +2,7 @@
 //! value. After an error nothing may touch the database before the abort, so both are here.
 
 use super::failure::Failure;
+use super::signals;
 use super::timeout::Limit;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
@@ -32,6 +33,7 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
     }))
     .catch_others(|error| {
         if let CaughtError::RustPanic { .. } = error {
+            signals::panicking();
             error.rethrow();
         }
         Err(Failure::from(error))

@@ -114,9 +114,11 @@ async fn whoever_kills_the_worker_or_the_server_makes_no_dead_letter() {
     stack.enable().await;
     for _ in 0..2 {
         is_writing(&stack).await;
-        stack.pg.kill_all().await;
-        stack.pg.start().await;
+        stack.pg.kill_worker().await;
     }
+    is_writing(&stack).await;
+    stack.pg.kill_all().await;
+    stack.pg.start().await;
     // Another process crashes: the worker has to end, but it is not what was being written.
     for _ in 0..2 {
         is_writing(&stack).await;
