@@ -98,6 +98,6 @@ pub async fn run(plan: &Plan) -> Report {
         behind,
         faults,
         account,
-        log: ground.log(),
+        log: ground.log().await,
     }
 }

@@ -108,9 +108,20 @@ impl Ground {
         self.cluster.access()
     }
 
-    /// Log of the primary as it is now.
-    pub(super) fn log(&self) -> String {
-        self.primary.log()
+    /// Everything that helps to find out what happened.
+    pub(super) async fn log(&self) -> String {
+        let mut text = self.standby.log() + &self.primary.log();
+        for table in [
+            "sr_event_writer.stream_position",
+            "sr_event_writer.stream_gap",
+            "soak_gap",
+        ] {
+            let sql = format!("SELECT to_jsonb(t)::text FROM {table} t");
+            for row in self.primary.query(&sql, &[]).await {
+                text += &format!("{table}: {}\n", row.get::<_, String>(0));
+            }
+        }
+        text
     }
 
     /// Waits until every pipeline reads its stream.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::account::Account;
@@ -26,7 +28,7 @@ pub struct Report {
     pub faults: Vec<(Fault, Duration)>,
     /// Published against found.
     pub account: Account,
-    /// Log of the last primary, for what failed.
+    /// Logs of the last two primaries, and what the extension has recorded: for what failed.
     pub log: String,
 }
 
@@ -38,6 +40,13 @@ impl Report {
             *kinds.entry(*fault).or_default() += 1;
         }
         kinds
+    }
+
+    /// Writes the logs to a file, to find out what went wrong; where.
+    pub fn keep_log(&self) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("sr_event_writer-soak-{}.log", self.seed));
+        fs::write(&path, &self.log).expect("write the log of a run");
+        path
     }
 
     /// Whether nothing was lost or doubled, and nothing is left to be done.

@@ -28,7 +28,9 @@ fn assert_no_server_panicked(report: &Report) {
 async fn nothing_is_lost_or_doubled_by_sixty_faults_over_seven_live_streams() {
     let report = soak::run(&Plan::everything(seed(), End::Faults(FAULTS))).await;
     println!("{report}");
-    assert!(report.is_good(), "{report}");
+    if !report.is_good() {
+        panic!("see {}\n{report}", report.keep_log().display());
+    }
     assert!(report.faults.len() >= 60 && report.kinds().len() >= 12);
     assert!(report.account.rows > 10_000, "the streams were alive");
     assert_no_server_panicked(&report);
