@@ -28,6 +28,7 @@ mod memory;
 mod outage;
 mod position;
 mod postgres_life;
+mod postgres_life_deferred;
 mod replay;
 mod samples;
 mod settings;
