@@ -34,6 +34,7 @@ mod samples;
 mod settings;
 mod shutdown;
 mod standby;
+mod standby_acks;
 mod standby_restore;
 mod wait_seek;
 mod ways;
