@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use nix::mount::{MntFlags, umount2};
 use nix::unistd::geteuid;
 
 use crate::process;
 
 /// What the name of a temporary directory begins with; the process id follows.
 pub const PREFIX: &str = "sr_event_writer-test-";
+
+/// Where something may be mounted in a temporary directory.
+pub const MOUNT_POINT: &str = "mounted";
 
 /// A directory, removed on drop unless it is a lasting one.
 ///
@@ -95,6 +99,8 @@ pub fn remove_orphans() {
             continue;
         };
         if !process::alive(pid) {
+            // Most have nothing mounted. What is would not let itself be removed.
+            let _ = umount2(&entry.path().join(MOUNT_POINT), MntFlags::MNT_DETACH);
             // Another process may be at it as well; the next one tries again.
             let _ = fs::remove_dir_all(entry.path());
         }

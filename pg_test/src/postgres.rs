@@ -59,6 +59,8 @@ impl Default for Options {
 /// As in `pg_ctl stop -m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
+    /// Sessions may go on until they end by themselves; no new one is let in.
+    Smart,
     /// Sessions are ended, what they did is rolled back, a checkpoint is made.
     Fast,
     /// Everything ends at once; the next start recovers.
@@ -168,6 +170,9 @@ impl Postgres {
 
     /// Stops the server as `pg_ctl stop` does, and tells how long that took.
     pub async fn stop(&self, mode: Stop) -> Duration {
+        if mode == Stop::Smart {
+            self.forget_session().await;
+        }
         let began = Instant::now();
         self.installation
             .stop(&self.data(), mode)

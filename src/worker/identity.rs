@@ -14,6 +14,7 @@ pub struct AsOwner {
 impl AsOwner {
     /// From here on acts as `owner`. Inside a transaction.
     pub fn of(owner: pg_sys::Oid) -> Self {
+        fire_deferred_triggers_at_once();
         let mut before = Self {
             user: pg_sys::Oid::INVALID,
             context: 0,
@@ -32,5 +33,17 @@ impl AsOwner {
     pub fn end(self) {
         // SAFETY: main thread; the values were in force when this was made.
         unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
+    }
+}
+
+/// What a table puts off to the end of the transaction would run there as superuser, and PostgreSQL
+/// refuses that for a restricted context. So it runs after its statement, as the owner.
+fn fire_deferred_triggers_at_once() {
+    // SAFETY: main thread, inside a transaction; the node lives in its memory context.
+    unsafe {
+        let mut all =
+            PgBox::<pg_sys::ConstraintsSetStmt>::alloc_node(pg_sys::NodeTag::T_ConstraintsSetStmt);
+        all.deferred = false;
+        pg_sys::AfterTriggerSetState(all.into_pg());
     }
 }

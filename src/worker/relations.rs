@@ -2,13 +2,14 @@
 //! that a column list or a plan is not used after that.
 
 use pgrx::prelude::*;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Destinations that can be watched: more than pipelines can have.
 const SLOTS: usize = 128;
 
 static WATCHED: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
 static CHANGED: AtomicBool = AtomicBool::new(false);
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Starts to listen. To be called once in the worker.
 pub fn listen() {
@@ -38,6 +39,18 @@ pub fn any_changed() -> bool {
     CHANGED.swap(false, Ordering::Relaxed)
 }
 
+/// A number that grows with every change to a watched relation that this process has heard of.
+pub fn changes() -> u64 {
+    CHANGES.load(Ordering::Relaxed)
+}
+
+/// Waits until nobody changes the relation, and keeps it so until the end of the transaction. What
+/// was changed before has been heard of then.
+pub fn hold(relation: pg_sys::Oid) {
+    // SAFETY: main thread, inside a transaction. A relation that is gone may be locked all the same.
+    unsafe { pg_sys::LockRelationOid(relation, pg_sys::RowExclusiveLock as i32) };
+}
+
 /// Only notes the change: a callback may not read catalogs, nor fail.
 unsafe extern "C-unwind" fn changed(_argument: pg_sys::Datum, relation: pg_sys::Oid) {
     let oid = relation.to_u32();
@@ -47,5 +60,6 @@ unsafe extern "C-unwind" fn changed(_argument: pg_sys::Datum, relation: pg_sys::
             .any(|slot| slot.load(Ordering::Relaxed) == oid)
     {
         CHANGED.store(true, Ordering::Relaxed);
+        CHANGES.fetch_add(1, Ordering::Relaxed);
     }
 }

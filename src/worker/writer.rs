@@ -27,6 +27,8 @@ pub struct Writer {
     destinations: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
     table: Option<String>,
+    /// [`relations::changes`] when they were looked up.
+    seen: u64,
 }
 
 /// What of this process all writers use.
@@ -81,6 +83,7 @@ impl Writer {
             chosen,
             destinations: Vec::new(),
             table: None,
+            seen: 0,
         }
     }
 
@@ -302,7 +305,7 @@ impl Writer {
         way: Way,
         input: &mut Input,
     ) -> Result<u64, Failure> {
-        self.look_up()?;
+        self.hold_targets()?;
         let mut written = 0;
         for (table, destination) in self.destinations.iter_mut().enumerate() {
             let range = |run: &Run<'_>| run.batch.rows_of(&run.messages, table);
@@ -348,10 +351,31 @@ impl Writer {
         Ok(kept)
     }
 
+    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A COPY
+    /// that waited for its lock would go into what the table was before: TimescaleDB looks first
+    /// whether it is a hypertable, and rows then end up beside the chunks, where nobody sees them.
+    fn hold_targets(&mut self) -> Result<(), Failure> {
+        if self.seen != relations::changes() {
+            self.forget_targets();
+        }
+        self.look_up()?;
+        let targets = self.destinations.iter().map(Destination::target);
+        targets.for_each(|target| relations::hold(target.relation));
+        match self.seen == relations::changes() {
+            true => Ok(()),
+            // This transaction's snapshot is too old to look again.
+            false => Err(Failure::new(
+                "40001",
+                "the destination was changed at this moment",
+            )),
+        }
+    }
+
     fn look_up(&mut self) -> Result<(), Failure> {
         if !self.destinations.is_empty() {
             return Ok(());
         }
+        self.seen = relations::changes();
         let tables = self.format.tables().iter().enumerate();
         self.destinations = tables
             .map(|(number, table)| {

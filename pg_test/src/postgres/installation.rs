@@ -90,6 +90,7 @@ impl Installation {
     /// `pg_ctl stop` on the cluster in `data`, until the server is gone.
     pub async fn stop(&self, data: &Path, mode: Stop) -> Result<(), String> {
         let mode = match mode {
+            Stop::Smart => "smart",
             Stop::Fast => "fast",
             Stop::Immediate => "immediate",
         };

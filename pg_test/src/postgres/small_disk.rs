@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::Postgres;
-use crate::directory::Directory;
+use crate::directory::{Directory, MOUNT_POINT};
 use crate::process;
 
 /// A mounted file system. Unmounted when dropped; it must outlive the server that uses it.
@@ -28,7 +28,7 @@ impl SmallDisk {
             return None;
         }
         let directory = Directory::temporary("disk");
-        let path = directory.path().join("disk");
+        let path = directory.path().join(MOUNT_POINT);
         fs::create_dir(&path).expect("make a mount point");
         let owner = process::server_account()
             .map(|user| format!(",uid={},gid={}", user.uid, user.gid))

@@ -23,7 +23,7 @@ pub fn impatient() -> Builder {
 }
 
 /// Ends the worker as an administrator would, and waits for the next one.
-async fn restart_worker(stack: &Stack) {
+pub async fn restart_worker(stack: &Stack) {
     let old = stack.pg.worker_pid().await;
     stack
         .pg

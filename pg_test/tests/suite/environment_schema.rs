@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pg_test::feed::Feed;
 use pg_test::stack::{SOON, Stack};
+use pg_test::wait::eventually;
 use serde_json::Value;
 
 use crate::fixtures::{
@@ -140,5 +141,47 @@ async fn a_plain_table_may_become_a_hypertable_or_another_table_while_messages_f
         0,
         "rows beside the chunks"
     );
+    assert_unharmed(&stack);
+}
+
+/// Changes a table at the very moment at which the worker waits for it with a batch.
+async fn change_under_a_waiting_batch(stack: &Stack, table: &str, change: &str) {
+    let session = stack.pg.connect().await;
+    let sql = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+    session.batch_execute(&sql).await.unwrap();
+    let sql = format!(
+        "SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted"
+    );
+    eventually(SOON, "the worker waits for the table", async || {
+        session.query_one(&sql, &[]).await.unwrap().get::<_, i64>(0) > 0
+    })
+    .await;
+    let sql = format!("{change}; COMMIT");
+    session.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_changes_while_a_batch_waits_for_it_costs_no_message() {
+    let stack = Stack::builder().plain_tables().start().await;
+    let feeds = [Feed::Logs, Feed::OtelTraces];
+    let work = async {
+        for round in 0..3 {
+            for feed in feeds {
+                rows_are_added(&stack, feed, SOON).await;
+            }
+            // The binary form of the one is not that of the other.
+            let other = ["bigint", "integer", "bigint"][round];
+            let change = format!("ALTER TABLE logs ALTER COLUMN severity_number TYPE {other}");
+            change_under_a_waiting_batch(&stack, "logs", &change).await;
+        }
+        let change = "SELECT create_hypertable('otel_traces', by_range('timestamp'),
+            migrate_data => true)";
+        change_under_a_waiting_batch(&stack, "otel_traces", change).await;
+        for feed in feeds {
+            rows_are_added(&stack, feed, SOON).await;
+        }
+    };
+    let (count, ()) = under_load(&stack, &feeds, 0, work).await;
+    expect_exactly_once(&stack, &feeds, count).await;
     assert_unharmed(&stack);
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use pg_test::feed::Feed;
+use pg_test::postgres::Stop;
 use pg_test::process;
 use pg_test::stack::{Builder, SOON, Stack};
 use pg_test::wait::eventually;
@@ -191,4 +192,19 @@ async fn dropping_and_creating_the_extension_under_load_loses_and_doubles_nothin
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_and_creating_the_extension_under_two_workers_loses_and_doubles_nothing() {
     drop_and_create(2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_smart_shutdown_waits_for_clients_and_not_for_the_worker() {
+    let stack = Stack::start().await;
+    let work = async {
+        messages_flow(&stack).await;
+        let took = stack.pg.stop(Stop::Smart).await;
+        assert!(took < PROMPT, "pg_ctl stop -m smart took {took:?}");
+        stack.pg.start().await;
+        messages_flow(&stack).await;
+    };
+    let (count, ()) = under_load(&stack, &FEEDS, 0, work).await;
+    expect_exactly_once(&stack, &FEEDS, count).await;
+    assert_unharmed(&stack);
 }

@@ -10,36 +10,62 @@ use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, eventually_equal, throughout};
 use serde_json::Value;
 
-use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
+use crate::fixtures::expect_exactly_once;
 
-/// Neither has a unique key. The first stream keeps what is acknowledged, the second one does not.
-const KEPT: Feed = Feed::Netflow;
-const QUEUE: Feed = Feed::Logs;
-const REST: Duration = Duration::from_secs(90);
+/// None has a unique key. The first stream keeps what is acknowledged, the others do not.
+pub const KEPT: Feed = Feed::Netflow;
+pub const QUEUE: Feed = Feed::Logs;
+pub const INTEREST: Feed = Feed::Telemetry;
+pub const FEEDS: [Feed; 3] = [KEPT, QUEUE, INTEREST];
+pub const REST: Duration = Duration::from_secs(90);
 
-/// A primary that waits for its standby before it acknowledges, with a kept stream and a work queue.
-async fn primary(ack_after: &str) -> Stack {
+/// A primary that acknowledges as late as it is told, with a stream of each kind.
+pub async fn primary(ack_after: &str) -> Stack {
     let stack = Stack::builder()
         .without_streams()
-        .setting("sr_event_writer.streams", "netflow,logs")
+        .setting("sr_event_writer.streams", "netflow,logs,telemetry")
         .setting("sr_event_writer.ack_after", ack_after)
         .setting("sr_event_writer.retry_max_delay", "2s")
         .start()
         .await;
     stack.create_stream(KEPT).await;
-    let queue = Config {
-        name: QUEUE.stream(),
-        subjects: vec![QUEUE.subjects()],
-        retention: RetentionPolicy::WorkQueue,
-        ..Config::default()
-    };
-    let made = stack.nats.jetstream().await.create_stream(queue).await;
-    made.expect("make the work queue");
+    for (feed, retention) in [
+        (QUEUE, RetentionPolicy::WorkQueue),
+        (INTEREST, RetentionPolicy::Interest),
+    ] {
+        let config = Config {
+            name: feed.stream(),
+            subjects: vec![feed.subjects()],
+            retention,
+            ..Config::default()
+        };
+        let made = stack.nats.jetstream().await.create_stream(config).await;
+        made.unwrap_or_else(|error| panic!("make {}: {error}", feed.stream()));
+    }
+    // It takes no message that no consumer is interested in.
+    eventually(SOON, "the consumers", async || {
+        for feed in FEEDS {
+            stack
+                .nats
+                .consumer(&feed.stream(), &feed.consumer())
+                .await?;
+        }
+        Ok::<_, String>(())
+    })
+    .await;
     stack
 }
 
+/// What is acknowledged is gone from the streams that do not keep it.
+pub async fn assert_nothing_is_left(stack: &Stack) {
+    for feed in [QUEUE, INTEREST] {
+        let left = stack.nats.stream_state(&feed.stream()).await.messages;
+        assert_eq!(left, 0, "messages left in {}", feed.stream());
+    }
+}
+
 /// A standby that streams, and from now on is waited for.
-async fn synchronous_standby(primary: &Postgres, name: &str) -> Postgres {
+pub async fn synchronous_standby(primary: &Postgres, name: &str) -> Postgres {
     let standby = primary.create_standby(name).await;
     standby.start().await;
     primary
@@ -67,11 +93,11 @@ async fn assert_stands_by(standby: &Postgres) {
     standby.value::<i64>(streams).await;
 }
 
-async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
+pub async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
     let generator = Generator::new(60);
     for start in numbers.clone().step_by(1_000) {
         let part = start..numbers.end.min(start + 1_000);
-        for feed in [KEPT, QUEUE] {
+        for feed in FEEDS {
             let messages = generator.range(feed, part.clone());
             stack.nats.publish_surely(messages).await;
         }
@@ -110,19 +136,18 @@ async fn a_promoted_standby_takes_over_within_ten_seconds_and_exactly_once() {
     };
     let (heir, ()) = tokio::join!(fail_over, publish(&stack, 0..total));
     let old = std::mem::replace(&mut stack.pg, heir);
-    for feed in [KEPT, QUEUE] {
+    for feed in FEEDS {
         stack.expect_rows(feed, total, REST).await;
         stack.expect_all_acknowledged(feed).await;
         assert_eq!(stack.dead_letters(feed).await.unwrap(), 0);
     }
-    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
-    assert_eq!(left, 0, "the work queue is empty");
+    assert_nothing_is_left(&stack).await;
 
     // The old primary comes back as a standby, and leaves the consumers alone.
     old.rejoin(&stack.pg, "former").await;
     old.start().await;
     publish(&stack, total..total + 1_000).await;
-    for feed in [KEPT, QUEUE] {
+    for feed in FEEDS {
         stack.expect_rows(feed, total + 1_000, SOON).await;
     }
     let rows = "SELECT count(*) FROM netflow_metrics";
@@ -139,101 +164,6 @@ async fn a_promoted_standby_takes_over_within_ten_seconds_and_exactly_once() {
     assert_stands_by(&old).await;
 }
 
-/// How many messages of the feed NATS holds and has not seen acknowledged.
-async fn unacknowledged(stack: &Stack, feed: Feed) -> Result<u64, String> {
-    let info = stack
-        .nats
-        .consumer(&feed.stream(), &feed.consumer())
-        .await?;
-    let stored = stack.nats.stream_state(&feed.stream()).await.last_sequence;
-    Ok(stored - info.ack_floor.stream_sequence)
-}
-
-async fn expect_held(stack: &Stack, words: &str, count: u64) {
-    for feed in [KEPT, QUEUE] {
-        // Rows are there and visible, and everybody may read them.
-        let rows = count.cast_signed();
-        eventually_equal(SOON, "rows", rows, async || stack.rows(feed).await).await;
-        let status = stream_status_where(stack, feed, words, detail_mentions(words)).await;
-        assert_eq!(status["state"], "degraded", "{status}");
-    }
-}
-
-async fn expect_released(stack: &Stack, count: u64) {
-    expect_exactly_once(stack, &[KEPT, QUEUE], count).await;
-    for feed in [KEPT, QUEUE] {
-        let running = |status: &Value| status["state"] == "running";
-        stream_status_where(stack, feed, "running", running).await;
-    }
-    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
-    assert_eq!(left, 0, "the work queue is empty");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_away() {
-    let stack = primary("replicated").await;
-    let standby = synchronous_standby(&stack.pg, "heir").await;
-    publish(&stack, 0..500).await;
-    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
-
-    standby.stop(Stop::Fast).await;
-    publish(&stack, 500..1_000).await;
-    expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
-    for feed in [KEPT, QUEUE] {
-        let second = Duration::from_secs(1);
-        throughout(second, "nothing is acknowledged", async || {
-            unacknowledged(&stack, feed).await.is_ok_and(|n| n == 500)
-        })
-        .await;
-        let known = |status: &Value| status["ack_pending"] == 500;
-        stream_status_where(&stack, feed, "how many wait", known).await;
-    }
-    standby.start().await;
-    expect_released(&stack, 1_000).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn acknowledgements_wait_until_the_standby_shows_the_rows_where_that_is_asked_for() {
-    let stack = primary("applied").await;
-    let standby = synchronous_standby(&stack.pg, "heir").await;
-    standby.execute("SELECT pg_wal_replay_pause()").await;
-    publish(&stack, 0..500).await;
-    expect_held(&stack, "wait for a synchronous standby to apply", 500).await;
-    assert_eq!(unacknowledged(&stack, QUEUE).await.unwrap(), 500);
-    standby.execute("SELECT pg_wal_replay_resume()").await;
-    expect_released(&stack, 500).await;
-    let rows = "SELECT count(*) FROM logs";
-    assert_eq!(standby.value::<i64>(rows).await, 500);
-}
-
-/// A new session sets its consumer to the position in the database, which is ahead of what may be
-/// acknowledged. A work queue must not take that as an acknowledgement.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_lost_primary_had_is_read_again_although_sessions_had_started_over() {
-    let mut stack = primary("replicated").await;
-    let standby = synchronous_standby(&stack.pg, "heir").await;
-    publish(&stack, 0..500).await;
-    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
-    standby.stop(Stop::Fast).await;
-    publish(&stack, 500..1_000).await;
-    expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
-
-    stack.nats.restart().await;
-    publish(&stack, 1_000..1_100).await;
-    expect_held(&stack, "wait for a synchronous standby to have them", 1_100).await;
-    let reload = "sr_event_writer.batch_size";
-    stack.pg.alter_system(reload, "77").await;
-    publish(&stack, 1_100..1_200).await;
-    expect_held(&stack, "wait for a synchronous standby to have them", 1_200).await;
-
-    stack.pg.kill_all().await;
-    standby.start().await;
-    standby.promote().await;
-    stack.pg = standby;
-    publish(&stack, 1_200..1_300).await;
-    expect_released(&stack, 1_300).await;
-}
-
 /// A standby that nobody waits for lacks what was written last. NATS has it still, or it is a gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_asynchronous_standby_lacks_is_read_again_or_recorded_as_gone() {
@@ -241,7 +171,7 @@ async fn what_an_asynchronous_standby_lacks_is_read_again_or_recorded_as_gone() 
     let standby = stack.pg.create_standby("late").await;
     standby.start().await;
     publish(&stack, 0..500).await;
-    expect_exactly_once(&stack, &[KEPT, QUEUE], 500).await;
+    expect_exactly_once(&stack, &FEEDS, 500).await;
     let rows = "SELECT count(*) FROM logs";
     eventually_equal(SOON, "rows on the standby", 500, async || {
         standby.try_value::<i64>(rows).await
@@ -249,7 +179,7 @@ async fn what_an_asynchronous_standby_lacks_is_read_again_or_recorded_as_gone() 
     .await;
     standby.stop(Stop::Fast).await;
     publish(&stack, 500..800).await;
-    expect_exactly_once(&stack, &[KEPT, QUEUE], 800).await;
+    expect_exactly_once(&stack, &FEEDS, 800).await;
 
     stack.pg.kill_all().await;
     standby.start().await;
@@ -257,31 +187,13 @@ async fn what_an_asynchronous_standby_lacks_is_read_again_or_recorded_as_gone() 
     stack.pg = standby;
     publish(&stack, 800..900).await;
     stack.expect_rows(KEPT, 900, SOON).await;
-    // The work queue had let go of what was acknowledged.
-    stack.expect_rows(QUEUE, 600, SOON).await;
-    let sql = "SELECT pipeline, first_sequence, last_sequence FROM sr_event_writer.stream_gap";
-    let gap = stack.pg.query_one(sql, &[]).await;
-    let gap: (String, i64, i64) = (gap.get(0), gap.get(1), gap.get(2));
-    assert_eq!(gap, ("logs".to_owned(), 501, 800));
-    let left = stack.nats.stream_state(&QUEUE.stream()).await.messages;
-    assert_eq!(left, 0, "the work queue is empty");
-}
-
-/// NATS lets 65536 messages be on their way without an acknowledgement.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_its_standby_a_pipeline_reads_so_far_and_no_further() {
-    let stack = primary("replicated").await;
-    let standby = synchronous_standby(&stack.pg, "heir").await;
-    standby.stop(Stop::Fast).await;
-    let (most, total) = (65_536, 70_000);
-    let messages = Generator::new(61).range(KEPT, 0..total);
-    stack.nats.publish_messages(messages).await;
-    eventually_equal(REST, "rows", most, async || stack.rows(KEPT).await).await;
-    let second = Duration::from_secs(1);
-    throughout(second, "no further row is written", async || {
-        stack.rows(KEPT).await.unwrap() == most
-    })
-    .await;
-    standby.start().await;
-    expect_exactly_once(&stack, &[KEPT], total).await;
+    // The others had let go of what was acknowledged.
+    for feed in [QUEUE, INTEREST] {
+        stack.expect_rows(feed, 600, SOON).await;
+        let sql = "SELECT first_sequence, last_sequence FROM sr_event_writer.stream_gap
+            WHERE pipeline = $1";
+        let gap = stack.pg.query_one(sql, &[&feed.name()]).await;
+        assert_eq!((gap.get(0), gap.get(1)), (501_i64, 800_i64), "{feed:?}");
+    }
+    assert_nothing_is_left(&stack).await;
 }
