@@ -20,6 +20,8 @@ pub(crate) enum SessionError {
         consumer: String,
         problem: &'static str,
     },
+    #[error("consumer \"{consumer}\" is paused in NATS; goes on when it is resumed there")]
+    ConsumerPaused { consumer: String },
     #[error("the consumer was changed by somebody else; putting it right")]
     ConsumerChanged,
     #[error("consumer: {0}")]
