@@ -24,6 +24,8 @@ pub(crate) enum SessionError {
     ConsumerPaused { consumer: String },
     #[error("the consumer was changed by somebody else; putting it right")]
     ConsumerChanged,
+    #[error("the stream takes other subjects than before; starting over")]
+    StreamChanged,
     #[error("consumer: {0}")]
     Consumer(String),
     #[error("fetch: {0}")]

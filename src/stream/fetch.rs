@@ -150,7 +150,7 @@ impl<'a> Fetch<'a> {
     /// After a while without a message: is there really none? What the stream holds then is no
     /// concern of this pipeline and counts as settled, so that its later removal is no loss.
     async fn look_around(&mut self) -> Result<(), SessionError> {
-        let stream = self.stream.get_info().await?;
+        let last = self.ask_stream().await?.state.last_sequence;
         let info = self.ask().await?;
         self.progress
             .pending
@@ -175,7 +175,6 @@ impl<'a> Fetch<'a> {
         }
         self.doubt = false;
         self.show_that_all_is_well();
-        let last = stream.state.last_sequence;
         if let Some(first) = self.order.settle(last) {
             self.batch.set_tail(first, last);
             self.send_batch().await?;
@@ -197,6 +196,16 @@ impl<'a> Fetch<'a> {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Asks the server for the stream. If all of it was ours, it has to be so still: what does not
+    /// come counts as removed.
+    async fn ask_stream(&self) -> Result<stream::Info, SessionError> {
+        let info = self.stream.get_info().await?;
+        if self.batch.whole_stream && info.config.subjects != self.pipeline.subjects {
+            return Err(SessionError::StreamChanged);
+        }
+        Ok(info)
     }
 
     /// Asks the server for the consumer, which has to be as it was when the session began.
@@ -339,6 +348,9 @@ impl<'a> Fetch<'a> {
         // With another filter on the consumer there may be messages in between after all.
         if std::mem::take(&mut self.holes) {
             self.ask().await?;
+            if self.batch.whole_stream {
+                self.ask_stream().await?;
+            }
         }
         self.send_batch().await
     }

@@ -2,11 +2,11 @@
 
 use pg_test::messages::{Generator, Message};
 use pg_test::stack::Stack;
-use pg_test::wait::{eventually, throughout};
+use pg_test::wait::{eventually, eventually_equal, throughout};
 
 use std::time::Duration;
 
-use crate::nats_faults::{FEED, RECOVERY, builder, gaps};
+use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
 
 /// Of six messages in a row, two are for others, and their order is not always the same.
 const SUBJECTS: [&str; 6] = ["a", "others", "b", "a", "b", "others"];
@@ -94,4 +94,30 @@ async fn messages_for_others_come_and_go_without_a_gap_and_the_position_stays_sm
     .await;
     assert_eq!(ranges(&stack).await, 0, "a quiet stream is settled");
     stack.expect_rows(FEED, ours(0..sent), RECOVERY).await;
+}
+
+/// Until then a sequence that does not come is a message that was removed; from then on it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_takes_further_subjects_from_now_on_has_no_gaps_by_that() {
+    let stack = builder().start().await;
+    let context = stack.nats.jetstream().await;
+    let stream = context.get_stream(FEED.stream()).await.expect("the stream");
+    publish(&stack.nats, 0..10).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+
+    let mut config = stream.cached_info().config.clone();
+    config.subjects.push("others.>".to_owned());
+    context.update_stream(config).await.expect("an update");
+    for number in 10..20 {
+        stack.nats.publish_all("others.x", ["not ours"; 3]).await;
+        publish(&stack.nats, number..number + 1).await;
+    }
+    expect_exactly(&stack, 20).await;
+    stack.nats.publish_all("others.x", ["not ours"]).await;
+    let floor = "SELECT floor FROM sr_event_writer.stream_position";
+    eventually_equal(RECOVERY, "the quiet stream is settled", 51, async || {
+        stack.pg.try_value::<i64>(floor).await
+    })
+    .await;
+    expect_exactly(&stack, 20).await;
 }
