@@ -110,6 +110,7 @@ async fn keep_in_line(
         consumer: info.name.clone(),
         problem,
     };
+    terms::refuse_paused(&info)?;
     let found = pull::Config::try_from_consumer_config(info.config.clone())
         .map_err(|_| unfit("is a push consumer"))?;
     if !matches!(found.ack_policy, AckPolicy::All | AckPolicy::Explicit) {

@@ -20,8 +20,12 @@ pub(crate) enum SessionError {
         consumer: String,
         problem: &'static str,
     },
+    #[error("consumer \"{consumer}\" is paused in NATS; goes on when it is resumed there")]
+    ConsumerPaused { consumer: String },
     #[error("the consumer was changed by somebody else; putting it right")]
     ConsumerChanged,
+    #[error("the stream takes other subjects than before; starting over")]
+    StreamChanged,
     #[error("consumer: {0}")]
     Consumer(String),
     #[error("fetch: {0}")]

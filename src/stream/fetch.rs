@@ -10,7 +10,7 @@ use crate::pace::Pace;
 use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
-use crate::state::Progress;
+use crate::state::{Phase, PhaseKind, Progress};
 use crate::terms::Terms;
 use async_nats::Client;
 use async_nats::jetstream::{
@@ -37,6 +37,8 @@ const DOUBT: Duration = Duration::from_secs(4);
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
+/// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
+const PULL_BYTES: usize = 1 << 20;
 /// What a message costs beside its payload: subject, reply, headers, bookkeeping.
 const MESSAGE_OVERHEAD: usize = 512;
 /// A batch is handed over at this size even when it has few messages.
@@ -67,6 +69,8 @@ pub(crate) struct Fetch<'a> {
     due: Option<Instant>,
     /// The last look around found something that ought to have come.
     doubt: bool,
+    /// The state shows that messages are fetched, and nothing else.
+    well: bool,
     /// A message of the open batch settles others than itself.
     holes: bool,
     /// When the server last said that the consumer is as it has to be.
@@ -104,6 +108,7 @@ impl<'a> Fetch<'a> {
             pace: Pace::new(session.pipeline.max_rate),
             due: None,
             doubt: false,
+            well: session.progress.phase() == Phase::FETCHING,
             holes: false,
             confirmed: Instant::now(),
         }
@@ -135,13 +140,17 @@ impl<'a> Fetch<'a> {
 
     /// How long no message may come before the server is asked why.
     fn patience(&self) -> Duration {
-        if self.doubt { DOUBT } else { QUIET }
+        if self.doubt || !self.well {
+            DOUBT
+        } else {
+            QUIET
+        }
     }
 
     /// After a while without a message: is there really none? What the stream holds then is no
     /// concern of this pipeline and counts as settled, so that its later removal is no loss.
     async fn look_around(&mut self) -> Result<(), SessionError> {
-        let stream = self.stream.get_info().await?;
+        let last = self.ask_stream().await?.state.last_sequence;
         let info = self.ask().await?;
         self.progress
             .pending
@@ -156,19 +165,29 @@ impl<'a> Fetch<'a> {
         if info.num_pending > 0 {
             // While the server waits for acknowledgements it is right to send nothing.
             let held = info.num_ack_pending as i64 >= info.config.max_ack_pending;
-            return if held {
-                Ok(())
-            } else {
-                self.doubt(SessionError::Stalled(info.num_pending))
-            };
+            if !held {
+                return self.doubt(SessionError::Stalled(info.num_pending));
+            }
+            self.well = false;
+            let detail = "NATS sends no more until messages are acknowledged";
+            self.progress.set_phase(PhaseKind::Fetching, detail);
+            return Ok(());
         }
         self.doubt = false;
-        let last = stream.state.last_sequence;
+        self.show_that_all_is_well();
         if let Some(first) = self.order.settle(last) {
             self.batch.set_tail(first, last);
             self.send_batch().await?;
         }
         Ok(())
+    }
+
+    /// After trouble that is only sure when a message comes, or when there is none to come.
+    fn show_that_all_is_well(&mut self) {
+        if !std::mem::replace(&mut self.well, true) {
+            self.progress.set_phase(PhaseKind::Fetching, "");
+            (self.wake)();
+        }
     }
 
     /// A message may be on its way in this very moment; a second time something is wrong.
@@ -177,6 +196,16 @@ impl<'a> Fetch<'a> {
             return Err(error);
         }
         Ok(())
+    }
+
+    /// Asks the server for the stream. If all of it was ours, it has to be so still: what does not
+    /// come counts as removed.
+    async fn ask_stream(&self) -> Result<stream::Info, SessionError> {
+        let info = self.stream.get_info().await?;
+        if self.batch.whole_stream && info.config.subjects != self.pipeline.subjects {
+            return Err(SessionError::StreamChanged);
+        }
+        Ok(info)
     }
 
     /// Asks the server for the consumer, which has to be as it was when the session began.
@@ -201,6 +230,7 @@ impl<'a> Fetch<'a> {
         }
         self.doubt = false;
         let covers = self.order.next(&delivery)?;
+        self.show_that_all_is_well();
         if self.in_flight(delivery.sequence) {
             return Ok(());
         }
@@ -318,6 +348,9 @@ impl<'a> Fetch<'a> {
         // With another filter on the consumer there may be messages in between after all.
         if std::mem::take(&mut self.holes) {
             self.ask().await?;
+            if self.batch.whole_stream {
+                self.ask_stream().await?;
+            }
         }
         self.send_batch().await
     }
@@ -345,9 +378,11 @@ fn is_bare(message: &async_nats::Message) -> bool {
     message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())
 }
 
-/// Bytes asked for at once: a part of the budget, but always enough for the largest message, since
-/// the server answers a request that cannot hold the next message with an error, for ever.
+/// Bytes asked for at once: a part of the budget, and no more than a slow link brings in seconds;
+/// but always enough for the largest message, since the server answers a request that cannot hold
+/// the next message with an error, for ever.
 fn pull_bytes(session: &Session, client: &Client) -> usize {
     let fair = session.settings.buffer_bytes / (4 * session.pipelines.max(1));
-    fair.max(client.server_info().max_payload + PROTOCOL_BYTES)
+    fair.min(PULL_BYTES)
+        .max(client.server_info().max_payload + PROTOCOL_BYTES)
 }

@@ -108,11 +108,13 @@ impl Session {
             if started.elapsed() >= STABLE {
                 backoff.reset();
             }
-            self.wait_after(&error, &mut backoff).await;
+            // A right that is missing shows as a request without an answer.
+            let said = self.connector.state().error_since(started);
+            self.wait_after(&error, said, &mut backoff).await;
         }
     }
 
-    async fn wait_after(&self, error: &SessionError, backoff: &mut Backoff) {
+    async fn wait_after(&self, error: &SessionError, said: Option<String>, backoff: &mut Backoff) {
         if matches!(error, SessionError::Disconnected) {
             self.phase(PhaseKind::Connecting, "");
             return;
@@ -120,7 +122,11 @@ impl Session {
         let delay = backoff.next_delay();
         self.phase(
             PhaseKind::Waiting,
-            format!("{error}; next try in {}", seconds(delay)),
+            format!(
+                "{error}{}; next try in {}",
+                said.map(|said| format!(" ({said})")).unwrap_or_default(),
+                seconds(delay)
+            ),
         );
         tokio::time::sleep(delay).await;
     }
@@ -133,7 +139,12 @@ impl Session {
         let position = self.ask_position(&stream, &source).await?;
         let positioned =
             consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
-        self.phase(PhaseKind::Fetching, "");
+        if positioned.consumer.cached_info().num_pending == 0 {
+            self.phase(PhaseKind::Fetching, "");
+        } else {
+            // What went wrong before is over when a message comes.
+            self.unless_waiting(PhaseKind::Fetching, "");
+        }
         let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
         let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
         tokio::select! {

@@ -4,6 +4,7 @@
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a pipeline is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub struct Phase {
     pub kind: PhaseKind,
     /// Cause and next action; empty when there is nothing to say.
     pub detail: String,
+}
+
+impl Phase {
+    /// Messages are fetched, and there is nothing to say.
+    pub(crate) const FETCHING: Self = Self {
+        kind: PhaseKind::Fetching,
+        detail: String::new(),
+    };
 }
 
 /// Progress of one pipeline on the NATS side.
@@ -84,10 +93,17 @@ pub enum Link {
     LameDuck,
 }
 
+/// What the server or the client has reported.
+#[derive(Debug)]
+struct Complaint {
+    text: String,
+    at: Instant,
+}
+
 /// The connection to NATS as the worker shows it.
 #[derive(Debug)]
 pub struct Connection {
-    state: Mutex<(Link, Option<String>)>,
+    state: Mutex<(Link, Option<Complaint>)>,
     server: Mutex<Option<String>>,
     connects: AtomicU64,
     changed: tokio::sync::watch::Sender<bool>,
@@ -112,7 +128,15 @@ impl Connection {
 
     /// The last error that the connection reported.
     pub fn last_error(&self) -> Option<String> {
-        self.state.lock().1.clone()
+        let state = self.state.lock();
+        state.1.as_ref().map(|complaint| complaint.text.clone())
+    }
+
+    /// The last error, if the connection reported it since then.
+    pub(crate) fn error_since(&self, start: Instant) -> Option<String> {
+        let state = self.state.lock();
+        let last = state.1.as_ref().filter(|complaint| complaint.at >= start);
+        last.map(|complaint| complaint.text.clone())
     }
 
     /// Address of the server, when connected.
@@ -140,7 +164,8 @@ impl Connection {
     }
 
     pub(crate) fn set_error(&self, error: String) {
-        self.state.lock().1 = Some(error);
+        let at = Instant::now();
+        self.state.lock().1 = Some(Complaint { text: error, at });
     }
 
     pub(crate) fn set_server(&self, server: Option<String>) {

@@ -39,12 +39,22 @@ impl Terms {
 
     /// Whether the consumer still is as it has to be.
     pub(crate) fn hold_for(&self, info: &Info) -> Result<(), SessionError> {
+        refuse_paused(info)?;
         if *self == Self::of(&info.config) {
             Ok(())
         } else {
             Err(SessionError::ConsumerChanged)
         }
     }
+}
+
+/// Whoever has paused a consumer wants just that, so it stays so, and is told.
+pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
+    if info.paused {
+        let consumer = info.name.clone();
+        return Err(SessionError::ConsumerPaused { consumer });
+    }
+    Ok(())
 }
 
 /// `found` with the terms of `wanted`; what does not matter stays as whoever made it likes it.

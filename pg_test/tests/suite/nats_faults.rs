@@ -98,6 +98,22 @@ pub async fn gaps(stack: &Stack) -> Vec<(i64, i64)> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
+/// Waits until the pipeline is in this state, with all of `words` in its detail.
+pub async fn stream_says(stack: &Stack, within: Duration, state: &str, words: &[&str]) {
+    let what = format!("the pipeline is {state} and says {words:?}");
+    eventually(within, what, async || {
+        let status = stack.stream_status(FEED).await;
+        let status = status.map_err(|failure| failure.to_string())?;
+        let detail = status["detail"].as_str().unwrap_or_default();
+        if status["state"] == state && words.iter().all(|word| detail.contains(word)) {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await;
+}
+
 /// Waits until the status of the whole writer, as text, says all of `words`.
 pub async fn status_says(stack: &Stack, within: Duration, words: &[&str]) {
     eventually(

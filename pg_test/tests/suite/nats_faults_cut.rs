@@ -9,9 +9,9 @@ use crate::nats_faults::{
 
 /// Bytes from the server until the cut. The greeting has about 400, the answers until the first
 /// pull some thousand, a message some hundred.
-const BYTES: [u64; 22] = [
-    0, 1, 100, 350, 450, 600, 1_000, 1_500, 2_000, 2_500, 3_000, 3_500, 4_000, 5_000, 6_001, 7_003,
-    9_007, 12_011, 20_021, 50_051, 100_103, 200_201,
+const BYTES: [u64; 16] = [
+    0, 1, 100, 430, 600, 1_000, 1_700, 2_300, 3_000, 4_000, 6_001, 9_007, 20_021, 50_051, 100_103,
+    200_201,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,10 @@ use pg_test::messages::{Generator, Message};
 use pg_test::nats::Access;
 use pg_test::stack::Stack;
 use pg_test::wait::eventually;
+use serde_json::{Value, json};
 
 use crate::nats_faults::{
-    FEED, RECOVERY, builder, expect_exactly, publish, publish_during, rows_go_on,
+    FEED, RECOVERY, builder, expect_exactly, publish, publish_during, rows_go_on, stream_says,
 };
 
 async fn stream(access: &Access) -> Stream {
@@ -83,6 +84,33 @@ async fn messages_that_another_filter_passed_over_in_a_quiet_stream_are_not_forg
     is_put_right(&stack, &before).await;
     publish(&stack.nats, 20..30).await;
     expect_exactly(&stack, 30).await;
+}
+
+/// Pauses the consumer until a time, or resumes it.
+async fn pause(access: &Access, until: Value) {
+    let subject = format!("CONSUMER.PAUSE.{}.{}", FEED.stream(), FEED.consumer());
+    let context = access.jetstream().await;
+    let answer: Value = context.request(subject, &until).await.expect("an answer");
+    assert_eq!(answer["error"], Value::Null, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_consumer_is_left_alone_and_named() {
+    let stack = builder().start().await;
+    let faults = async {
+        rows_go_on(&stack).await;
+        pause(
+            &stack.nats,
+            json!({ "pause_until": "2100-01-01T00:00:00Z" }),
+        )
+        .await;
+        stream_says(&stack, RECOVERY, "degraded", &["paused in NATS"]).await;
+        pause(&stack.nats, json!({})).await;
+        rows_go_on(&stack).await;
+        stream_says(&stack, RECOVERY, "running", &[]).await;
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count).await;
 }
 
 /// What the consumer passes over meanwhile is neither lost nor taken for removed.
