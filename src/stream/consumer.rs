@@ -68,11 +68,12 @@ pub(crate) async fn prepare(
 
 /// The worker acknowledges the position, which has no holes below it, so one acknowledgement for all
 /// messages up to there says the same as one for each and costs the server a fraction. A work queue
-/// knows only the latter.
+/// knows only the latter. An interest stream drops what is acknowledged, and to the server the deletion
+/// of a message that is on its way is an acknowledgement too: it must not stand for others.
 fn config(pipeline: &Pipeline, settings: &Settings, retention: RetentionPolicy) -> pull::Config {
     let ack_policy = match retention {
-        RetentionPolicy::WorkQueue => AckPolicy::Explicit,
-        RetentionPolicy::Limits | RetentionPolicy::Interest => AckPolicy::All,
+        RetentionPolicy::WorkQueue | RetentionPolicy::Interest => AckPolicy::Explicit,
+        RetentionPolicy::Limits => AckPolicy::All,
     };
     let (filter_subject, filter_subjects) = match pipeline.subjects.as_slice() {
         [one] => (one.clone(), Vec::new()),

@@ -152,3 +152,47 @@ async fn what_an_interest_stream_drops_without_its_consumer_is_recorded() {
     let different: BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(different.len(), rows.len(), "different messages");
 }
+
+/// To the server, the deletion of a message that is on its way is its acknowledgement.
+async fn a_deletion_takes_no_other_message_with_it(retention: RetentionPolicy) {
+    let stack = start(retention).await;
+    let lock = stack.pg.connect().await;
+    let sql = format!(
+        "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+        FEED.table()
+    );
+    lock.batch_execute(&sql).await.expect("a lock");
+    publish(&stack.nats, 0..50).await;
+    eventually(RECOVERY, "all messages are on their way", async || {
+        let found = stack.nats.consumer(&FEED.stream(), &FEED.consumer()).await;
+        match found.map(|consumer| consumer.num_ack_pending) {
+            Ok(50) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    stack.pg.execute("SELECT sr_event_writer_pause()").await;
+    let stream = stack.nats.jetstream().await.get_stream(FEED.stream()).await;
+    let stream = stream.expect("the stream");
+    stream.delete_message(50).await.expect("a deletion");
+    stack.pg.execute("SELECT sr_event_writer_resume()").await;
+    lock.batch_execute("COMMIT")
+        .await
+        .expect("the end of the lock");
+
+    stack.expect_rows(FEED, 49, RECOVERY).await;
+    expect_empty(&stack).await;
+    publish(&stack.nats, 50..51).await;
+    stack.expect_rows(FEED, 50, RECOVERY).await;
+    assert_eq!(gaps(&stack).await, [(50, 50)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_deleted_from_an_interest_stream_takes_no_other_with_it() {
+    a_deletion_takes_no_other_message_with_it(RetentionPolicy::Interest).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_deleted_from_a_work_queue_takes_no_other_with_it() {
+    a_deletion_takes_no_other_message_with_it(RetentionPolicy::WorkQueue).await;
+}
