@@ -81,6 +81,11 @@ test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
 		cargo test --workspace --test suite --no-fail-fast -- --test-threads=3 \
 		install samples seven_streams shutdown)
 
+MINUTES ?= 10
+.PHONY: soak
+soak: install-$(MAJOR) ## seven live streams, faults of all kinds, an account (MINUTES=10, SEED=...)
+	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
+
 lint: ## formatting, clippy, shell scripts, and what is in lint/checks
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' lint/run
 

@@ -45,13 +45,14 @@ pub enum End {
 }
 
 impl Plan {
-    /// Every kind of fault.
+    /// Every kind of fault, over one background worker or two.
     pub fn everything(seed: u64, end: End) -> Self {
+        let workers = 1 + seed % 2;
         Self {
             seed,
             kinds: Fault::ALL.to_vec(),
             end,
-            settings: Vec::new(),
+            settings: vec![("sr_event_writer.workers".to_owned(), workers.to_string())],
         }
     }
 

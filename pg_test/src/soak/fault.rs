@@ -37,6 +37,7 @@ pub enum Fault {
     RewriteTables,
     ReadOnly,
     TimeLimits,
+    NoConnections,
     SettingsStorm,
     PauseAndResume,
     SeekBack,
@@ -67,7 +68,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::KillWorker,
         Self::KillWorkerInLock,
         Self::CrashingMessage,
@@ -86,6 +87,7 @@ impl Fault {
         Self::RewriteTables,
         Self::ReadOnly,
         Self::TimeLimits,
+        Self::NoConnections,
         Self::SettingsStorm,
         Self::PauseAndResume,
         Self::SeekBack,
@@ -132,6 +134,7 @@ impl Fault {
             Self::RewriteTables => ground.rewrite_tables().await,
             Self::ReadOnly => ground.read_only(random).await,
             Self::TimeLimits => ground.time_limits(random).await,
+            Self::NoConnections => ground.no_connections(random).await,
             Self::SettingsStorm => ground.settings_storm(random).await,
             Self::PauseAndResume => ground.pause_and_resume(random).await,
             Self::SeekBack => ground.seek_back(feed).await,

@@ -199,6 +199,21 @@ impl Ground {
         }
     }
 
+    /// All connections are taken while the worker has to make one.
+    pub(super) async fn no_connections(&self, random: &mut Random) {
+        let mut taken = Vec::new();
+        while let Ok(session) = self.primary.try_connect("postgres", "postgres").await {
+            taken.push(session);
+        }
+        if let Some(session) = taken.first() {
+            let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE application_name = 'sr_event_writer'";
+            // The server may be on its way down from an earlier fault.
+            let _ = session.batch_execute(sql).await;
+        }
+        last(a_while(random)).await;
+    }
+
     /// Consuming starts over at each change.
     pub(super) async fn settings_storm(&self, random: &mut Random) {
         for _ in 0..5 {
