@@ -1,24 +1,23 @@
-//! One pipeline on the main thread: batches that wait, the position, and when to try again.
+//! One pipeline on the main thread: batches that wait, the position, and when to try again. What it
+//! does when it is its turn is in [`turn`].
 
-use super::breaker::Permission;
-use super::durable;
+mod turn;
+
+pub use self::turn::Turn;
+
 use super::failure::{Class, Failure};
 use super::reconcile;
 use super::seek;
 use super::transaction;
-use super::work::{self, Passed, Run};
-use super::writer::{Process, Writer, Written};
-use crate::config::{self, Fault, PipelineConfig, WriteConfig};
-use async_nats::Subject;
+use super::writer::Writer;
+use crate::config::{PipelineConfig, WriteConfig};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Acks, Answer, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
+use stream::{Answer, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
 
 /// How soon a destination that does not fit is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// Messages of a probe while the breaker is half open.
-const PROBE_MESSAGES: usize = 1;
 /// Streams of one name that may follow each other while batches of the earlier ones still wait.
 const SOURCES_KEPT: usize = 4;
 
@@ -31,27 +30,6 @@ pub enum Hold {
     Schema(Failure),
     /// The database failed; another try follows.
     Retry(Failure),
-}
-
-/// What a lane did in one turn.
-#[derive(Debug, Default)]
-pub struct Turn {
-    /// What was committed.
-    pub written: Written,
-    /// Messages that were recorded before.
-    pub duplicates: u64,
-    /// Payload bytes of the batches that are done.
-    pub bytes: u64,
-    /// Publish time of the newest message that is done.
-    pub newest: Option<row::Timestamp>,
-    /// Messages of its first transaction.
-    pub tried: usize,
-    /// How long it took.
-    pub took: Duration,
-    /// Acknowledgements to send once the commit is durable.
-    pub replies: Vec<Subject>,
-    /// What went wrong after that.
-    pub failure: Option<Failure>,
 }
 
 /// Positions by stream, as this process has committed them.
@@ -218,197 +196,12 @@ impl Lane {
         }
     }
 
-    /// Writes one transaction's worth of what waits. `None` when nothing does.
-    pub fn turn(
-        &mut self,
-        handle: &mut Handle,
-        permission: Permission,
-        process: &mut Process,
-        config: &WriteConfig,
-    ) -> Option<Turn> {
-        let limit = match permission {
-            Permission::Any => self.limit,
-            Permission::Probe => self.limit.min(PROBE_MESSAGES),
-            Permission::Wait(_) => return None,
-        };
-        self.gather(handle, limit);
-        if config::fault() == Fault::AckBeforeCommit {
-            self.acknowledge_all(handle);
-        }
-        if self.waiting.is_empty() {
-            self.look_again(config);
-            return None;
-        }
-        let started = Instant::now();
-        let mut turn = match self.waiting.front().and_then(Batch::tail) {
-            Some(tail) => self.settle(tail, config),
-            None => self.write(limit, process, config),
-        };
-        turn.took = started.elapsed();
-        self.after(&turn, config);
-        Some(turn)
-    }
-
-    /// What must not be done: a message that is acknowledged now is lost if it is not written.
-    fn acknowledge_all(&self, handle: &Handle) {
-        let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
-        let replies = messages.map(|message| message.reply.clone());
-        // As good as never: what has no room now is acknowledged after its commit, as it should be.
-        let _ = handle.acknowledge(replies.collect());
-    }
-
-    /// Takes batches until a transaction is full.
-    fn gather(&mut self, handle: &mut Handle, limit: usize) {
-        let mut rows: usize = self.waiting.iter().map(size).sum();
-        while rows < limit {
-            let Some(batch) = handle.try_batch(self.number) else {
-                return;
-            };
-            rows += size(&batch);
-            self.waiting.push_back(batch);
-        }
-    }
-
     /// Looks a destination up that did not fit, although nothing waits to be written.
     fn look_again(&mut self, config: &WriteConfig) {
         match self.writer.probe(config.insert_timeout) {
             Ok(()) => self.free(),
             Err(failure) => self.hold_for(failure),
         }
-    }
-
-    /// Records that the stream holds nothing for this pipeline in a range.
-    fn settle(&mut self, (first, last): (u64, u64), config: &WriteConfig) -> Turn {
-        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
-            return Turn::default();
-        };
-        let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
-        let passed = Passed {
-            first,
-            last,
-            whole_stream,
-        };
-        let position = position_of(&mut self.positions, &source);
-        let limit = config.insert_timeout;
-        let failure = self.writer.pass_over(&source, &[passed], position, limit);
-        let failure = failure.err();
-        if failure.is_none() {
-            self.waiting.pop_front();
-        }
-        Turn {
-            failure,
-            ..Turn::default()
-        }
-    }
-
-    fn write(&mut self, limit: usize, process: &mut Process, config: &WriteConfig) -> Turn {
-        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
-            return Turn::default();
-        };
-        let taken = self.batches_of(&source, limit);
-        let position = position_of(&mut self.positions, &source);
-        let batches = || self.waiting.iter().take(taken);
-        // What lies between two deliveries is settled even when the later one was recorded before.
-        // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
-        let passed = passed_before_recorded(batches(), position);
-        if !passed.is_empty() {
-            let limit = config.insert_timeout;
-            if let Err(failure) = self.writer.pass_over(&source, &passed, position, limit) {
-                return Turn {
-                    failure: Some(failure),
-                    ..Turn::default()
-                };
-            }
-        }
-        let fresh = work::unrecorded(batches(), &mut position.clone());
-        let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
-        let name = &self.config.pipeline.name;
-        let suspects = process.attempts.suspects(name).cloned();
-        let messages = fresh.iter().flat_map(Run::iter);
-        let together = suspects.as_ref().map(|s| s.limit(&source, messages));
-        let runs = work::first(fresh, together.unwrap_or(limit).min(limit));
-        let tried = work::count(&runs);
-        let first = runs.iter().flat_map(Run::iter).next();
-        let condemned = first
-            .zip(suspects.as_ref())
-            .is_some_and(|(first, suspects)| suspects.condemn(&source, first.sequence));
-        let time = config.insert_timeout;
-        let result = match condemned {
-            false => self.writer.write(&source, runs, position, process, time),
-            true => {
-                let aside =
-                    self.writer
-                        .set_aside(&source, &runs, &crashes(), position, process, time);
-                aside.map_err(|failure| (Written::default(), failure))
-            }
-        };
-        if let Some(suspects) = suspects {
-            // The next suspect may be the one that crashes: what was achieved has to outlive that.
-            durable::flush_commits();
-            if suspects.are_behind(&source, position.floor()) {
-                process.attempts.acquit(name);
-            }
-        }
-        let recorded =
-            |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
-        let done = batches().take_while(recorded).count();
-        let (written, failure) = match result {
-            Ok(written) => (written, None),
-            Err((written, failure)) => (written, Some(failure)),
-        };
-        let floor = position.floor();
-        let newest = batches()
-            .take(done)
-            .filter_map(|b| b.messages.last())
-            .map(|m| m.published);
-        Turn {
-            written,
-            duplicates: if done == taken { duplicates as u64 } else { 0 },
-            bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
-            newest: newest.max(),
-            tried,
-            took: Duration::ZERO,
-            replies: self.finish(done, floor),
-            failure,
-        }
-    }
-
-    /// Number of batches at the front that one transaction takes: those of one stream, up to the
-    /// limit, and at least one.
-    fn batches_of(&self, source: &Arc<Source>, limit: usize) -> usize {
-        let mut rows = 0;
-        let fits = |batch: &&Batch| {
-            let first = rows == 0;
-            rows += size(batch);
-            batch.tail().is_none() && batch.source == *source && (first || rows <= limit)
-        };
-        self.waiting.iter().take_while(fits).count()
-    }
-
-    /// Drops the first `count` batches and gives what acknowledges them. `floor` is how far the
-    /// position has no holes: a message above it may not be acknowledged for those before it.
-    fn finish(&mut self, count: usize, floor: u64) -> Vec<Subject> {
-        let mut replies = Vec::new();
-        let mut last: Option<(u64, Subject)> = None;
-        for batch in self.waiting.drain(..count) {
-            let acks = batch.acks;
-            for message in batch.messages {
-                match acks {
-                    Acks::Each => replies.push(message.reply),
-                    Acks::UpTo if message.sequence > floor => {}
-                    Acks::UpTo => {
-                        let newer = last
-                            .as_ref()
-                            .is_none_or(|(known, _)| message.sequence > *known);
-                        if newer {
-                            last = Some((message.sequence, message.reply));
-                        }
-                    }
-                }
-            }
-        }
-        replies.extend(last.map(|(_, reply)| reply));
-        replies
     }
 
     fn after(&mut self, turn: &Turn, config: &WriteConfig) {
@@ -453,32 +246,6 @@ pub enum NextTurn {
     At(Instant),
     /// When something comes.
     Nothing,
-}
-
-/// What a batch counts for: an array message may be many rows, a dead letter is none.
-fn size(batch: &Batch) -> usize {
-    batch.len().max(batch.rows().len())
-}
-
-/// What is wrong with a message that took the process down whenever it was tried.
-fn crashes() -> Failure {
-    let message = "the server process crashed each time it wrote this message";
-    Failure::new("XX000", message)
-}
-
-/// What is open in the record right before messages that it has.
-fn passed_before_recorded<'a>(
-    batches: impl Iterator<Item = &'a Batch>,
-    position: &Sequences,
-) -> Vec<Passed> {
-    let recorded = batches.flat_map(|batch| {
-        let known = batch.messages.iter();
-        let known = known.filter(|message| position.contains(message.sequence));
-        known.map(move |message| Passed::before(message, batch))
-    });
-    recorded
-        .filter(|passed| !position.missing(passed.first, passed.last).is_empty())
-        .collect()
 }
 
 /// The position of a stream. Batches come only from streams whose position was asked for before.

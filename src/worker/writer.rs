@@ -87,6 +87,11 @@ impl Writer {
         }
     }
 
+    /// Name of the pipeline.
+    pub fn pipeline(&self) -> &str {
+        &self.pipeline
+    }
+
     /// Name of the destination: qualified once it was looked up, before that as the settings or
     /// the format say.
     pub fn table(&self) -> &str {
