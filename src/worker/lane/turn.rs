@@ -238,8 +238,14 @@ impl Fresh<'_> {
         let runs = work::first(self.runs, limit);
         let tried = work::count(&runs);
         let result = if condemned {
-            let aside =
-                writer.set_aside(self.source, &runs, &crashes(), position, process, self.time);
+            let aside = writer.set_aside(
+                self.source,
+                &runs,
+                &Failure::crashing(),
+                position,
+                process,
+                self.time,
+            );
             aside.map_err(|failure| (Written::default(), failure))
         } else {
             writer.write(self.source, runs, position, process, self.time)
@@ -256,12 +262,6 @@ impl Fresh<'_> {
 /// What a batch counts for: an array message may be many rows, a dead letter is none.
 fn size(batch: &Batch) -> usize {
     batch.len().max(batch.rows().len())
-}
-
-/// What is wrong with a message that took the process down whenever it was tried.
-fn crashes() -> Failure {
-    let message = "the server process crashed each time it wrote this message";
-    Failure::new("XX000", message)
 }
 
 /// What is open in the record right before messages that it has.
