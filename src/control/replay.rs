@@ -3,7 +3,7 @@
 
 use crate::config;
 use crate::error::{UserError, or_raise};
-use crate::worker::failure::Failure;
+use crate::worker::failure::{CRASHING, Failure};
 use crate::worker::replay::{Letter, Replayer};
 use crate::worker::subtransaction::End;
 use pgrx::datum::TimestampWithTimeZone;
@@ -81,7 +81,8 @@ fn replay(
 }
 
 /// The letters that are meant, locked until the transaction ends. Those that another session holds
-/// are its business. A trial locks nothing.
+/// are its business. A trial locks nothing. A message that crashes the process would crash this one
+/// and the whole server with it: it has to be asked for by its number.
 fn unresolved(
     stream: Option<&str>,
     ids: Option<Vec<Option<i64>>>,
@@ -89,13 +90,15 @@ fn unresolved(
     end: End,
 ) -> Result<Vec<i64>, UserError> {
     let mut query = "SELECT id FROM sr_event_writer.dead_letter
-        WHERE resolved_at IS NULL AND ($1 IS NULL OR stream = $1) AND ($2 IS NULL OR id = ANY ($2))
+        WHERE resolved_at IS NULL AND ($1 IS NULL OR stream = $1)
+            AND (id = ANY ($2) OR $2 IS NULL AND sqlstate IS DISTINCT FROM $4)
         ORDER BY id LIMIT $3"
         .to_owned();
     if end == End::Keep {
         query += " FOR UPDATE SKIP LOCKED";
     }
-    let args = [stream.into(), ids.into(), limit.map(i64::from).into()];
+    let limit = limit.map(i64::from);
+    let args = [stream.into(), ids.into(), limit.into(), CRASHING.into()];
     let mut found = Vec::new();
     Spi::connect_mut(|client| {
         for row in client.update(query.as_str(), None, &args)? {

@@ -74,6 +74,19 @@ async fn a_message_that_crashes_the_worker_twice_is_set_aside_and_the_others_are
     stack.expect_all_acknowledged(feed).await;
     state(&stack, "running").await;
     assert!(stack.pg.log_contains("they are written one by one now"));
+
+    // Nobody crashes the server by asking for all letters.
+    let all = "SELECT count(*) FROM sr_event_writer_replay()";
+    assert_eq!(stack.pg.value::<i64>(all).await, 0);
+    stack
+        .pg
+        .execute("DROP TRIGGER crash ON timeseries_metrics")
+        .await;
+    let mended = "SELECT count(*) FROM sr_event_writer_replay(ids => ARRAY(
+        SELECT id FROM sr_event_writer.dead_letter)) WHERE ok";
+    assert_eq!(stack.pg.value::<i64>(mended).await, 1);
+    stack.expect_rows(feed, 300, RECOVERY).await;
+    assert_eq!(crashes(&stack), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
