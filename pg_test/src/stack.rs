@@ -216,9 +216,17 @@ impl Stack {
         self.pg.alter_system("sr_event_writer.enabled", "on").await;
     }
 
-    /// Switches the writer off.
+    /// Switches the writer off, and waits until it has stopped reading.
     pub async fn disable(&self) {
         self.pg.alter_system("sr_event_writer.enabled", "off").await;
+        wait::eventually(SOON, "the writer is switched off", async || {
+            let status = self.status().await.map_err(|failure| failure.to_string())?;
+            match status["state"] == "disabled" {
+                true => Ok(()),
+                false => Err(status.to_string()),
+            }
+        })
+        .await;
     }
 
     /// How many rows the destination table has.

@@ -5,6 +5,7 @@ use crate::batch::{Batch, Message, Source};
 use crate::budget::{Budget, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
+use crate::lookup;
 use crate::order::{Delivery, Order};
 use crate::pace::Pace;
 use crate::sequences::Sequences;
@@ -175,7 +176,12 @@ impl<'a> Fetch<'a> {
         }
         self.doubt = false;
         self.show_that_all_is_well();
-        if let Some(first) = self.order.settle(last) {
+        let Some(first) = self.order.unsettled(last) else {
+            return Ok(());
+        };
+        // In a cluster the consumer may not have heard of the newest messages yet.
+        if lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
+            self.order.settle(last);
             self.batch.set_tail(first, last);
             self.send_batch().await?;
         }

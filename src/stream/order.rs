@@ -54,12 +54,18 @@ impl Order {
         (last + 1).saturating_sub(self.next)
     }
 
-    /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
-    /// The first sequence that this settles; `None` when that is nothing, or something was lost.
-    pub(crate) fn settle(&mut self, last: u64) -> Option<u64> {
+    /// The first sequence up to `last` that no delivery has settled. `None` when there is none, or
+    /// when something was lost.
+    pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
         let before = self.last_new.filter(|&before| before < last)?;
-        self.last_new = Some(last);
         Some(before + 1)
+    }
+
+    /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
+    pub(crate) fn settle(&mut self, last: u64) {
+        if self.unsettled(last).is_some() {
+            self.last_new = Some(last);
+        }
     }
 
     /// The first sequence that this delivery settles, the one after the delivery before it.
@@ -120,11 +126,12 @@ mod tests {
     fn a_quiet_stream_is_settled_to_its_end() {
         let mut order = order(true);
         order.next(&delivery(1, 14, 1)).unwrap();
-        assert_eq!(order.settle(14), None);
-        assert_eq!(order.settle(20), Some(15));
+        assert_eq!(order.unsettled(14), None);
+        assert_eq!(order.unsettled(20), Some(15));
+        order.settle(20);
         assert_eq!(order.next(&delivery(2, 25, 1)).unwrap(), 21);
         order.last_new = None;
-        assert_eq!(order.settle(30), None);
+        assert_eq!(order.unsettled(30), None);
     }
 
     #[test]

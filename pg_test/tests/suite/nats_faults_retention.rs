@@ -100,8 +100,11 @@ async fn an_interest_stream_does_not_keep_what_an_earlier_worker_wrote() {
 async fn delete_consumer(stack: &Stack) {
     let context = stack.nats.jetstream().await;
     let stream = context.get_stream(FEED.stream()).await.expect("the stream");
-    let deleted = stream.delete_consumer(&FEED.consumer()).await;
-    deleted.expect("the consumer is deleted");
+    // After the last time it may not have been made anew yet.
+    eventually(RECOVERY, "the consumer is deleted", async || {
+        stream.delete_consumer(&FEED.consumer()).await
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
