@@ -116,7 +116,7 @@ fn otel_metric(random: &mut Random, time: u64, number: u64) -> (String, Value) {
     let milliseconds = random.below(400_000) as f64 / 1000.0;
     let message = json!({
         "timestamp": time,
-        "trace_id": format!("{:032x}", u128::from(random.next()) << 64 | u128::from(number)),
+        "trace_id": format!("{:032x}", u128::from(random.draw()) << 64 | u128::from(number)),
         "span_id": format!("{number:016x}"),
         "service_name": random.pick(&["api", "core", "poller"]),
         "span_name": random.pick(&["GET /users", "POST /login", "Repo.query"]),
@@ -137,7 +137,7 @@ fn otel_trace(random: &mut Random, time: u64, number: u64) -> (String, Value) {
     let start = time * 1_000_000;
     let message = json!({
         "timestamp": time,
-        "trace_id": format!("{:032x}", u128::from(random.next()) << 64 | u128::from(number)),
+        "trace_id": format!("{:032x}", u128::from(random.draw()) << 64 | u128::from(number)),
         "span_id": format!("{number:016x}"),
         "name": random.pick(&["GET", "query", "publish"]),
         "kind": 1 + random.below(5),
@@ -159,7 +159,7 @@ fn log(random: &mut Random, time: u64, number: u64) -> (String, Value) {
     let (text, severity) = [("INFO", 9), ("WARN", 13), ("ERROR", 17)][random.below(3) as usize];
     let message = json!({
         "timestamp": time,
-        "trace_id": format!("{:032x}", u128::from(random.next()) << 64 | u128::from(number)),
+        "trace_id": format!("{:032x}", u128::from(random.draw()) << 64 | u128::from(number)),
         "span_id": format!("{number:016x}"),
         "severity_text": text,
         "severity_number": severity,
