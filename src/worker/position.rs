@@ -4,8 +4,12 @@
 //! superuser under the database's search_path, where somebody else's function might fit better.
 
 use super::failure::Failure;
+use super::lane::Positions;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
+use row::Timestamp;
+use std::collections::HashMap;
+use std::sync::Arc;
 use stream::{Sequences, Source};
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
@@ -33,6 +37,35 @@ pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failur
         }
         Ok(position)
     })
+}
+
+/// Everything that is recorded, by pipeline.
+///
+/// # Errors
+/// What the database says.
+pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
+    let query = "SELECT pipeline, stream, stream_created
+        FROM sr_event_writer.stream_position ORDER BY stream_created";
+    let mut found = Vec::new();
+    Spi::connect(|client| {
+        for row in client.select(query, None, &[])? {
+            let created = row.get::<TimestampWithTimeZone>(3)?;
+            let created = created.and_then(|at| Timestamp::from_postgres_micros(at.into_inner()));
+            let names = (row.get::<String>(1)?, row.get::<String>(2)?);
+            if let ((Some(pipeline), Some(stream)), Some(created)) = (names, created) {
+                found.push((pipeline, Source { stream, created }));
+            }
+        }
+        Ok::<_, spi::Error>(())
+    })?;
+    let mut all: HashMap<String, Positions> = HashMap::new();
+    for (pipeline, source) in found {
+        if let Some(position) = load(&pipeline, &source)? {
+            let known = all.entry(pipeline).or_default();
+            known.push((Arc::new(source), position));
+        }
+    }
+    Ok(all)
 }
 
 /// Records a position. Inside the transaction that writes the rows.

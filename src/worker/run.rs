@@ -9,7 +9,7 @@ use super::lane::{Lane, NextTurn, Positions};
 use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::writer::Process;
-use super::{dead_letter, publish, relations, signals, transaction};
+use super::{dead_letter, position, publish, relations, signals, transaction};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
@@ -208,6 +208,7 @@ impl Worker {
     /// Starts what is missing and applies what operators have asked for.
     fn attend(&mut self, config: &Config, wishes: &Wishes) {
         if self.active.is_none() {
+            self.remember(config);
             self.start(config);
         }
         let Some(active) = &mut self.active else {
@@ -227,6 +228,16 @@ impl Worker {
             if let Err(failure) = expired {
                 warning!("sr_event_writer: old dead letters were not removed: {failure}");
             }
+        }
+    }
+
+    /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away, from
+    /// now on this process knows it.
+    fn remember(&mut self, config: &Config) {
+        match transaction::run(config.write.insert_timeout, position::load_all) {
+            Ok(recorded) => self.remembered.extend(recorded),
+            // Each pipeline asks again on its own.
+            Err(failure) => warning!("sr_event_writer: reading the positions failed: {failure}"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The database is the judge of where a pipeline stands, whatever became of stream and consumer.
 
+use crate::fixtures::state;
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::postgres::Stop;
@@ -155,6 +156,23 @@ async fn dropping_and_creating_the_extension_doubles_nothing() {
     publish(&stack, 60..70).await;
     stack.expect_rows(FEED, 70, SOON).await;
     assert_eq!(distinct(&stack).await, 70);
+}
+
+/// It cannot have asked its streams yet, and remembers all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_extension_under_a_worker_that_has_just_started_doubles_nothing() {
+    let stack = Stack::start().await;
+    publish(&stack, 0..50).await;
+    stack.expect_rows(FEED, 50, SOON).await;
+    stack.nats.stop().await;
+    stack.pg.restart().await;
+    state(&stack, "degraded").await;
+    let anew = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
+    stack.pg.execute(anew).await;
+    stack.nats.start().await;
+    publish(&stack, 50..60).await;
+    stack.expect_rows(FEED, 60, Duration::from_secs(60)).await;
+    assert_eq!(distinct(&stack).await, 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -248,8 +248,9 @@ impl Ground {
     }
 
     /// The extension is dropped and created under load. Its dead letters and gaps are put aside for
-    /// the account; the position is not, since the worker remembers it.
+    /// the account; the position is not, since the worker remembers it once it has started.
     pub(super) async fn extension_anew(&self) {
+        self.is_consuming().await;
         self.surely(
             "BEGIN;
              LOCK TABLE sr_event_writer.dead_letter, sr_event_writer.stream_gap,
