@@ -44,6 +44,9 @@ pub fn attach() {
         handle(pg_sys::SIGHUP as c_int, SignalHandlerForConfigReload);
         pg_sys::BackgroundWorkerUnblockSignals();
     }
+    // PostgreSQL lets a new worker ignore SIGHUP, and so loses one that came since the fork.
+    // SAFETY: the flag that the handler sets.
+    unsafe { (&raw mut pg_sys::ConfigReloadPending).write_volatile(1) };
 }
 
 unsafe extern "C-unwind" fn stop(signal: c_int) {
