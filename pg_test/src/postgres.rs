@@ -255,6 +255,9 @@ impl Postgres {
         };
         // Stopped, it makes no new children while they are counted.
         postmaster.signal(Signal::SIGSTOP);
+        wait::blocking(Duration::from_secs(10), || {
+            process::stands_still(postmaster.pid())
+        });
         let children = process::children(postmaster.pid());
         postmaster.signal(Signal::SIGKILL);
         children
