@@ -23,14 +23,9 @@ static NOTE: AtomicI32 = AtomicI32::new(-1);
 /// A panic is on its way to end the process.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// What the kernel sends to a process that cannot go on.
-const CRASHES: [c_int; 5] = [
-    libc::SIGSEGV,
-    libc::SIGBUS,
-    libc::SIGILL,
-    libc::SIGFPE,
-    libc::SIGABRT,
-];
+/// What the kernel sends to a process that cannot go on. Not SIGFPE, which PostgreSQL turns into an
+/// error of the statement.
+const CRASHES: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT];
 
 /// Installs the handlers and lets signals in. To be called first in the worker.
 pub fn attach() {

@@ -1,7 +1,8 @@
 //! All faults over seven live streams, in an order that `SR_SOAK_SEED` decides; and that the
 //! account at the end finds what it is there to find.
-
-use std::time::SystemTime;
+//!
+//! Always in the same order unless that says otherwise, so that what fails is what was changed; `make
+//! soak` takes another one each time.
 
 use pg_test::feed::Feed;
 use pg_test::soak::{self, End, Fault, Plan, Report};
@@ -9,15 +10,8 @@ use pg_test::soak::{self, End, Fault, Plan, Report};
 use crate::fixtures::{FAULTY_LIBRARY, number};
 
 /// Enough for a round and a half of all kinds.
-const FAULTS: usize = 62;
-
-fn seed() -> u64 {
-    let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    number(
-        "SR_SOAK_SEED",
-        today.expect("after 1970").as_millis() as u64,
-    )
-}
+const FAULTS: usize = 63;
+const SEED: u64 = 1;
 
 fn assert_no_server_panicked(report: &Report) {
     let bad = |line: &&str| line.contains("PANIC") || line.contains("TRAP");
@@ -26,7 +20,8 @@ fn assert_no_server_panicked(report: &Report) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_by_sixty_faults_over_seven_live_streams() {
-    let report = soak::run(&Plan::everything(seed(), End::Faults(FAULTS))).await;
+    let seed = number("SR_SOAK_SEED", SEED);
+    let report = soak::run(&Plan::everything(seed, End::Faults(FAULTS))).await;
     println!("{report}");
     if !report.is_good() {
         panic!("see {}\n{report}", report.keep_log().display());
