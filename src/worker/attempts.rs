@@ -22,6 +22,7 @@ use stream::Source;
 
 /// Directory of what is of no use to a copy of the server: `pg_basebackup` leaves it out.
 const DIRECTORY: &str = "pg_stat_tmp";
+
 /// The note of one worker.
 pub struct Attempts {
     file: Option<File>,

@@ -1,7 +1,7 @@
 //! What a note of [`super::attempts`] says once the process that wrote it is gone: which messages are
 //! suspected to have crashed it, and which one is condemned. Pure: text in, text out.
 
-use stream::{Message, Source};
+use stream::{Message, Sequences, Source};
 
 /// Ends what is valid; behind it may stand the rest of a longer text.
 pub const END: &str = ".";
@@ -34,7 +34,7 @@ pub struct Suspects {
 
 impl Suspects {
     /// Whether a message is among them.
-    fn contain(&self, source: &Source, sequence: u64) -> bool {
+    pub fn contain(&self, source: &Source, sequence: u64) -> bool {
         self.created == source.created.postgres_micros()
             && (self.first..=self.last).contains(&sequence)
     }
@@ -55,9 +55,10 @@ impl Suspects {
         suspect.map_or(usize::MAX, |before| before.max(1))
     }
 
-    /// All of them are behind a position that has no holes up to `floor`.
-    pub fn are_behind(&self, source: &Source, floor: u64) -> bool {
-        self.created != source.created.postgres_micros() || self.last <= floor
+    /// Whether all of them are recorded, and suspected no more.
+    pub fn are_recorded(&self, source: &Source, recorded: &Sequences) -> bool {
+        self.created != source.created.postgres_micros()
+            || recorded.missing(self.first, self.last).is_empty()
     }
 
     /// As it stands in a note.
@@ -222,11 +223,12 @@ mod tests {
         assert!(suspects.contain(&source(), 10) && suspects.contain(&source(), 19));
         assert!(!suspects.contain(&source(), 20));
         assert!(!suspects.condemn(&source(), 10), "one crash is not enough");
-        assert!(!suspects.are_behind(&source(), 18) && suspects.are_behind(&source(), 19));
+        assert!(!suspects.are_recorded(&source(), &Sequences::up_to(18)));
+        assert!(suspects.are_recorded(&source(), &Sequences::up_to(19)));
         let mut other = source();
         other.created = Timestamp::from_postgres_micros(6).unwrap();
         assert!(!suspects.contain(&other, 10), "another stream of that name");
-        assert!(suspects.are_behind(&other, 0));
+        assert!(suspects.are_recorded(&other, &Sequences::default()));
     }
 
     #[test]

@@ -231,13 +231,11 @@ impl Fresh<'_> {
             );
         };
         let messages = || self.runs.iter().flat_map(Run::iter);
-        let condemned = messages()
-            .next()
-            .is_some_and(|first| suspects.condemn(self.source, first.sequence));
+        let first = messages().next().map_or(0, |first| first.sequence);
         let limit = suspects.limit(self.source, messages()).min(self.limit);
         let runs = work::first(self.runs, limit);
         let tried = work::count(&runs);
-        let result = if condemned {
+        let result = if suspects.condemn(self.source, first) {
             let aside = writer.set_aside(
                 self.source,
                 &runs,
@@ -250,9 +248,11 @@ impl Fresh<'_> {
         } else {
             writer.write(self.source, runs, position, process, self.time)
         };
-        // The next suspect may be the one that crashes: what was achieved has to outlive that.
-        durable::flush_commits();
-        if suspects.are_behind(self.source, position.floor()) {
+        if suspects.contain(self.source, first) {
+            // The next one may be the one that crashes: what was achieved has to outlive that.
+            durable::flush_commits();
+        }
+        if suspects.are_recorded(self.source, position) {
             process.attempts.acquit(writer.pipeline());
         }
         (tried, result)
