@@ -18,6 +18,8 @@ const INITDB: &[&str] = &[
     "--auth=trust",
     "--encoding=UTF8",
     "--locale=C.UTF-8",
+    // As PostgreSQL 18 does it by default; pg_rewind asks for it.
+    "--data-checksums",
     "--no-sync",
     "--no-instructions",
 ];

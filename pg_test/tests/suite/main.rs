@@ -1,7 +1,7 @@
 //! The whole way of a message, and what can go wrong on it, with real servers.
 //!
 //! A file for each topic. `SR_PG_MAJOR=17` runs them on the older PostgreSQL, e.g. the smaller pass
-//! `SR_PG_MAJOR=17 cargo test -p pg_test --test suite -- install samples seven_streams shutdown`.
+//! `SR_PG_MAJOR=17 cargo test -p pg_test --test suite -- poison:: position:: standby::`.
 //! Longer than by default: `SR_OUTAGE_SECONDS=60`, `SR_BACKLOG=1000000`, `SR_MESSAGES=1000000`.
 #![allow(
     clippy::unwrap_used,
