@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
-use pg_test::postgres::Stop;
+use pg_test::postgres::{Postgres, Stop};
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually_equal, throughout};
 use serde_json::Value;
@@ -46,8 +46,9 @@ async fn expect_released(stack: &Stack, count: u64) {
     assert_nothing_is_left(stack).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_away() {
+/// A primary whose synchronous standby has gone: of a thousand messages it has half, and the
+/// acknowledgements of the other half are held.
+async fn without_its_standby() -> (Stack, Postgres) {
     let stack = primary("replicated").await;
     let standby = synchronous_standby(&stack.pg, "heir").await;
     publish(&stack, 0..500).await;
@@ -56,6 +57,12 @@ async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_a
     standby.stop(Stop::Fast).await;
     publish(&stack, 500..1_000).await;
     expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
+    (stack, standby)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_away() {
+    let (stack, standby) = without_its_standby().await;
     for feed in FEEDS {
         let second = Duration::from_secs(1);
         throughout(second, "nothing is acknowledged", async || {
@@ -94,13 +101,7 @@ async fn acknowledgements_wait_until_the_standby_shows_the_rows_where_that_is_as
 /// acknowledged. A work queue must not take that as an acknowledgement.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_only_the_lost_primary_had_is_read_again_although_sessions_had_started_over() {
-    let mut stack = primary("replicated").await;
-    let standby = synchronous_standby(&stack.pg, "heir").await;
-    publish(&stack, 0..500).await;
-    expect_exactly_once(&stack, &FEEDS, 500).await;
-    standby.stop(Stop::Fast).await;
-    publish(&stack, 500..1_000).await;
-    expect_held(&stack, "wait for a synchronous standby to have them", 1_000).await;
+    let (mut stack, standby) = without_its_standby().await;
 
     stack.nats.restart().await;
     publish(&stack, 1_000..1_100).await;
