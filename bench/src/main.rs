@@ -36,6 +36,7 @@ use report::Report;
 use rounds::Contender;
 
 const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only WORKLOAD]
+             [--contenders NAME,…]       only these; without latency and decoders
              [--options 'KEY=VALUE …']   the pipeline options of the extension
        bench quick|guard|record
   quick   rows/s of the extension, of one COPY, and their ratio
@@ -48,6 +49,7 @@ struct Extent {
     rounds: usize,
     seconds: u64,
     only: Option<String>,
+    contenders: Vec<Contender>,
     options: String,
 }
 
@@ -80,6 +82,7 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
         rounds: 5,
         seconds: 20,
         only: None,
+        contenders: Contender::ALL.to_vec(),
         options: String::new(),
     };
     while !options.is_empty() {
@@ -103,6 +106,11 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
             }
             ["--only", workload, rest @ ..] => {
                 extent.only = Some((*workload).to_owned());
+                rest
+            }
+            ["--contenders", names, rest @ ..] => {
+                let named = names.split(',').map(Contender::named);
+                extent.contenders = named.collect::<Option<_>>()?;
                 rest
             }
             ["--options", given, rest @ ..] => {
@@ -138,15 +146,18 @@ async fn all(extent: Extent) -> Result<(), String> {
             rounds::fill(&ground, &plain, extent.messages).await?;
             filled = Some(workload.feed);
         }
-        let contenders = &Contender::ALL;
         let run = rounds::run(
             &ground,
             workload,
-            contenders,
+            &extent.contenders,
             extent.rounds,
             extent.messages,
         );
         results.extend(run.await?);
+    }
+    if extent.contenders.len() < Contender::ALL.len() {
+        report::print_results(&results);
+        return Ok(());
     }
     let report = Report {
         results,

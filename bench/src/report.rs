@@ -21,34 +21,7 @@ pub struct Report {
 impl Report {
     /// As `docs/performance.md` explains it.
     pub fn print(&self) {
-        println!(
-            "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}",
-            "workload",
-            "contender",
-            "rows/s",
-            "least",
-            "most",
-            "of limit",
-            "CPU s/1e6",
-            "peak MB",
-            "others %"
-        );
-        let mut last = "";
-        for result in &self.results {
-            let name = result.workload;
-            let workload = if name == last { "" } else { name };
-            last = name;
-            let [least, median, most] = result.rate;
-            println!(
-                "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}{:>9.0}",
-                result.contender.name(),
-                result.ratio,
-                result.cpu_per_million,
-                result.peak_mb,
-                result.others * 100.0
-            );
-        }
-        self.print_noise();
+        print_results(&self.results);
         println!(
             "\n{:<20}{:>9}{:>9}{:>16}",
             "messages/s", "p50 ms", "p99 ms", "look p99 ms"
@@ -62,25 +35,6 @@ impl Report {
         println!("\n{:<20}{:>24}", "format", "decoded/s per core");
         for (format, rate) in &self.decode {
             println!("{format:<20}{rate:>24.0}");
-        }
-    }
-
-    fn print_noise(&self) {
-        let limits = self.results.iter();
-        for limit in limits.filter(|result| result.contender == Contender::Limit) {
-            let [least, median, most] = limit.rate;
-            println!(
-                "noise: the limit of {} varied by {:.0} % of its median",
-                limit.workload,
-                (most - least) / median * 100.0
-            );
-        }
-        let others = self.results.iter().map(|result| result.others);
-        if others.fold(0.0, f64::max) > 0.1 {
-            println!(
-                "noise: something else used the processors meanwhile (others %); these are not \
-                 figures to quote"
-            );
         }
     }
 
@@ -109,6 +63,57 @@ impl Report {
             })
             .collect();
         json!({"results": results, "latency": latency, "decode": decode})
+    }
+}
+
+/// The table of workloads and contenders.
+pub fn print_results(results: &[Result]) {
+    println!(
+        "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}",
+        "workload",
+        "contender",
+        "rows/s",
+        "least",
+        "most",
+        "of limit",
+        "CPU s/1e6",
+        "peak MB",
+        "others %"
+    );
+    let mut last = "";
+    for result in results {
+        let name = result.workload;
+        let workload = if name == last { "" } else { name };
+        last = name;
+        let [least, median, most] = result.rate;
+        println!(
+            "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}{:>9.0}",
+            result.contender.name(),
+            result.ratio,
+            result.cpu_per_million,
+            result.peak_mb,
+            result.others * 100.0
+        );
+    }
+    print_noise(results);
+}
+
+fn print_noise(results: &[Result]) {
+    let limits = results.iter();
+    for limit in limits.filter(|result| result.contender == Contender::Limit) {
+        let [least, median, most] = limit.rate;
+        println!(
+            "noise: the limit of {} varied by {:.0} % of its median",
+            limit.workload,
+            (most - least) / median * 100.0
+        );
+    }
+    let others = results.iter().map(|result| result.others);
+    if others.fold(0.0, f64::max) > 0.1 {
+        println!(
+            "noise: something else used the processors meanwhile (others %); these are not \
+             figures to quote"
+        );
     }
 }
 

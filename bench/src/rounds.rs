@@ -28,6 +28,11 @@ impl Contender {
         Self::External(Kind::Insert),
     ];
 
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// Its name in `bench.json`.
     pub fn name(self) -> &'static str {
         match self {
