@@ -417,6 +417,7 @@ fn pipeline(name: &str) -> Result<PipelineConfig, ParseError> {
             subjects: settled.subjects,
             batch_size: settled.batch_size,
             batch_timeout: settled.batch_timeout,
+            max_batch_rows: count(&MAX_BATCH_ROWS),
             max_rate: options.max_rate.unwrap_or(0),
             max_age: seconds(&MAX_MESSAGE_AGE),
             max_future: seconds(&MAX_MESSAGE_FUTURE),

@@ -2,12 +2,14 @@
 //! writes.
 
 use crate::budget::Share;
+use crate::state::Progress;
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use decode::{Format, Reject};
 use row::{RowSet, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The stream a batch was read from. Two streams of one name are told apart by their creation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -69,6 +71,28 @@ pub struct Batch {
     /// Sequences behind the last message that are known to hold no message of this pipeline.
     tail: Option<(u64, u64)>,
     share: Option<Share>,
+    counted: Counted,
+}
+
+/// Counts the messages of a batch among those in memory, until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    progress: Arc<Progress>,
+    messages: u64,
+}
+
+impl Counted {
+    fn add_one(&mut self) {
+        self.messages += 1;
+        self.progress.in_memory.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let in_memory = &self.progress.in_memory;
+        in_memory.fetch_sub(self.messages, Ordering::Relaxed);
+    }
 }
 
 impl Batch {
@@ -78,6 +102,7 @@ impl Batch {
         acks: Acks,
         whole_stream: bool,
         format: &'static dyn Format,
+        progress: Arc<Progress>,
     ) -> Self {
         Self {
             source,
@@ -89,6 +114,10 @@ impl Batch {
             payload_bytes: 0,
             tail: None,
             share: None,
+            counted: Counted {
+                progress,
+                messages: 0,
+            },
         }
     }
 
@@ -96,6 +125,7 @@ impl Batch {
     pub(crate) fn push(&mut self, message: Message, share: Share) {
         self.payload_bytes += message.payload.len();
         self.messages.push(message);
+        self.counted.add_one();
         self.ends
             .extend(self.rows.tables().iter().map(row::Rows::len));
         self.charge(share);
@@ -146,6 +176,11 @@ impl Batch {
     /// Number of messages.
     pub fn len(&self) -> usize {
         self.messages.len()
+    }
+
+    /// What it counts for in a transaction: an array message may be many rows, a dead letter is none.
+    pub fn weight(&self) -> usize {
+        self.len().max(self.rows.len())
     }
 
     /// Whether there is no message.

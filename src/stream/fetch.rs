@@ -19,7 +19,7 @@ use async_nats::jetstream::{
     consumer::{self, Consumer, pull},
     stream,
 };
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,17 +42,29 @@ const PULL_MESSAGES: usize = 1_000;
 const PULL_BYTES: usize = 1 << 20;
 /// What a message costs beside its payload: subject, reply, headers, bookkeeping.
 const MESSAGE_OVERHEAD: usize = 512;
-/// A batch is handed over at this size even when it has few messages.
-const BATCH_BYTES: usize = 4 << 20;
+/// A batch does not grow beyond this size, even when it has few messages.
+const BATCH_BYTES: usize = 8 << 20;
 /// Header of a message that comes without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 /// Protocol bytes that the server counts with a message.
 const PROTOCOL_BYTES: usize = 64 << 10;
 
+/// What a fetch waits for.
+enum Event {
+    /// The next message, or the end.
+    Message(Option<Result<jetstream::Message, pull::MessagesError>>),
+    /// A batch was taken, so there is room for the next one.
+    Room,
+    /// The oldest message of the open batch has waited for long enough.
+    Due,
+    /// No message came for a while.
+    Quiet,
+}
+
 pub(crate) struct Fetch<'a> {
     pipeline: &'a Pipeline,
     budget: &'a Budget,
-    progress: &'a Progress,
+    progress: &'a Arc<Progress>,
     batches: &'a mpsc::Sender<Batch>,
     wake: &'a Waker,
     source: Arc<Source>,
@@ -66,8 +78,10 @@ pub(crate) struct Fetch<'a> {
     terms: Terms,
     pace: Pace,
     batch: Batch,
-    /// When the open batch has to be handed over.
+    /// When the open batch is ripe, whatever it holds.
     due: Option<Instant>,
+    /// The open batch may be handed over.
+    ripe: bool,
     /// The last look around found something that ought to have come.
     doubt: bool,
     /// The state shows that messages are fetched, and nothing else.
@@ -98,6 +112,7 @@ impl<'a> Fetch<'a> {
                 positioned.acks,
                 whole_stream,
                 session.pipeline.format,
+                session.progress.clone(),
             ),
             source,
             stream,
@@ -108,6 +123,7 @@ impl<'a> Fetch<'a> {
             taken: Sequences::default(),
             pace: Pace::new(session.pipeline.max_rate),
             due: None,
+            ripe: false,
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
             holes: false,
@@ -126,16 +142,35 @@ impl<'a> Fetch<'a> {
             .messages()
             .await?;
         loop {
-            let until = self.due.unwrap_or_else(|| Instant::now() + self.patience());
-            match tokio::time::timeout_at(until, messages.next()).await {
-                Ok(Some(Ok(message))) => self.take(message).await?,
-                Ok(Some(Err(error))) => return Err(error.into()),
-                Ok(None) => {
+            self.pass_on().await?;
+            // Most messages are there already, and a timer for each would cost more than they do.
+            let event = match messages.next().now_or_never() {
+                Some(message) => Event::Message(message),
+                None => self.wait(&mut messages).await,
+            };
+            match event {
+                Event::Message(Some(Ok(message))) => self.take(message).await?,
+                Event::Message(Some(Err(error))) => return Err(error.into()),
+                Event::Message(None) => {
                     return Err(SessionError::Fetch("the server ended the pull".to_owned()));
                 }
-                Err(_) if self.due.is_some() => self.hand_over().await?,
-                Err(_) => self.look_around().await?,
+                Event::Room => {}
+                Event::Due => self.ripe = true,
+                Event::Quiet => self.look_around().await?,
             }
+        }
+    }
+
+    async fn wait(&self, messages: &mut pull::Stream) -> Event {
+        let (until, then) = match (self.batch.is_empty(), self.due) {
+            (true, _) | (_, None) => (Instant::now() + self.patience(), Event::Quiet),
+            (false, Some(due)) => (due, Event::Due),
+        };
+        tokio::select! {
+            biased;
+            message = messages.next() => Event::Message(message),
+            _ = self.batches.reserve(), if self.ripe => Event::Room,
+            () = tokio::time::sleep_until(until), if !self.ripe => then,
         }
     }
 
@@ -179,6 +214,9 @@ impl<'a> Fetch<'a> {
         let Some(first) = self.order.unsettled(last) else {
             return Ok(());
         };
+        if self.batches.capacity() == 0 {
+            return Ok(());
+        }
         // In a cluster the consumer may not have heard of the newest messages yet.
         if lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
             self.order.settle(last);
@@ -265,7 +303,8 @@ impl<'a> Fetch<'a> {
         self.holes |= covers < message.sequence;
         self.batch.push(message, share);
         self.settle(beyond).await?;
-        self.after_push().await
+        self.after_push();
+        Ok(())
     }
 
     /// Pays for rows that are larger than their payload let expect, as those of a long array of
@@ -332,22 +371,32 @@ impl<'a> Fetch<'a> {
         decode::decode_message(self.pipeline.format, &input, self.batch.rows_mut()).err()
     }
 
-    async fn after_push(&mut self) -> Result<(), SessionError> {
+    fn after_push(&mut self) {
         // What is between messages is confirmed batch by batch, so the batches are larger then.
         let many = self.batch.len() >= self.pipeline.batch_size
             && !(self.holes && self.confirmed.elapsed() < CONFIRM_EVERY);
-        let full = self.batch.payload_bytes() + self.batch.rows().size() >= BATCH_BYTES;
-        if many || full {
-            return self.hand_over().await;
-        }
-        if self.due.is_none() {
+        self.ripe |= many || self.full();
+        if self.due.is_none() && !self.batch.is_empty() {
             self.due = Some(Instant::now() + self.pipeline.batch_timeout);
+        }
+    }
+
+    fn full(&self) -> bool {
+        self.batch.weight() >= self.pipeline.max_batch_rows
+            || self.batch.payload_bytes() + self.batch.rows().size() >= BATCH_BYTES
+    }
+
+    /// Hands a ripe batch over when there is room for it. Until then it grows; a full one waits.
+    async fn pass_on(&mut self) -> Result<(), SessionError> {
+        if self.ripe && (self.batches.capacity() > 0 || self.full()) {
+            self.hand_over().await?;
         }
         Ok(())
     }
 
     async fn hand_over(&mut self) -> Result<(), SessionError> {
         self.due = None;
+        self.ripe = false;
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -367,6 +416,7 @@ impl<'a> Fetch<'a> {
             self.batch.acks,
             self.batch.whole_stream,
             self.pipeline.format,
+            self.progress.clone(),
         );
         let full = std::mem::replace(&mut self.batch, empty);
         self.batches

@@ -18,10 +18,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
 
-/// Enough for decoding beside the socket; the database is the slower side.
-const THREADS: usize = 2;
-/// Batches of one pipeline that may wait for the main thread, beside the byte budget.
-const BATCHES_WAITING: usize = 256;
+/// One thread reads and decodes more than the main thread can write. A second one only costs: what
+/// passes from one to the other wakes it up and empties its caches.
+const THREADS: usize = 1;
+/// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this is
+/// enough for it never to be idle. What is fetched further ahead than that makes NATS keep a longer
+/// record of what is on its way, and falls out of the caches before it is written.
+const BATCHES_WAITING: usize = 1;
 const ACK_LISTS_WAITING: usize = 256;
 const NOTICES_WAITING: usize = 1_024;
 

@@ -37,8 +37,10 @@ pub struct Pipeline {
     pub subjects: Vec<String>,
     /// A batch is handed on when it has this many messages …
     pub batch_size: usize,
-    /// … or when its oldest message has waited this long.
+    /// … or when its oldest message has waited this long …
     pub batch_timeout: Duration,
+    /// … but while the one before it waits for the database it grows, up to this many rows.
+    pub max_batch_rows: usize,
     /// Messages per second; 0 means as many as come.
     pub max_rate: u32,
     /// Age of a row's time stamp at arrival above which the message is refused.
@@ -82,6 +84,7 @@ impl PartialEq for Pipeline {
                 (
                     p.batch_size,
                     p.batch_timeout,
+                    p.max_batch_rows,
                     p.max_rate,
                     p.max_age,
                     p.max_future,

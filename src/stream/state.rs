@@ -44,6 +44,8 @@ pub struct Progress {
     phase: Mutex<Phase>,
     /// Messages in the stream that were not fetched yet.
     pub pending: AtomicU64,
+    /// Messages that were fetched and are not done yet.
+    pub in_memory: AtomicU64,
     /// Messages that the server waits to see acknowledged.
     pub ack_pending: AtomicU64,
     /// Deliveries after a message's first, since this was last read and set to 0.
@@ -61,6 +63,7 @@ impl Default for Progress {
         Self {
             phase: Mutex::new(phase),
             pending: AtomicU64::new(0),
+            in_memory: AtomicU64::new(0),
             ack_pending: AtomicU64::new(0),
             redelivered: AtomicU64::new(0),
             duplicates_in_flight: AtomicU64::new(0),

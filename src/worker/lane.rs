@@ -50,6 +50,8 @@ pub struct Lane {
     /// Why it writes nothing, if so.
     pub hold: Option<Hold>,
     waiting: VecDeque<Batch>,
+    /// Messages of the first one that this lane has committed already.
+    begun: usize,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
     /// The session was told that its position will be another one.
@@ -78,6 +80,7 @@ impl Lane {
             config,
             hold: None,
             waiting: VecDeque::new(),
+            begun: 0,
             positions,
             seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
@@ -98,18 +101,12 @@ impl Lane {
             .map(|(source, position)| (source.as_ref(), position))
     }
 
-    /// Messages that were fetched and are not written yet, as far as this side can count them.
-    pub fn messages_in_memory(&self, handle: &Handle) -> u64 {
-        let waiting: usize = self.waiting.iter().map(Batch::len).sum();
-        (waiting + handle.ready(self.number) * self.config.pipeline.batch_size) as u64
-    }
-
     /// Stops or resumes on an operator's word. What was fetched is dropped; the server keeps it.
     pub fn pause(&mut self, paused: bool, handle: &mut Handle) {
         if paused == (self.hold == Some(Hold::Paused)) {
             return;
         }
-        self.waiting.clear();
+        self.drop_waiting();
         self.hold = paused.then_some(Hold::Paused);
         self.try_at = None;
         // A session that starts now asks for its position anyway.
@@ -120,11 +117,17 @@ impl Lane {
         }
     }
 
+    /// Drops what was fetched; the server keeps it.
+    fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.begun = 0;
+    }
+
     /// Lets the session ask for its position once when an operator wants another one. Usually a
     /// paused session is started anyway; this is for a pause that was over before it was seen.
     pub fn seek(&mut self, wanted: bool, handle: &mut Handle) {
         if wanted && !self.seeking && self.hold != Some(Hold::Paused) {
-            self.waiting.clear();
+            self.drop_waiting();
             handle.start(self.number);
         }
         self.seeking = wanted;

@@ -94,7 +94,7 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle, acks: &Waiting)
         stream.detail.set(&detail);
         show_position(stream, lane);
         if let Some(progress) = handle.progress(lane.number) {
-            let in_memory = lane.messages_in_memory(handle);
+            let in_memory = progress.in_memory.load(Ordering::Relaxed);
             stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
             stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
             let counters = &mut stream.counters;

@@ -59,6 +59,12 @@ pub fn count(runs: &[Run<'_>]) -> usize {
     runs.iter().map(|run| run.messages.len()).sum()
 }
 
+/// Number of messages of one batch in the runs.
+pub fn count_in(runs: &[Run<'_>], batch: &Batch) -> usize {
+    let of_batch = runs.iter().filter(|run| std::ptr::eq(run.batch, batch));
+    of_batch.map(|run| run.messages.len()).sum()
+}
+
 /// The messages of `batches` that `recorded` lacks, each once. They are added to `recorded`.
 pub fn unrecorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,

@@ -79,12 +79,12 @@ impl Lane {
 
     /// Takes batches until a transaction is full.
     pub(super) fn gather(&mut self, handle: &mut Handle, limit: usize) {
-        let mut rows: usize = self.waiting.iter().map(size).sum();
+        let mut rows: usize = self.waiting.iter().map(Batch::weight).sum();
         while rows < limit {
             let Some(batch) = handle.try_batch(self.number) else {
                 return;
             };
-            rows += size(&batch);
+            rows += batch.weight();
             self.waiting.push_back(batch);
         }
     }
@@ -133,7 +133,7 @@ impl Lane {
             }
         }
         let fresh = work::unrecorded(batches(), &mut position.clone());
-        let duplicates = batches().map(Batch::len).sum::<usize>() - work::count(&fresh);
+        let fresh_in: Vec<usize> = batches().map(|b| work::count_in(&fresh, b)).collect();
         let time = config.insert_timeout;
         let fresh = Fresh {
             source: &source,
@@ -149,6 +149,14 @@ impl Lane {
             Ok(written) => (written, None),
             Err((written, failure)) => (written, Some(failure)),
         };
+        let messages: usize = batches().take(done).map(Batch::len).sum();
+        let now: usize = fresh_in.iter().take(done).sum();
+        let before = if done == 0 {
+            0
+        } else {
+            std::mem::take(&mut self.begun)
+        };
+        self.begun += (written.messages as usize).saturating_sub(now);
         let floor = position.floor();
         let newest = batches()
             .take(done)
@@ -156,7 +164,7 @@ impl Lane {
             .map(|m| m.published);
         Turn {
             written,
-            duplicates: if done == taken { duplicates as u64 } else { 0 },
+            duplicates: messages.saturating_sub(now + before) as u64,
             bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
             newest: newest.max(),
             tried,
@@ -172,7 +180,7 @@ impl Lane {
         let mut rows = 0;
         let fits = |batch: &&Batch| {
             let first = rows == 0;
-            rows += size(batch);
+            rows += batch.weight();
             batch.tail().is_none() && batch.source == *source && (first || rows <= limit)
         };
         self.waiting.iter().take_while(fits).count()
@@ -257,11 +265,6 @@ impl Fresh<'_> {
         }
         (tried, result)
     }
-}
-
-/// What a batch counts for: an array message may be many rows, a dead letter is none.
-fn size(batch: &Batch) -> usize {
-    batch.len().max(batch.rows().len())
 }
 
 /// What is open in the record right before messages that it has.
