@@ -5,7 +5,7 @@
 use crate::{Kind, Timestamp};
 
 /// Length word of a NULL.
-const NULL: i32 = -1;
+pub(crate) const NULL: i32 = -1;
 /// First byte of every encoded JSON cell: the version that `jsonb_recv` asks for.
 const JSON_VERSION: u8 = 1;
 

@@ -2,12 +2,12 @@
 //! worker's business.
 
 use crate::Row;
+use crate::cell::NULL;
 
 /// Signature, flags and length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Number of fields that stands for the end.
 const END: i16 = -1;
-const LENGTH_WORD: usize = 4;
 
 /// What becomes of one encoded cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,45 +43,32 @@ impl CopyFormat {
         }
     }
 
-    /// Writes rows with header and end into `out`, which is cleared first. The number of rows.
-    pub fn encode<'a>(&self, rows: impl Iterator<Item = Row<'a>>, out: &mut Vec<u8>) -> usize {
+    /// Writes rows with header and end into `out`, which is cleared first.
+    pub fn encode<'a>(&self, rows: impl Iterator<Item = Row<'a>>, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(HEADER);
-        let mut count = 0;
         for row in rows {
             out.extend_from_slice(&self.count);
             if self.whole {
                 out.extend_from_slice(row.bytes());
             } else {
-                self.encode_fields(row.bytes(), out);
+                self.encode_fields(row, out);
             }
-            count += 1;
         }
         out.extend_from_slice(&END.to_be_bytes());
-        count
     }
 
-    fn encode_fields(&self, mut rest: &[u8], out: &mut Vec<u8>) {
-        for field in &self.fields {
-            let Some((word, behind)) = rest.split_first_chunk::<LENGTH_WORD>() else {
-                return;
+    fn encode_fields(&self, row: Row<'_>, out: &mut Vec<u8>) {
+        for (field, value) in self.fields.iter().zip(row.fields()) {
+            let value = match field {
+                Field::Leave => continue,
+                Field::Take => value,
+                Field::TakeText => value.map(|json| json.get(1..).unwrap_or_default()),
             };
-            let length = i32::from_be_bytes(*word);
-            // A NULL has no bytes behind its length word.
-            let size = usize::try_from(length).unwrap_or(0);
-            let (value, behind) = behind.split_at_checked(size).unwrap_or((behind, &[]));
-            rest = behind;
-            match field {
-                Field::Leave => {}
-                Field::TakeText if length > 0 => {
-                    out.extend_from_slice(&(length - 1).to_be_bytes());
-                    out.extend_from_slice(value.get(1..).unwrap_or_default());
-                }
-                Field::Take | Field::TakeText => {
-                    out.extend_from_slice(word);
-                    out.extend_from_slice(value);
-                }
-            }
+            // No value is longer than a message, far below 2 GiB.
+            let length = value.map_or(NULL, |v| i32::try_from(v.len()).unwrap_or(i32::MAX));
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(value.unwrap_or_default());
         }
     }
 }
@@ -109,10 +96,7 @@ mod tests {
         }
         rows.end_row();
         let mut out = vec![1, 2, 3];
-        assert_eq!(
-            CopyFormat::new(fields.to_vec()).encode(rows.range(0..1), &mut out),
-            1
-        );
+        CopyFormat::new(fields.to_vec()).encode(rows.range(0..1), &mut out);
         let body = out.strip_prefix(HEADER).unwrap();
         body.strip_suffix(&[0xff, 0xff]).unwrap().to_vec()
     }

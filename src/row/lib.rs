@@ -10,6 +10,7 @@ mod cell;
 mod copy;
 mod merge;
 mod rows;
+mod sort;
 mod table;
 mod timestamp;
 
@@ -17,5 +18,6 @@ pub use cell::Cell;
 pub use copy::{CopyFormat, Field};
 pub use merge::{Merged, merge};
 pub use rows::{Row, RowSet, Rows};
+pub use sort::SortKey;
 pub use table::{Column, Conflict, Kind, Table};
 pub use timestamp::Timestamp;

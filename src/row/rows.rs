@@ -111,6 +111,19 @@ impl<'a> Row<'a> {
         self.bytes
     }
 
+    /// The encoded values in column order, without their length words; `None` for a NULL.
+    pub fn fields(self) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let (word, behind) = rest.split_first_chunk()?;
+            // A NULL has a negative length, and no bytes.
+            let length = usize::try_from(i32::from_be_bytes(*word)).ok();
+            let (value, behind) = behind.split_at_checked(length.unwrap_or(0))?;
+            rest = behind;
+            Some(length.map(|_| value))
+        })
+    }
+
     /// The cells in column order.
     pub fn cells(self) -> impl Iterator<Item = Cell<'a>> {
         let mut rest = self.bytes;

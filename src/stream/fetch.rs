@@ -36,6 +36,8 @@ const QUIET: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(4);
 /// How often the server is asked, at most, whether nothing lies between two messages.
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
+/// How long a batch under backlog may wait for more messages than it needs.
+const GROW_FOR: Duration = Duration::from_millis(50);
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
@@ -80,6 +82,8 @@ pub(crate) struct Fetch<'a> {
     batch: Batch,
     /// When the open batch is ripe, whatever it holds.
     due: Option<Instant>,
+    /// When the open batch got its first message.
+    opened: Instant,
     /// The open batch may be handed over.
     ripe: bool,
     /// The last look around found something that ought to have come.
@@ -123,6 +127,7 @@ impl<'a> Fetch<'a> {
             taken: Sequences::default(),
             pace: Pace::new(session.pipeline.max_rate),
             due: None,
+            opened: Instant::now(),
             ripe: false,
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
@@ -372,13 +377,21 @@ impl<'a> Fetch<'a> {
     }
 
     fn after_push(&mut self) {
-        // What is between messages is confirmed batch by batch, so the batches are larger then.
-        let many = self.batch.len() >= self.pipeline.batch_size
-            && !(self.holes && self.confirmed.elapsed() < CONFIRM_EVERY);
-        self.ripe |= many || self.full();
+        let many = self.batch.len() >= self.pipeline.batch_size;
+        self.ripe |= self.full() || many && !self.grows();
         if self.due.is_none() && !self.batch.is_empty() {
-            self.due = Some(Instant::now() + self.pipeline.batch_timeout);
+            self.opened = Instant::now();
+            self.due = Some(self.opened + self.pipeline.batch_timeout);
         }
+    }
+
+    /// Whether it is better for the open batch to become larger. Large transactions cost less for each
+    /// row, so under backlog they wait a moment for the rows that are about to come. And what lies
+    /// between messages is confirmed batch by batch.
+    fn grows(&self) -> bool {
+        let backlog = self.progress.pending.load(Ordering::Relaxed) as usize;
+        self.holes && self.confirmed.elapsed() < CONFIRM_EVERY
+            || backlog > self.pipeline.max_batch_rows && self.opened.elapsed() < GROW_FOR
     }
 
     fn full(&self) -> bool {

@@ -6,9 +6,9 @@
 
 use super::failure::Failure;
 use super::identity::AsOwner;
-use super::target::Target;
+use super::target::{CopyTarget, Target};
 use pgrx::prelude::*;
-use row::{CopyFormat, Row};
+use row::Row;
 use std::fs::File;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
@@ -46,18 +46,25 @@ impl Input {
         }
     }
 
-    /// Makes the rows the whole of standard input. The number of rows.
+    /// Makes the rows the whole of standard input.
     fn fill<'a>(
         &mut self,
-        format: &CopyFormat,
+        target: &CopyTarget,
         rows: impl Iterator<Item = Row<'a>>,
-    ) -> std::io::Result<usize> {
-        let count = format.encode(rows, &mut self.buffer);
+    ) -> std::io::Result<()> {
+        match target.sort {
+            None => target.format.encode(rows, &mut self.buffer),
+            Some(key) => {
+                let mut rows = rows.collect();
+                key.sort(&mut rows);
+                target.format.encode(rows.into_iter(), &mut self.buffer)
+            }
+        }
         self.file.set_len(self.buffer.len() as u64)?;
         self.file.write_all_at(&self.buffer, 0)?;
         // SAFETY: standard input is open for the life of the process and used by this thread only.
         unsafe { libc::rewind(stdin) };
-        Ok(count)
+        Ok(())
     }
 }
 
@@ -68,14 +75,13 @@ impl Input {
 pub fn write<'a>(
     input: &mut Input,
     target: &Target,
-    format: &CopyFormat,
-    statement: &std::ffi::CStr,
+    copy: &CopyTarget,
     rows: impl Iterator<Item = Row<'a>>,
 ) -> Result<u64, Failure> {
-    let filled = input.fill(format, rows);
+    let filled = input.fill(copy, rows);
     filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
     let as_owner = AsOwner::of(target.owner);
-    let copied = run(statement)?;
+    let copied = run(&copy.statement)?;
     as_owner.end();
     Ok(copied)
 }

@@ -65,7 +65,7 @@ impl Destination {
         match (&self.insert.target.copy, way) {
             (Some(copy), Way::Copy) => {
                 let target = &self.insert.target;
-                copy::write(input, target, &copy.format, &copy.statement, rows)
+                copy::write(input, target, copy, rows)
             }
             _ => self.insert.write(rows),
         }

@@ -4,7 +4,7 @@
 use super::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
-use row::{Column, Conflict, CopyFormat, Field, Kind, Table};
+use row::{Column, Conflict, CopyFormat, Field, Kind, SortKey, Table};
 use std::ffi::CString;
 
 /// Name under which the rows of a batch are visible to the insert.
@@ -34,6 +34,8 @@ pub struct CopyTarget {
     pub statement: CString,
     /// What becomes of each cell.
     pub format: CopyFormat,
+    /// In which order, if not that of arrival.
+    pub sort: Option<SortKey>,
 }
 
 /// One column of the destination.
@@ -61,6 +63,13 @@ pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
         let copy = match relation.takes_copy {
             true => copy_target(table, &qualified, &matched)?,
             false => None,
+        };
+        let copy = match copy {
+            Some(copy) => Some(CopyTarget {
+                sort: sort_key(client, relation.oid, table, &matched)?,
+                ..copy
+            }),
+            None => None,
         };
         Ok(Target {
             relation: relation.oid,
@@ -100,7 +109,37 @@ fn copy_target(
     Ok(Some(CopyTarget {
         statement: c_string(statement)?,
         format: CopyFormat::new(fields),
+        sort: None,
     }))
+}
+
+/// The order of the oldest index that does not begin with the time. With several of them the others'
+/// entries are no better off, and no worse.
+fn sort_key(
+    client: &Client<'_>,
+    relation: pg_sys::Oid,
+    table: &Table,
+    matched: &[Option<(&Found, String)>],
+) -> Result<Option<SortKey>, Failure> {
+    let query = "SELECT a.attname::pg_catalog.text
+        FROM pg_catalog.pg_index i
+        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+        JOIN pg_catalog.pg_am m ON m.oid = c.relam AND m.amname = 'btree'
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+        WHERE i.indrelid = $1 AND i.indisvalid ORDER BY i.indexrelid";
+    for row in client.select(query, None, &[relation.into()])? {
+        let name: String = row.get(1)?.unwrap_or_default();
+        let is_it =
+            |there: &Option<(&Found, String)>| there.as_ref().is_some_and(|(f, _)| f.name == name);
+        let column = matched
+            .iter()
+            .position(is_it)
+            .and_then(|at| table.columns.get(at));
+        if let Some(key) = column.and_then(|column| SortKey::new(table, column.name)) {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
 }
 
 fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
