@@ -38,10 +38,11 @@ use rounds::Contender;
 const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only WORKLOAD]
              [--contenders NAME,…]       only these; without latency and decoders
              [--options 'KEY=VALUE …']   the pipeline options of the extension
-       bench quick|guard|record
+       bench quick|guard|record|decode
   quick   rows/s of the extension, of one COPY, and their ratio
   guard   the same; fails when the ratio is far below that in bench/recorded.json
-  record  the same; writes bench/recorded.json";
+  record  the same; writes bench/recorded.json
+  decode  messages that one core decodes a second";
 
 /// How much is done.
 struct Extent {
@@ -61,6 +62,10 @@ async fn main() -> ExitCode {
         ["writer", ref rest @ ..] => external::main(rest).await,
         ["quick"] => interruptible(quick::show()).await,
         ["guard"] => interruptible(quick::guard()).await,
+        ["decode"] => {
+            report::print_decode(&decode::measure());
+            Ok(())
+        }
         ["record"] => interruptible(quick::record()).await,
         ref options => match extent(options) {
             Some(extent) => interruptible(all(extent)).await,

@@ -32,10 +32,8 @@ impl Report {
                 at.rate, at.p50, at.p99, at.look_p99
             );
         }
-        println!("\n{:<20}{:>24}", "format", "decoded/s per core");
-        for (format, rate) in &self.decode {
-            println!("{format:<20}{rate:>24.0}");
-        }
+        println!();
+        print_decode(&self.decode);
     }
 
     /// Writes `target/bench.json`, and says where that is.
@@ -63,6 +61,14 @@ impl Report {
             })
             .collect();
         json!({"results": results, "latency": latency, "decode": decode})
+    }
+}
+
+/// The table of formats.
+pub fn print_decode(rates: &[decode::Rate]) {
+    println!("{:<20}{:>24}", "format", "decoded/s per core");
+    for (format, rate) in rates {
+        println!("{format:<20}{rate:>24.0}");
     }
 }
 

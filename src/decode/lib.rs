@@ -55,7 +55,7 @@ pub fn decode_message(
     message: &Message<'_>,
     out: &mut RowSet,
 ) -> Result<(), Reject> {
-    let mark = out.mark();
+    out.mark();
     // What a panic may leave half done is cut off below.
     let decoded =
         catch_unwind(AssertUnwindSafe(|| format.decode(message, out))).unwrap_or_else(|_| {
@@ -64,7 +64,7 @@ pub fn decode_message(
             ))
         });
     if decoded.is_err() {
-        out.truncate(&mark);
+        out.go_back();
     }
     decoded
 }

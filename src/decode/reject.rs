@@ -10,8 +10,14 @@ const EXCERPT: usize = 60;
 
 /// What is wrong with a payload, such as
 /// `element 3, field "if_index": expected a 32-bit integer, got 3.5`.
+///
+/// Boxed, because every field of every message comes with the possibility of one, and what is large
+/// is copied slowly.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject {
+pub struct Reject(Box<Particulars>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Particulars {
     element: Option<usize>,
     field: Option<&'static str>,
     problem: String,
@@ -20,20 +26,20 @@ pub struct Reject {
 impl Reject {
     /// The payload as a whole is unusable.
     pub(crate) fn payload(problem: impl Into<String>) -> Self {
-        Self {
-            element: None,
-            field: None,
-            problem: problem.into(),
-        }
+        Self::new(None, problem.into())
     }
 
     /// One field is unusable.
     pub(crate) fn field(name: &'static str, problem: impl Into<String>) -> Self {
-        Self {
+        Self::new(Some(name), problem.into())
+    }
+
+    fn new(field: Option<&'static str>, problem: String) -> Self {
+        Self(Box::new(Particulars {
             element: None,
-            field: Some(name),
-            problem: problem.into(),
-        }
+            field,
+            problem,
+        }))
     }
 
     /// One field holds something else than it should.
@@ -50,20 +56,20 @@ impl Reject {
 
     /// The same, found in one object of an array.
     pub(crate) fn in_element(mut self, index: usize) -> Self {
-        self.element = Some(index);
+        self.0.element = Some(index);
         self
     }
 }
 
 impl fmt::Display for Reject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.element, self.field) {
+        match (self.0.element, self.0.field) {
             (None, None) => {}
             (Some(index), None) => write!(out, "element {index}: ")?,
             (None, Some(field)) => write!(out, "field \"{field}\": ")?,
             (Some(index), Some(field)) => write!(out, "element {index}, field \"{field}\": ")?,
         }
-        out.write_str(&self.problem)
+        out.write_str(&self.0.problem)
     }
 }
 

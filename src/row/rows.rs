@@ -12,6 +12,8 @@ pub struct Rows {
     ends: Vec<usize>,
     /// Cells of the row being built.
     open: usize,
+    /// Number of rows to come back to.
+    mark: usize,
 }
 
 impl Rows {
@@ -22,6 +24,7 @@ impl Rows {
             bytes: Vec::new(),
             ends: Vec::new(),
             open: 0,
+            mark: 0,
         }
     }
 
@@ -171,15 +174,17 @@ impl RowSet {
         self.tables.iter().all(Rows::is_empty)
     }
 
-    /// Number of finished rows in each table: a point to come back to with [`RowSet::truncate`].
-    pub fn mark(&self) -> Vec<usize> {
-        self.tables.iter().map(Rows::len).collect()
+    /// Remembers what is there now as the point to come back to with [`RowSet::go_back`].
+    pub fn mark(&mut self) {
+        for rows in &mut self.tables {
+            rows.mark = rows.len();
+        }
     }
 
-    /// Cuts off everything that was appended since `mark` was taken.
-    pub fn truncate(&mut self, mark: &[usize]) {
-        for (rows, &len) in self.tables.iter_mut().zip(mark) {
-            rows.truncate(len);
+    /// Cuts off everything that was appended since the last [`RowSet::mark`].
+    pub fn go_back(&mut self) {
+        for rows in &mut self.tables {
+            rows.truncate(rows.mark);
         }
     }
 }
@@ -238,10 +243,10 @@ mod tests {
             tables: vec![Rows::new(&TABLE)],
         };
         append(set.table_mut(0).unwrap(), 1);
-        let mark = set.mark();
+        set.mark();
         append(set.table_mut(0).unwrap(), 2);
         set.table_mut(0).unwrap().push(cells(3)[0]);
-        set.truncate(&mark);
+        set.go_back();
         append(set.table_mut(0).unwrap(), 4);
         let rows = &set.tables()[0];
         assert_eq!(rows.len(), 2);

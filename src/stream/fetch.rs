@@ -36,8 +36,10 @@ const QUIET: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(4);
 /// How often the server is asked, at most, whether nothing lies between two messages.
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
-/// How long a batch under backlog may wait for more messages than it needs.
+/// How long a batch under backlog may wait for more messages than it needs …
 const GROW_FOR: Duration = Duration::from_millis(50);
+/// … and how many come between two looks at the clock.
+const LOOK_EVERY: usize = 64;
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
@@ -78,7 +80,7 @@ pub(crate) struct Fetch<'a> {
     order: Order,
     /// The consumer as it has to stay.
     terms: Terms,
-    pace: Pace,
+    pace: Option<Pace>,
     batch: Batch,
     /// When the open batch is ripe, whatever it holds.
     due: Option<Instant>,
@@ -351,7 +353,8 @@ impl<'a> Fetch<'a> {
     }
 
     async fn wait_for_pace(&mut self) -> Result<(), SessionError> {
-        if let Some(at) = self.pace.take(Instant::now()) {
+        let pace = self.pace.as_mut();
+        if let Some(at) = pace.and_then(|pace| pace.take(Instant::now())) {
             if self.due.is_some_and(|due| due <= at) {
                 self.hand_over().await?;
             }
@@ -389,9 +392,13 @@ impl<'a> Fetch<'a> {
     /// row, so under backlog they wait a moment for the rows that are about to come. And what lies
     /// between messages is confirmed batch by batch.
     fn grows(&self) -> bool {
+        if self.holes && self.confirmed.elapsed() < CONFIRM_EVERY {
+            return true;
+        }
         let backlog = self.progress.pending.load(Ordering::Relaxed) as usize;
-        self.holes && self.confirmed.elapsed() < CONFIRM_EVERY
-            || backlog > self.pipeline.max_batch_rows && self.opened.elapsed() < GROW_FOR
+        let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
+        backlog > self.pipeline.max_batch_rows
+            && (!looks_at_clock || self.opened.elapsed() < GROW_FOR)
     }
 
     fn full(&self) -> bool {

@@ -8,9 +8,6 @@ pub(super) const REPLACEMENT: char = '\u{FFFD}';
 
 /// The characters that the inside of a JSON string stands for.
 pub(super) fn unescape(source: &str) -> Cow<'_, str> {
-    if !source.as_bytes().contains(&b'\\') {
-        return Cow::Borrowed(source);
-    }
     let mut edit = Edit::new(source);
     while let Some(at) = edit.rest().find('\\') {
         let (length, meaning) = escape(edit.rest().as_bytes().get(at..).unwrap_or_default());

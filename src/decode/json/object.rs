@@ -13,6 +13,9 @@ use crate::Reject;
 /// Values found in one object, by slot. Of a key that occurs twice, the later value counts.
 pub(crate) type Slots<'a> = [Option<Raw<'a>>];
 
+/// Formats with fewer keys need no memory but the stack for the values of an object.
+const FEW: usize = 40;
+
 /// Calls `each` with number and values of every object: of the one that the payload is, or of
 /// those in the array that it is.
 pub(crate) fn each_object<'a>(
@@ -20,23 +23,27 @@ pub(crate) fn each_object<'a>(
     keys: &Keys,
     mut each: impl FnMut(usize, &Slots<'a>) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
-    let mut slots = vec![None; keys.len()];
+    let (mut few, mut many) = ([None; FEW], Vec::new());
+    let slots = match few.get_mut(..keys.len()) {
+        Some(slots) => slots,
+        None => {
+            many.resize(keys.len(), None);
+            many.as_mut_slice()
+        }
+    };
     let mut reader = serde_json::Deserializer::from_str(payload);
     match payload.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
-            Object {
-                keys,
-                slots: &mut slots,
-            }
-            .deserialize(&mut reader)
-            .map_err(|e| invalid(&e))?;
+            let object = Object { keys, slots };
+            let read = object.deserialize(&mut reader);
+            read.map_err(|e| invalid(&e))?;
             reader.end().map_err(|e| invalid(&e))?;
-            each(0, &slots)
+            each(0, slots)
         }
         Some(b'[') => {
             let mut elements = Elements {
                 keys,
-                slots: &mut slots,
+                slots,
                 each,
                 at: 0,
                 reject: None,

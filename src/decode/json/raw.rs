@@ -50,8 +50,13 @@ impl<'a> Quoted<'a> {
         self.0
     }
 
+    /// The characters that it stands for, if there is no escape among them.
+    pub fn plain(self) -> Option<&'a str> {
+        (!self.0.as_bytes().contains(&b'\\')).then_some(self.0)
+    }
+
     /// The characters that it stands for, without U+0000.
     pub fn text(self) -> Cow<'a, str> {
-        unescape(self.0)
+        self.plain().map_or_else(|| unescape(self.0), Cow::Borrowed)
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Field {
 pub(crate) enum Rule {
     /// The first key that has a value is converted.
     Convert(Convert),
+    /// The same for text, by [`convert::text`]; most columns are that.
+    Text,
     /// The keys are looked at together.
     Compute(Compute),
 }
@@ -132,7 +134,7 @@ pub(crate) const fn timestamp(
 }
 
 pub(crate) const fn text(name: &'static str, keys: &'static [&'static str]) -> Field {
-    converted(name, Kind::Text, keys, convert::text)
+    Field::new(name, Kind::Text, keys, Rule::Text)
 }
 
 pub(crate) const fn int4(name: &'static str, keys: &'static [&'static str]) -> Field {

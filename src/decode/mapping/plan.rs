@@ -4,7 +4,7 @@
 use row::{Cell, Rows, Table};
 
 use super::field::{Field, Otherwise, Rule};
-use super::{Source, Value, Variant};
+use super::{Source, Value, Variant, convert};
 use crate::json::{Keys, Slots};
 use crate::{Message, Reject};
 
@@ -133,6 +133,13 @@ impl Step {
         };
         let value = match rule {
             Rule::Convert(convert) => source.convert(convert)?,
+            Rule::Text => match source.plain_text() {
+                Some(text) => {
+                    rows.push(Cell::Text(text));
+                    return Ok(());
+                }
+                None => source.convert(convert::text)?,
+            },
             Rule::Compute(compute) => compute(source)?,
         };
         let derived;

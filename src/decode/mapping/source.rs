@@ -49,10 +49,20 @@ impl<'s, 'a> Source<'s, 'a> {
         }
     }
 
+    /// The first value, if it is a string that stands for itself. It is taken without a [`Value`] in
+    /// between, whose way through memory costs more than all the rest.
+    pub fn plain_text(self) -> Option<&'a str> {
+        match self.found().next()?.raw {
+            Raw::String(string) => string.plain(),
+            _ => None,
+        }
+    }
+
     /// The first value, converted.
     ///
     /// Objects inside an event are the sender's own business, and the same word may mean
     /// something else there: a value in one that does not convert is passed over.
+    #[inline]
     pub fn convert(
         self,
         convert: impl Fn(Found<'a>) -> Result<Value<'a>, Reject>,
