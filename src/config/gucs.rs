@@ -423,5 +423,6 @@ fn pipeline(name: &str) -> Result<PipelineConfig, ParseError> {
             max_future: seconds(&MAX_MESSAGE_FUTURE),
         },
         table: options.table,
+        columnstore: options.columnstore,
     })
 }

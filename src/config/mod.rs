@@ -26,6 +26,16 @@ pub enum AckAfter {
     Applied,
 }
 
+/// Which part of a hypertable rows are written into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Columnstore {
+    /// What TimescaleDB's own settings say; usually the rowstore.
+    #[default]
+    Default,
+    /// The columnstore, where that is safe.
+    Direct,
+}
+
 /// All settings at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -46,6 +56,8 @@ pub struct PipelineConfig {
     pub pipeline: Pipeline,
     /// Destination instead of the format's own table, as given: perhaps schema-qualified.
     pub table: Option<String>,
+    /// Part of the destination.
+    pub columnstore: Columnstore,
 }
 
 impl std::fmt::Debug for PipelineConfig {

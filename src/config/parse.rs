@@ -1,6 +1,7 @@
 //! Text of a setting → values. Pure: what is refused here is refused when the setting is set, with
 //! the same words.
 
+use super::Columnstore;
 use super::preset::{self, Preset};
 use decode::Format;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(super) struct Options {
     pub(super) batch_size: Option<usize>,
     pub(super) batch_timeout: Option<Duration>,
     pub(super) max_rate: Option<u32>,
+    pub(super) columnstore: Columnstore,
 }
 
 /// `streams`: names separated by commas.
@@ -153,9 +155,10 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), ParseError> 
         "batch_size" => options.batch_size = Some(number(key, value, 1, BATCH_SIZE_MAX)?),
         "batch_timeout" => options.batch_timeout = Some(duration(key, value)?),
         "max_rate" => options.max_rate = Some(number(key, value, 0, RATE_MAX)?),
+        "columnstore" => options.columnstore = columnstore(value)?,
         _ => {
             return refuse(format!(
-                "There is no option \"{key}\". Options are processor, nats_stream, subject, table, batch_size, batch_timeout and max_rate."
+                "There is no option \"{key}\". Options are processor, nats_stream, subject, table, batch_size, batch_timeout, max_rate and columnstore."
             ));
         }
     }
@@ -176,6 +179,16 @@ fn processor(value: &str) -> Result<&'static dyn Format, ParseError> {
             known()
         ))
     })
+}
+
+fn columnstore(value: &str) -> Result<Columnstore, ParseError> {
+    match value {
+        "default" => Ok(Columnstore::Default),
+        "direct" => Ok(Columnstore::Direct),
+        _ => refuse(format!(
+            "Option columnstore is \"default\" or \"direct\", not \"{value}\"."
+        )),
+    }
 }
 
 fn stream_name(value: &str) -> Result<String, ParseError> {
@@ -343,7 +356,7 @@ mod tests {
     #[test]
     fn options_are_read_with_lists_that_hold_spaces() {
         let o = options(
-            "processor=logs subject=logs.a, logs.b.> table=platform.logs batch_size=7 batch_timeout=2s max_rate=0 nats_stream=events",
+            "processor=logs subject=logs.a, logs.b.> table=platform.logs batch_size=7 batch_timeout=2s max_rate=0 nats_stream=events columnstore=direct",
         )
         .unwrap();
         assert_eq!(o.processor.unwrap().name(), "Logs");
@@ -352,6 +365,7 @@ mod tests {
         assert_eq!((o.batch_size, o.max_rate), (Some(7), Some(0)));
         assert_eq!(o.batch_timeout, Some(Duration::from_secs(2)));
         assert_eq!(o.nats_stream.unwrap(), "events");
+        assert_eq!(o.columnstore, Columnstore::Direct);
     }
 
     #[test]
@@ -364,6 +378,7 @@ mod tests {
             ("batch_timeout=0ms", "batch_timeout"),
             ("batch_timeout=2weeks", "2weeks"),
             ("max_rate=-1", "max_rate"),
+            ("columnstore=on", "columnstore"),
             ("processor=Nope", "Telemetry, Events"),
             ("subject=a..b", "a..b"),
             ("subject=a.>.b", "a.>.b"),

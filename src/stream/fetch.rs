@@ -54,6 +54,10 @@ const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 const PROTOCOL_BYTES: usize = 64 << 10;
 
 /// What a fetch waits for.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is moved once, and a box would cost every message an allocation"
+)]
 enum Event {
     /// The next message, or the end.
     Message(Option<Result<jetstream::Message, pull::MessagesError>>),

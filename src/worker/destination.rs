@@ -2,6 +2,7 @@
 //! `INSERT … SELECT` for the rest. Where the table has a unique key COPY is a hope: the first taken
 //! key ends it for a while, since a batch that fails costs twice.
 
+use super::columnstore::Columnstore;
 use super::copy::{self, Input};
 use super::failure::Failure;
 use super::insert::Insert;
@@ -26,14 +27,16 @@ pub enum Way {
 /// A destination that was looked up.
 pub struct Destination {
     insert: Insert,
+    columnstore: Columnstore,
     detour: Detour,
 }
 
 impl Destination {
     /// For rows of `table` into `target`.
-    pub fn new(table: &'static Table, target: Target) -> Self {
+    pub fn new(table: &'static Table, target: Target, columnstore: Columnstore) -> Self {
         Self {
             insert: Insert::new(table, target),
+            columnstore,
             detour: Detour::default(),
         }
     }
@@ -51,7 +54,7 @@ impl Destination {
         }
     }
 
-    /// Writes rows and gives the number that were inserted or updated. Inside a transaction and an
+    /// Writes `count` rows and gives the number that were inserted or updated. Inside a transaction and an
     /// SPI connection.
     ///
     /// # Errors
@@ -60,11 +63,13 @@ impl Destination {
         &mut self,
         way: Way,
         input: &mut Input,
+        count: usize,
         rows: impl Iterator<Item = Row<'a>>,
     ) -> Result<u64, Failure> {
         match (&self.insert.target.copy, way) {
             (Some(copy), Way::Copy) => {
                 let target = &self.insert.target;
+                self.columnstore.prepare(count);
                 copy::write(input, target, copy, rows)
             }
             _ => self.insert.write(rows),

@@ -71,12 +71,10 @@ impl Lane {
         write: &WriteConfig,
         positions: Positions,
     ) -> Self {
-        let pipeline = &config.pipeline;
-        let writer = Writer::new(&pipeline.name, pipeline.format, config.table.clone());
         Self {
             number,
             page,
-            writer,
+            writer: Writer::new(&config),
             config,
             hold: None,
             waiting: VecDeque::new(),

@@ -7,6 +7,7 @@
 mod attempts;
 mod breaker;
 mod catalog;
+mod columnstore;
 mod copy;
 mod dead_letter;
 mod destination;

@@ -2,6 +2,7 @@
 //! halved until a row that the table refuses stands alone.
 
 use super::attempts::Attempts;
+use super::columnstore::Columnstore;
 use super::copy::Input;
 use super::dead_letter::{self, Letter, Stage};
 use super::destination::{Destination, Way};
@@ -9,9 +10,10 @@ use super::failure::{Class, Failure};
 use super::position;
 use super::reconcile;
 use super::relations;
-use super::target;
+use super::target::{self, Target};
 use super::transaction;
 use super::work::{self, Passed, Run};
+use crate::config::{self, PipelineConfig};
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -23,6 +25,8 @@ pub struct Writer {
     format: &'static dyn Format,
     /// Destination that the settings name instead of the format's first table.
     chosen: Option<String>,
+    /// Part of the destination that the settings name.
+    part: config::Columnstore,
     /// One for each of the format's tables, once looked up.
     destinations: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
@@ -75,12 +79,13 @@ struct Refused<'a> {
 }
 
 impl Writer {
-    /// For pipeline `pipeline`.
-    pub fn new(pipeline: &str, format: &'static dyn Format, chosen: Option<String>) -> Self {
+    /// For one pipeline.
+    pub fn new(config: &PipelineConfig) -> Self {
         Self {
-            pipeline: pipeline.to_owned(),
-            format,
-            chosen,
+            pipeline: config.pipeline.name.clone(),
+            format: config.pipeline.format,
+            chosen: config.table.clone(),
+            part: config.columnstore,
             destinations: Vec::new(),
             table: None,
             seen: 0,
@@ -314,7 +319,8 @@ impl Writer {
         let mut written = 0;
         for (table, destination) in self.destinations.iter_mut().enumerate() {
             let range = |run: &Run<'_>| run.batch.rows_of(&run.messages, table);
-            if runs.iter().all(|run| range(run).is_empty()) {
+            let count = runs.iter().map(|run| range(run).len()).sum();
+            if count == 0 {
                 continue;
             }
             let rows = runs.iter().filter_map(|run| {
@@ -322,7 +328,7 @@ impl Writer {
                 let tables = run.batch.rows().tables();
                 tables.get(table).map(|rows| rows.range(range))
             });
-            written += Spi::connect_mut(|_| destination.write(way, input, rows.flatten()))?;
+            written += Spi::connect_mut(|_| destination.write(way, input, count, rows.flatten()))?;
         }
         Ok(written)
     }
@@ -376,6 +382,20 @@ impl Writer {
         }
     }
 
+    fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
+        let found = match self.part {
+            config::Columnstore::Default => Columnstore::Unasked,
+            config::Columnstore::Direct => Columnstore::look_up(target.relation)?,
+        };
+        if let Columnstore::Unfit(reason) = &found {
+            let (pipeline, table) = (&self.pipeline, &target.name);
+            log!(
+                "sr_event_writer: stream {pipeline}: columnstore=direct has no effect on {table}: {reason}"
+            );
+        }
+        Ok(found)
+    }
+
     fn look_up(&mut self) -> Result<(), Failure> {
         if !self.destinations.is_empty() {
             return Ok(());
@@ -385,7 +405,9 @@ impl Writer {
         self.destinations = tables
             .map(|(number, table)| {
                 let chosen = self.chosen.as_deref().filter(|_| number == 0);
-                Ok(Destination::new(table, target::find(table, chosen)?))
+                let target = target::find(table, chosen)?;
+                let columnstore = self.columnstore(&target)?;
+                Ok(Destination::new(table, target, columnstore))
             })
             .collect::<Result<_, Failure>>()?;
         self.table = self

@@ -51,3 +51,4 @@ mod standby_acks;
 mod standby_restore;
 mod wait_seek;
 mod ways;
+mod ways_copy;

@@ -62,7 +62,7 @@ impl Lane {
         let started = Instant::now();
         let mut turn = match self.waiting.front().and_then(Batch::tail) {
             Some(tail) => self.settle(tail, config),
-            None => self.write(limit, process, config),
+            None => self.write(limit, handle, process, config),
         };
         turn.took = started.elapsed();
         self.after(&turn, config);
@@ -113,7 +113,13 @@ impl Lane {
         }
     }
 
-    fn write(&mut self, limit: usize, process: &mut Process, config: &WriteConfig) -> Turn {
+    fn write(
+        &mut self,
+        limit: usize,
+        handle: &Handle,
+        process: &mut Process,
+        config: &WriteConfig,
+    ) -> Turn {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return Turn::default();
         };
@@ -169,7 +175,7 @@ impl Lane {
             newest: newest.max(),
             tried,
             took: Duration::ZERO,
-            replies: self.finish(done, floor),
+            replies: self.finish(done, floor, handle),
             failure,
         }
     }
@@ -188,25 +194,23 @@ impl Lane {
 
     /// Drops the first `count` batches and gives what acknowledges them. `floor` is how far the
     /// position has no holes: a message above it may not be acknowledged for those before it.
-    fn finish(&mut self, count: usize, floor: u64) -> Vec<Subject> {
+    fn finish(&mut self, count: usize, floor: u64, handle: &Handle) -> Vec<Subject> {
         let mut replies = Vec::new();
         let mut last: Option<(u64, Subject)> = None;
         for batch in self.waiting.drain(..count) {
-            let acks = batch.acks;
-            for message in batch.messages {
-                match acks {
-                    Acks::Each => replies.push(message.reply),
-                    Acks::UpTo if message.sequence > floor => {}
-                    Acks::UpTo => {
-                        let newer = last
-                            .as_ref()
-                            .is_none_or(|(known, _)| message.sequence > *known);
-                        if newer {
-                            last = Some((message.sequence, message.reply));
-                        }
-                    }
+            match batch.acks {
+                Acks::Each => replies.extend(batch.messages.iter().map(|m| m.reply.clone())),
+                Acks::UpTo => {
+                    let settled = batch.messages.iter().filter(|m| m.sequence <= floor);
+                    let newest = settled.max_by_key(|m| m.sequence);
+                    let newest = newest.map(|m| (m.sequence, m.reply.clone()));
+                    last = last
+                        .into_iter()
+                        .chain(newest)
+                        .max_by_key(|(sequence, _)| *sequence);
                 }
             }
+            handle.discard(batch);
         }
         replies.extend(last.map(|(_, reply)| reply));
         replies

@@ -1,0 +1,56 @@
+//! What a table gets from COPY beside its rows: an order that suits its indexes, and, where TimescaleDB
+//! can do that, the columnstore.
+
+use pg_test::feed::Feed;
+use pg_test::messages::Generator;
+use pg_test::stack::{SOON, Stack};
+
+const MESSAGES: u64 = 1_000;
+
+/// All messages, written as backlog.
+async fn written(stack: &Stack) {
+    let messages = Generator::new(33).range(Feed::Telemetry, 0..MESSAGES);
+    stack.nats.publish_messages(messages).await;
+    stack.enable().await;
+    stack.expect_rows(Feed::Telemetry, MESSAGES, SOON).await;
+}
+
+/// How often a row comes before, in the table, what comes before it by `column`.
+async fn descents(stack: &Stack, column: &str) -> i64 {
+    let sql = format!(
+        "SELECT count(*) FROM (
+            SELECT {column} AS this, lag({column}) OVER (ORDER BY ctid) AS before
+            FROM timeseries_metrics) rows
+        WHERE this < before"
+    );
+    stack.pg.value(&sql).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_lie_in_the_order_of_the_index_that_does_not_begin_with_the_time() {
+    let stack = Stack::builder().disabled().plain_tables().start().await;
+    written(&stack).await;
+    // One for each transaction but the first; in order of arrival it would be about every second row.
+    let by_device = descents(&stack, "device_id COLLATE \"C\"").await;
+    assert!(by_device < 20, "{by_device} of {MESSAGES} rows");
+    assert!(descents(&stack, "\"timestamp\"").await > 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_such_an_index_rows_lie_in_order_of_arrival() {
+    let stack = Stack::builder().disabled().plain_tables().start().await;
+    let index = "timeseries_metrics_device_id_timestamp_idx";
+    stack.pg.execute(&format!("DROP INDEX {index}")).await;
+    written(&stack).await;
+    assert_eq!(descents(&stack, "\"timestamp\"").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_columnstore_cannot_be_written_it_is_said_and_rows_are_written_all_the_same() {
+    let builder = Stack::builder().disabled();
+    let builder = builder.setting("sr_event_writer.stream_telemetry", "columnstore=direct");
+    let stack = builder.start().await;
+    written(&stack).await;
+    let said = "stream telemetry: columnstore=direct has no effect on public.timeseries_metrics: ";
+    assert!(stack.pg.log_contains(said), "{}", stack.pg.log());
+}
