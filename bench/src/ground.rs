@@ -44,8 +44,13 @@ pub struct Ground {
 impl Ground {
     /// Starts both servers, with streams and tables and the extension switched off.
     pub async fn start() -> Result<Self, String> {
+        Self::with(&[]).await
+    }
+
+    /// The same with further settings.
+    pub async fn with(settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut builder = Stack::builder().disabled();
-        for (key, value) in SETTINGS {
+        for (key, value) in SETTINGS.iter().chain(settings) {
             builder = builder.setting(key, value);
         }
         let stack = builder.try_start().await?;

@@ -5,7 +5,8 @@
 //! - [`rounds`]: the contenders in turn; each is a file: [`limit`], [`ours`], [`copy_writer`],
 //!   [`insert_writer`], the last two with [`external`] and [`typed`].
 //! - [`ground`]: the servers, messages and tables they all get; [`workload`] says which.
-//! - [`latency`], [`decode`]: the figures that are not about a backlog.
+//! - [`latency`], [`decode`], [`idle`]: the figures that are not about a backlog.
+//! - [`scale`], [`workers`]: backlogs of other sizes, and shared ones.
 //! - [`measure`], [`report`], [`quick`]: figures, the table, the guard.
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +19,7 @@ mod copy_writer;
 mod decode;
 mod external;
 mod ground;
+mod idle;
 mod insert_writer;
 mod latency;
 mod limit;
@@ -26,7 +28,9 @@ mod ours;
 mod quick;
 mod report;
 mod rounds;
+mod scale;
 mod typed;
+mod workers;
 mod workload;
 
 use std::process::ExitCode;
@@ -38,11 +42,14 @@ use rounds::Contender;
 const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only WORKLOAD]
              [--contenders NAME,…]       only these; without latency and decoders
              [--options 'KEY=VALUE …']   the pipeline options of the extension
-       bench quick|guard|record|decode
+       bench quick|guard|record|decode|scale|idle|workers
   quick   rows/s of the extension, of one COPY, and their ratio
   guard   the same; fails when the ratio is far below that in bench/recorded.json
   record  the same; writes bench/recorded.json
-  decode  messages that one core decodes a second";
+  decode  messages that one core decodes a second
+  scale   cost of a row for 100,000 to 5,000,000 waiting messages and 1 to 60 chunks
+  idle    what seven pipelines without messages cost, and status queries
+  workers rows/s of one stream in two pipelines, with one worker and with two";
 
 /// How much is done.
 struct Extent {
@@ -66,6 +73,9 @@ async fn main() -> ExitCode {
             report::print_decode(&decode::measure());
             Ok(())
         }
+        ["scale"] => interruptible(scale::measure()).await,
+        ["idle"] => interruptible(idle::measure()).await,
+        ["workers"] => interruptible(workers::measure()).await,
         ["record"] => interruptible(quick::record()).await,
         ref options => match extent(options) {
             Some(extent) => interruptible(all(extent)).await,

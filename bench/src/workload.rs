@@ -35,18 +35,21 @@ pub const ALL: [Workload; 4] = [
         key: TELEMETRY_KEY,
         duplicates: true,
     },
-    Workload {
-        name: "netflow_json",
-        feed: Feed::Netflow,
-        key: &[],
-        duplicates: false,
-    },
+    NETFLOW,
 ];
 
 /// The plainest.
 pub const TELEMETRY: Workload = Workload {
     name: "telemetry",
     feed: Feed::Telemetry,
+    key: &[],
+    duplicates: false,
+};
+
+/// Rows with a single index, on the time.
+pub const NETFLOW: Workload = Workload {
+    name: "netflow_json",
+    feed: Feed::Netflow,
     key: &[],
     duplicates: false,
 };

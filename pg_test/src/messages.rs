@@ -56,12 +56,16 @@ impl Defect {
     ];
 }
 
+const WEEK_MILLIS: u64 = 7 * 24 * 3_600_000;
+
 /// Makes messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Generator {
     seed: u64,
-    /// Unix milliseconds of message 0; each further one is a millisecond later.
+    /// Unix milliseconds of message 0; each further one is a millisecond later …
     start: u64,
+    /// … and a week earlier, up to so many weeks.
+    weeks: u64,
 }
 
 impl Generator {
@@ -74,7 +78,13 @@ impl Generator {
         Self {
             seed,
             start: since.as_secs() * 1000,
+            weeks: 1,
         }
+    }
+
+    /// The same messages, but neighbours fall into different ones of this many weeks.
+    pub fn over_weeks(self, weeks: u64) -> Self {
+        Self { weeks, ..self }
     }
 
     /// A good message; it becomes exactly one row.
@@ -123,6 +133,7 @@ impl Generator {
     }
 
     fn parts(self, feed: Feed, number: u64) -> (String, Value) {
-        content::good(self.seed, feed, self.start + number, number)
+        let earlier = number % self.weeks * WEEK_MILLIS;
+        content::good(self.seed, feed, self.start + number - earlier, number)
     }
 }

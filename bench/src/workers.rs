@@ -1,0 +1,90 @@
+//! What a second worker gains for one hot stream that is split by subject: two pipelines write halves
+//! of it into one table.
+
+use std::time::{Duration, Instant};
+
+use pg_test::feed::Feed;
+use pg_test::messages::Message;
+use tokio::time::sleep;
+
+use crate::ground::Ground;
+use crate::measure;
+use crate::workload;
+
+const MESSAGES: u64 = 500_000;
+const ROUNDS: usize = 3;
+const LOOK: Duration = Duration::from_millis(5);
+const CONSUMERS: [&str; 2] = ["db-writer-telemetry-a", "db-writer-telemetry-b"];
+
+/// Measures and prints.
+pub async fn measure() -> Result<(), String> {
+    println!(
+        "{:<12}{:>12}{:>12}{:>12}",
+        "workers", "rows/s", "least", "most"
+    );
+    for workers in ["1", "2"] {
+        let rates = rates(workers).await?;
+        let [least, middle, most] = [
+            measure::quantile(rates.clone(), 0.0),
+            measure::median(rates.clone()),
+            measure::quantile(rates, 1.0),
+        ];
+        println!("{workers:<12}{middle:>12.0}{least:>12.0}{most:>12.0}");
+    }
+    Ok(())
+}
+
+async fn rates(workers: &str) -> Result<Vec<f64>, String> {
+    let half = |name: &str| format!("processor=Telemetry subject=telemetry.{name}.>");
+    let ground = Ground::with(&[
+        ("sr_event_writer.workers", workers),
+        ("sr_event_writer.streams", "telemetry_a, telemetry_b"),
+        ("sr_event_writer.stream_telemetry_a", &half("a")),
+        ("sr_event_writer.stream_telemetry_b", &half("b")),
+    ])
+    .await?;
+    let halves = (0..MESSAGES).map(|number| {
+        let half = if number % 2 == 0 { "a" } else { "b" };
+        let subject = format!("telemetry.{half}.snmp");
+        let message = ground.generator.good(Feed::Telemetry, number);
+        Message { subject, ..message }
+    });
+    ground.stack.nats.publish_messages(halves).await;
+    let mut rates = Vec::new();
+    for _ in 0..ROUNDS {
+        ground.prepare(&workload::TELEMETRY).await;
+        // Like a restart of the server with nothing recorded: what the workers remember is gone too.
+        ground
+            .execute("DELETE FROM sr_event_writer.stream_position")
+            .await;
+        for consumer in CONSUMERS {
+            ground.forget_consumer(Feed::Telemetry, consumer).await;
+        }
+        ground.stack.pg.restart().await;
+        let began = Instant::now();
+        ground.stack.enable().await;
+        drained(&ground).await?;
+        rates.push(MESSAGES as f64 / began.elapsed().as_secs_f64());
+        ground.stack.disable().await;
+        ground.check(&workload::TELEMETRY, MESSAGES).await;
+    }
+    Ok(rates)
+}
+
+/// Waits until both consumers have acknowledged all that is for them.
+async fn drained(ground: &Ground) -> Result<(), String> {
+    let stream = ground.context.get_stream(Feed::Telemetry.stream()).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    for consumer in CONSUMERS {
+        loop {
+            if let Ok(info) = stream.consumer_info(consumer).await
+                && info.delivered.stream_sequence > 0
+                && (info.num_pending, info.num_ack_pending) == (0, 0)
+            {
+                break;
+            }
+            sleep(LOOK).await;
+        }
+    }
+    Ok(())
+}
