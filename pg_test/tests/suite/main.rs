@@ -46,6 +46,7 @@ mod samples;
 mod settings;
 mod shutdown;
 mod soak;
+mod split;
 mod standby;
 mod standby_acks;
 mod standby_restore;
