@@ -36,7 +36,7 @@ pub async fn measure() -> Result<(), String> {
 
 async fn rates(workers: &str) -> Result<Vec<f64>, String> {
     let half = |name: &str| format!("processor=Telemetry subject=telemetry.{name}.>");
-    let ground = Ground::with(&[
+    let mut ground = Ground::with(&[
         ("sr_event_writer.workers", workers),
         ("sr_event_writer.streams", "telemetry_a, telemetry_b"),
         ("sr_event_writer.stream_telemetry_a", &half("a")),
@@ -61,6 +61,7 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
             ground.forget_consumer(Feed::Telemetry, consumer).await;
         }
         ground.stack.pg.restart().await;
+        ground.session = ground.stack.pg.connect().await;
         let began = Instant::now();
         ground.stack.enable().await;
         drained(&ground).await?;

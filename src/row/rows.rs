@@ -149,6 +149,17 @@ impl RowSet {
         }
     }
 
+    /// No rows yet, for the same tables.
+    pub fn successor(&self) -> Self {
+        Self {
+            tables: self
+                .tables
+                .iter()
+                .map(|rows| Rows::new(rows.table))
+                .collect(),
+        }
+    }
+
     /// Rows of each table.
     pub fn tables(&self) -> &[Rows] {
         &self.tables

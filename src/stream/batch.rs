@@ -121,6 +121,24 @@ impl Batch {
         }
     }
 
+    /// An empty batch for what comes next.
+    pub(crate) fn successor(&self) -> Self {
+        Self {
+            source: self.source.clone(),
+            messages: Vec::new(),
+            rows: self.rows.successor(),
+            ends: Vec::new(),
+            payload_bytes: 0,
+            tail: None,
+            share: None,
+            counted: Counted {
+                progress: self.counted.progress.clone(),
+                messages: 0,
+            },
+            ..*self
+        }
+    }
+
     /// Appends a message after its rows were appended to [`Batch::rows_mut`].
     pub(crate) fn push(&mut self, message: Message, share: Share) {
         self.payload_bytes += message.payload.len();

@@ -6,6 +6,7 @@ use crate::budget::{Budget, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
 use crate::lookup;
+use crate::open::Open;
 use crate::order::{Delivery, Order};
 use crate::pace::Pace;
 use crate::sequences::Sequences;
@@ -36,18 +37,12 @@ const QUIET: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(4);
 /// How often the server is asked, at most, whether nothing lies between two messages.
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
-/// How long a batch under backlog may wait for more messages than it needs …
-const GROW_FOR: Duration = Duration::from_millis(50);
-/// … and how many come between two looks at the clock.
-const LOOK_EVERY: usize = 64;
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
 const PULL_BYTES: usize = 1 << 20;
 /// What a message costs beside its payload: subject, reply, headers, bookkeeping.
 const MESSAGE_OVERHEAD: usize = 512;
-/// A batch does not grow beyond this size, even when it has few messages.
-const BATCH_BYTES: usize = 8 << 20;
 /// Header of a message that comes without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 /// Protocol bytes that the server counts with a message.
@@ -85,13 +80,7 @@ pub(crate) struct Fetch<'a> {
     /// The consumer as it has to stay.
     terms: Terms,
     pace: Option<Pace>,
-    batch: Batch,
-    /// When the open batch is ripe, whatever it holds.
-    due: Option<Instant>,
-    /// When the open batch got its first message.
-    opened: Instant,
-    /// The open batch may be handed over.
-    ripe: bool,
+    open: Open,
     /// The last look around found something that ought to have come.
     doubt: bool,
     /// The state shows that messages are fetched, and nothing else.
@@ -117,13 +106,13 @@ impl<'a> Fetch<'a> {
             progress: &session.progress,
             batches: &session.batches,
             wake: &session.wake,
-            batch: Batch::new(
+            open: Open::new(Batch::new(
                 source.clone(),
                 positioned.acks,
                 whole_stream,
                 session.pipeline.format,
                 session.progress.clone(),
-            ),
+            )),
             source,
             stream,
             order: Order::after(&positioned),
@@ -132,9 +121,6 @@ impl<'a> Fetch<'a> {
             pull_bytes: pull_bytes(session, client),
             taken: Sequences::default(),
             pace: Pace::new(session.pipeline.max_rate),
-            due: None,
-            opened: Instant::now(),
-            ripe: false,
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
             holes: false,
@@ -166,22 +152,23 @@ impl<'a> Fetch<'a> {
                     return Err(SessionError::Fetch("the server ended the pull".to_owned()));
                 }
                 Event::Room => {}
-                Event::Due => self.ripe = true,
+                Event::Due => self.open.ripen(),
                 Event::Quiet => self.look_around().await?,
             }
         }
     }
 
     async fn wait(&self, messages: &mut pull::Stream) -> Event {
-        let (until, then) = match (self.batch.is_empty(), self.due) {
-            (true, _) | (_, None) => (Instant::now() + self.patience(), Event::Quiet),
-            (false, Some(due)) => (due, Event::Due),
+        let (until, then) = match self.open.due(self.pipeline) {
+            Some(due) => (due, Event::Due),
+            None => (Instant::now() + self.patience(), Event::Quiet),
         };
+        let ripe = self.open.is_ripe();
         tokio::select! {
             biased;
             message = messages.next() => Event::Message(message),
-            _ = self.batches.reserve(), if self.ripe => Event::Room,
-            () = tokio::time::sleep_until(until), if !self.ripe => then,
+            _ = self.batches.reserve(), if ripe => Event::Room,
+            () = tokio::time::sleep_until(until), if !ripe => then,
         }
     }
 
@@ -231,7 +218,7 @@ impl<'a> Fetch<'a> {
         // In a cluster the consumer may not have heard of the newest messages yet.
         if lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
             self.order.settle(last);
-            self.batch.set_tail(first, last);
+            self.open.batch.set_tail(first, last);
             self.send_batch().await?;
         }
         Ok(())
@@ -257,7 +244,7 @@ impl<'a> Fetch<'a> {
     /// come counts as removed.
     async fn ask_stream(&self) -> Result<stream::Info, SessionError> {
         let info = self.stream.get_info().await?;
-        if self.batch.whole_stream && info.config.subjects != self.pipeline.subjects {
+        if self.open.batch.whole_stream && info.config.subjects != self.pipeline.subjects {
             return Err(SessionError::StreamChanged);
         }
         Ok(info)
@@ -297,9 +284,9 @@ impl<'a> Fetch<'a> {
         let share = self.afford(2 * payload + MESSAGE_OVERHEAD).await?;
         self.wait_for_pace().await?;
         self.taken.insert(covers, delivery.sequence);
-        let before = self.batch.rows().size();
+        let before = self.open.batch.rows().size();
         let reject = self.decode(&message, &delivery);
-        let beyond = (self.batch.rows().size() - before).saturating_sub(payload);
+        let beyond = (self.open.batch.rows().size() - before).saturating_sub(payload);
         let message = Message {
             sequence: delivery.sequence,
             covers,
@@ -312,10 +299,11 @@ impl<'a> Fetch<'a> {
             reject,
         };
         self.holes |= covers < message.sequence;
-        self.batch.push(message, share);
-        self.settle(beyond).await?;
-        self.after_push();
-        Ok(())
+        self.open.batch.push(message, share);
+        // What is between messages is confirmed batch by batch, so the batches are larger then.
+        let hold = self.holes && self.confirmed.elapsed() < CONFIRM_EVERY;
+        self.open.pushed(self.pipeline, delivery.pending, hold);
+        self.settle(beyond).await
     }
 
     /// Pays for rows that are larger than their payload let expect, as those of a long array of
@@ -325,7 +313,7 @@ impl<'a> Fetch<'a> {
             return Ok(());
         }
         match self.budget.try_take(bytes) {
-            Some(share) => self.batch.charge(share),
+            Some(share) => self.open.batch.charge(share),
             None => {
                 self.hand_over().await?;
                 self.budget.take(bytes).await.ok_or(SessionError::Stopped)?;
@@ -359,7 +347,7 @@ impl<'a> Fetch<'a> {
     async fn wait_for_pace(&mut self) -> Result<(), SessionError> {
         let pace = self.pace.as_mut();
         if let Some(at) = pace.and_then(|pace| pace.take(Instant::now())) {
-            if self.due.is_some_and(|due| due <= at) {
+            if self.open.due(self.pipeline).is_some_and(|due| due <= at) {
                 self.hand_over().await?;
             }
             tokio::time::sleep_until(at).await;
@@ -380,54 +368,26 @@ impl<'a> Fetch<'a> {
             published: delivery.published,
             window: self.pipeline.window(delivery.published),
         };
-        decode::decode_message(self.pipeline.format, &input, self.batch.rows_mut()).err()
-    }
-
-    fn after_push(&mut self) {
-        let many = self.batch.len() >= self.pipeline.batch_size;
-        self.ripe |= self.full() || many && !self.grows();
-        if self.due.is_none() && !self.batch.is_empty() {
-            self.opened = Instant::now();
-            self.due = Some(self.opened + self.pipeline.batch_timeout);
-        }
-    }
-
-    /// Whether it is better for the open batch to become larger. Large transactions cost less for each
-    /// row, so under backlog they wait a moment for the rows that are about to come. And what lies
-    /// between messages is confirmed batch by batch.
-    fn grows(&self) -> bool {
-        if self.holes && self.confirmed.elapsed() < CONFIRM_EVERY {
-            return true;
-        }
-        let backlog = self.progress.pending.load(Ordering::Relaxed) as usize;
-        let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
-        backlog > self.pipeline.max_batch_rows
-            && (!looks_at_clock || self.opened.elapsed() < GROW_FOR)
-    }
-
-    fn full(&self) -> bool {
-        self.batch.weight() >= self.pipeline.max_batch_rows
-            || self.batch.payload_bytes() + self.batch.rows().size() >= BATCH_BYTES
+        decode::decode_message(self.pipeline.format, &input, self.open.batch.rows_mut()).err()
     }
 
     /// Hands a ripe batch over when there is room for it. Until then it grows; a full one waits.
     async fn pass_on(&mut self) -> Result<(), SessionError> {
-        if self.ripe && (self.batches.capacity() > 0 || self.full()) {
+        if self.open.is_ripe() && (self.batches.capacity() > 0 || self.open.is_full(self.pipeline))
+        {
             self.hand_over().await?;
         }
         Ok(())
     }
 
     async fn hand_over(&mut self) -> Result<(), SessionError> {
-        self.due = None;
-        self.ripe = false;
-        if self.batch.is_empty() {
+        if self.open.batch.is_empty() {
             return Ok(());
         }
         // With another filter on the consumer there may be messages in between after all.
         if std::mem::take(&mut self.holes) {
             self.ask().await?;
-            if self.batch.whole_stream {
+            if self.open.batch.whole_stream {
                 self.ask_stream().await?;
             }
         }
@@ -435,18 +395,8 @@ impl<'a> Fetch<'a> {
     }
 
     async fn send_batch(&mut self) -> Result<(), SessionError> {
-        let empty = Batch::new(
-            self.source.clone(),
-            self.batch.acks,
-            self.batch.whole_stream,
-            self.pipeline.format,
-            self.progress.clone(),
-        );
-        let full = std::mem::replace(&mut self.batch, empty);
-        self.batches
-            .send(full)
-            .await
-            .map_err(|_| SessionError::Stopped)?;
+        let sent = self.batches.send(self.open.take()).await;
+        sent.map_err(|_| SessionError::Stopped)?;
         (self.wake)();
         Ok(())
     }

@@ -15,6 +15,7 @@ mod error;
 mod fetch;
 mod lookup;
 mod notice;
+mod open;
 mod order;
 mod pace;
 mod runtime;
