@@ -78,3 +78,37 @@ async fn a_transaction_that_takes_too_long_is_tried_again_with_half_of_it() {
     let error = status["last_error"].as_str().unwrap_or_default();
     assert!(error.contains("57014"), "{status}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_written_in_parts_counts_none_of_its_messages_as_a_duplicate() {
+    let count = 400;
+    let stack = impatient()
+        .disabled()
+        .setting("sr_event_writer.stream_logs", "batch_size=400")
+        .start()
+        .await;
+    let other = stack.pg.connect().await;
+    let lock = "BEGIN; LOCK TABLE logs IN EXCLUSIVE MODE";
+    other.batch_execute(lock).await.unwrap();
+    stack
+        .nats
+        .publish_messages(Generator::new(0).range(Feed::Logs, 0..count))
+        .await;
+    stack.enable().await;
+    // After two time-outs a quarter of the batch is tried, and after each success twice as many.
+    let twice = |status: &serde_json::Value| status["retries_total"].as_i64() >= Some(2);
+    stream_status_where(&stack, Feed::Logs, "two retries", twice).await;
+    other.batch_execute("ROLLBACK").await.unwrap();
+    expect_exactly_once(&stack, &[Feed::Logs], count).await;
+
+    let sql = "SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM logs GROUP BY xmin) parts";
+    let row = stack.pg.query_one(sql, &[]).await;
+    let (parts, largest): (i64, i64) = (row.get(0), row.get(1));
+    assert!(
+        parts > 1 && largest < count as i64,
+        "{parts} parts, {largest} rows at once"
+    );
+    let all = |status: &serde_json::Value| status["messages_total"] == count;
+    let status = stream_status_where(&stack, Feed::Logs, "all messages", all).await;
+    assert_eq!(status["duplicates_skipped_total"], 0, "{status}");
+}

@@ -2,7 +2,8 @@
 //!
 //! A file for each topic. `SR_PG_MAJOR=17` runs them on the older PostgreSQL, e.g. the smaller pass
 //! `SR_PG_MAJOR=17 cargo test -p pg_test --test suite -- poison:: position:: standby::`.
-//! Longer than by default: `SR_OUTAGE_SECONDS=60`, `SR_BACKLOG=1000000`, `SR_MESSAGES=1000000`.
+//! Longer than by default: `SR_OUTAGE_SECONDS=60`, `SR_BACKLOG=1000000`, `SR_MESSAGES=1000000`,
+//! `SR_WAYS_ROUNDS=60`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,3 +54,4 @@ mod standby_restore;
 mod wait_seek;
 mod ways;
 mod ways_copy;
+mod ways_random;
