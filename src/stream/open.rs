@@ -74,3 +74,99 @@ impl Open {
         std::mem::replace(self, Self::new(next)).batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Acks, Message, Source};
+    use crate::budget::Budget;
+    use row::Timestamp;
+    use std::sync::Arc;
+
+    const NO_BACKLOG: u64 = 0;
+    const BACKLOG: u64 = 1_000;
+
+    fn pipeline() -> Pipeline {
+        Pipeline {
+            name: "telemetry".to_owned(),
+            format: decode::format("Telemetry").unwrap(),
+            stream: None,
+            subjects: vec!["telemetry.>".to_owned()],
+            batch_size: 10,
+            batch_timeout: Duration::from_secs(1),
+            max_batch_rows: 100,
+            max_rate: 0,
+            max_age: None,
+            max_future: None,
+        }
+    }
+
+    fn message(sequence: u64) -> Message {
+        Message {
+            sequence,
+            covers: sequence,
+            delivered: 1,
+            published: Timestamp::default(),
+            subject: "telemetry.a".into(),
+            headers: None,
+            payload: "{}".into(),
+            reply: "reply".into(),
+            reject: None,
+        }
+    }
+
+    /// A batch with so many messages, and whether it was ripe after each of them.
+    fn filled(messages: u64, backlog: u64, hold: bool) -> (Open, Vec<bool>) {
+        let source = Source {
+            stream: "S".to_owned(),
+            created: Timestamp::default(),
+        };
+        let pipeline = pipeline();
+        let batch = Batch::new(
+            Arc::new(source),
+            Acks::UpTo,
+            true,
+            pipeline.format,
+            Arc::default(),
+        );
+        let mut open = Open::new(batch);
+        let budget = Budget::new(1_000);
+        let mut ripe = Vec::new();
+        for sequence in 1..=messages {
+            open.batch
+                .push(message(sequence), budget.try_take(1).unwrap());
+            open.pushed(&pipeline, backlog, hold);
+            ripe.push(open.is_ripe());
+        }
+        (open, ripe)
+    }
+
+    #[test]
+    fn without_backlog_it_is_ripe_when_it_has_enough_messages() {
+        let (_, ripe) = filled(12, NO_BACKLOG, false);
+        assert_eq!(ripe.iter().position(|&ripe| ripe), Some(9));
+    }
+
+    #[test]
+    fn under_backlog_or_on_hold_it_becomes_a_whole_transaction() {
+        for (backlog, hold) in [(BACKLOG, false), (NO_BACKLOG, true)] {
+            let (open, ripe) = filled(100, backlog, hold);
+            assert_eq!(ripe.iter().position(|&ripe| ripe), Some(99));
+            assert!(open.is_full(&pipeline()));
+        }
+    }
+
+    #[test]
+    fn its_oldest_message_says_when_it_is_due() {
+        let before = Instant::now();
+        let (mut open, _) = filled(2, NO_BACKLOG, false);
+        let due = open.due(&pipeline()).unwrap();
+        assert!(
+            due >= before + pipeline().batch_timeout
+                && due <= Instant::now() + pipeline().batch_timeout
+        );
+        open.ripen();
+        assert_eq!(open.take().len(), 2);
+        assert!(open.batch.is_empty() && !open.is_ripe() && open.due(&pipeline()).is_none());
+    }
+}

@@ -54,3 +54,20 @@ async fn where_the_columnstore_cannot_be_written_it_is_said_and_rows_are_written
     let said = "stream telemetry: columnstore=direct has no effect on public.timeseries_metrics: ";
     assert!(stack.pg.log_contains(said), "{}", stack.pg.log());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_written_in_large_transactions() {
+    const BACKLOG: u64 = 20_000;
+    let stack = Stack::builder().disabled().start().await;
+    let messages = Generator::new(35).range(Feed::Telemetry, 0..BACKLOG);
+    stack.nats.publish_messages(messages).await;
+    stack.enable().await;
+    stack.expect_rows(Feed::Telemetry, BACKLOG, SOON).await;
+    let status = stack
+        .stream_status(Feed::Telemetry)
+        .await
+        .expect("a status");
+    let batches = status["batches_total"].as_u64().expect("a number");
+    // `batch_size` alone would make 200.
+    assert!(batches <= 40, "{batches} transactions");
+}

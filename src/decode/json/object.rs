@@ -13,9 +13,6 @@ use crate::Reject;
 /// Values found in one object, by slot. Of a key that occurs twice, the later value counts.
 pub(crate) type Slots<'a> = [Option<Raw<'a>>];
 
-/// Formats with fewer keys need no memory but the stack for the values of an object.
-const FEW: usize = 40;
-
 /// Calls `each` with number and values of every object: of the one that the payload is, or of
 /// those in the array that it is.
 pub(crate) fn each_object<'a>(
@@ -23,14 +20,7 @@ pub(crate) fn each_object<'a>(
     keys: &Keys,
     mut each: impl FnMut(usize, &Slots<'a>) -> Result<(), Reject>,
 ) -> Result<(), Reject> {
-    let (mut few, mut many) = ([None; FEW], Vec::new());
-    let slots = match few.get_mut(..keys.len()) {
-        Some(slots) => slots,
-        None => {
-            many.resize(keys.len(), None);
-            many.as_mut_slice()
-        }
-    };
+    let slots = &mut vec![None; keys.len()];
     let mut reader = serde_json::Deserializer::from_str(payload);
     match payload.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
