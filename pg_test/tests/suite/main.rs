@@ -55,3 +55,4 @@ mod wait_seek;
 mod ways;
 mod ways_copy;
 mod ways_random;
+mod workers;
