@@ -151,6 +151,7 @@ impl<'a> Fetch<'a> {
                 Event::Message(None) => {
                     return Err(SessionError::Fetch("the server ended the pull".to_owned()));
                 }
+                Event::Room if self.batches.is_closed() => return Err(SessionError::Stopped),
                 Event::Room => {}
                 Event::Due => self.open.ripen(),
                 Event::Quiet => self.look_around().await?,
