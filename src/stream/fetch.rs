@@ -396,7 +396,7 @@ impl<'a> Fetch<'a> {
     }
 
     async fn send_batch(&mut self) -> Result<(), SessionError> {
-        let sent = self.batches.send(self.open.take()).await;
+        let sent = self.batches.send(self.open.take(self.pipeline)).await;
         sent.map_err(|_| SessionError::Stopped)?;
         (self.wake)();
         Ok(())

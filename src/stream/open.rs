@@ -18,6 +18,10 @@ pub(crate) struct Open {
     pub(crate) batch: Batch,
     /// When it got its first message.
     since: Option<Instant>,
+    /// Messages that waited on the server after its last one.
+    backlog: u64,
+    /// It is the rest of a backlog, of which a larger batch came before.
+    rest: bool,
     /// It may be handed over.
     ripe: bool,
 }
@@ -27,6 +31,8 @@ impl Open {
         Self {
             batch,
             since: None,
+            backlog: 0,
+            rest: false,
             ripe: false,
         }
     }
@@ -35,7 +41,9 @@ impl Open {
     /// hand the batch over.
     pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, hold: bool) {
         let since = *self.since.get_or_insert_with(Instant::now);
-        let enough = self.batch.len() >= pipeline.batch_size;
+        self.backlog = backlog;
+        // The rest of a backlog waits for nothing once it is complete.
+        let enough = self.batch.len() >= pipeline.batch_size || self.rest && backlog == 0;
         let more = hold || self.grows(pipeline, backlog, since);
         self.ripe |= self.is_full(pipeline) || enough && !more;
     }
@@ -69,9 +77,12 @@ impl Open {
     }
 
     /// Takes the batch, and begins the next one.
-    pub(crate) fn take(&mut self) -> Batch {
-        let next = self.batch.successor();
-        std::mem::replace(self, Self::new(next)).batch
+    pub(crate) fn take(&mut self, pipeline: &Pipeline) -> Batch {
+        let next = Self {
+            rest: self.backlog > 0 && self.batch.len() > pipeline.batch_size,
+            ..Self::new(self.batch.successor())
+        };
+        std::mem::replace(self, next).batch
     }
 }
 
@@ -157,6 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_backlog_is_ripe_when_it_is_complete() {
+        let (mut open, _) = filled(100, BACKLOG, false);
+        open.take(&pipeline());
+        let budget = Budget::new(1_000);
+        for (backlog, ripe) in [(1, false), (0, true)] {
+            let share = budget.try_take(1).unwrap();
+            open.batch.push(message(100), share);
+            open.pushed(&pipeline(), backlog, false);
+            assert_eq!(open.is_ripe(), ripe);
+        }
+        open.take(&pipeline());
+        open.batch.push(message(102), budget.try_take(1).unwrap());
+        open.pushed(&pipeline(), 0, false);
+        assert!(
+            !open.is_ripe(),
+            "after the backlog messages are collected again"
+        );
+    }
+
+    #[test]
     fn its_oldest_message_says_when_it_is_due() {
         let before = Instant::now();
         let (mut open, _) = filled(2, NO_BACKLOG, false);
@@ -166,7 +197,7 @@ mod tests {
                 && due <= Instant::now() + pipeline().batch_timeout
         );
         open.ripen();
-        assert_eq!(open.take().len(), 2);
+        assert_eq!(open.take(&pipeline()).len(), 2);
         assert!(open.batch.is_empty() && !open.is_ripe() && open.due(&pipeline()).is_none());
     }
 }
