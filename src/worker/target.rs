@@ -61,15 +61,11 @@ pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
         let matched = match_columns(table, &found, &qualified)?;
         let conflict = conflict(client, relation.oid, table)?;
         let copy = match relation.takes_copy {
-            true => copy_target(table, &qualified, &matched)?,
+            true => {
+                let sort = sort_key(client, relation.oid, table, &matched)?;
+                copy_target(table, &qualified, &matched, sort)?
+            }
             false => None,
-        };
-        let copy = match copy {
-            Some(copy) => Some(CopyTarget {
-                sort: sort_key(client, relation.oid, table, &matched)?,
-                ..copy
-            }),
-            None => None,
         };
         Ok(Target {
             relation: relation.oid,
@@ -88,6 +84,7 @@ fn copy_target(
     table: &Table,
     qualified: &str,
     matched: &[Option<(&Found, String)>],
+    sort: Option<SortKey>,
 ) -> Result<Option<CopyTarget>, Failure> {
     let mut fields = Vec::new();
     for (column, there) in table.columns.iter().zip(matched) {
@@ -109,7 +106,7 @@ fn copy_target(
     Ok(Some(CopyTarget {
         statement: c_string(statement)?,
         format: CopyFormat::new(fields),
-        sort: None,
+        sort,
     }))
 }
 
