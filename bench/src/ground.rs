@@ -139,16 +139,15 @@ impl Ground {
             .await;
     }
 
-    /// Waits until the consumer has acknowledged every message of the stream.
+    /// Waits until the consumer has acknowledged every message of the stream that is for it.
     pub async fn drained(&self, feed: Feed, consumer: &str) -> Result<(), String> {
         let stream = self.context.get_stream(feed.stream()).await;
         let stream = stream.map_err(|error| error.to_string())?;
-        let last = stream.cached_info().state.last_sequence;
         let deadline = Instant::now() + ROUND;
         loop {
             // It is not there until its owner has made it.
             if let Ok(info) = stream.consumer_info(consumer).await
-                && info.delivered.stream_sequence >= last
+                && info.delivered.stream_sequence > 0
                 && (info.num_pending, info.num_ack_pending) == (0, 0)
             {
                 return Ok(());

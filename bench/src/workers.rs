@@ -1,11 +1,10 @@
 //! What a second worker gains for one hot stream that is split by subject: two pipelines write halves
 //! of it into one table.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pg_test::feed::Feed;
 use pg_test::messages::Message;
-use tokio::time::sleep;
 
 use crate::ground::Ground;
 use crate::measure;
@@ -13,7 +12,6 @@ use crate::workload;
 
 const MESSAGES: u64 = 500_000;
 const ROUNDS: usize = 3;
-const LOOK: Duration = Duration::from_millis(5);
 const CONSUMERS: [&str; 2] = ["db-writer-telemetry-a", "db-writer-telemetry-b"];
 
 /// Measures and prints.
@@ -64,28 +62,12 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
         ground.session = ground.stack.pg.connect().await;
         let began = Instant::now();
         ground.stack.enable().await;
-        drained(&ground).await?;
+        for consumer in CONSUMERS {
+            ground.drained(Feed::Telemetry, consumer).await?;
+        }
         rates.push(MESSAGES as f64 / began.elapsed().as_secs_f64());
         ground.stack.disable().await;
         ground.check(&workload::TELEMETRY, MESSAGES).await;
     }
     Ok(rates)
-}
-
-/// Waits until both consumers have acknowledged all that is for them.
-async fn drained(ground: &Ground) -> Result<(), String> {
-    let stream = ground.context.get_stream(Feed::Telemetry.stream()).await;
-    let stream = stream.map_err(|error| error.to_string())?;
-    for consumer in CONSUMERS {
-        loop {
-            if let Ok(info) = stream.consumer_info(consumer).await
-                && info.delivered.stream_sequence > 0
-                && (info.num_pending, info.num_ack_pending) == (0, 0)
-            {
-                break;
-            }
-            sleep(LOOK).await;
-        }
-    }
-    Ok(())
 }
