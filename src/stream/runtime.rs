@@ -242,7 +242,10 @@ fn signal_free_runtime() -> std::io::Result<Runtime> {
         .worker_threads(THREADS)
         .thread_name("sr_event_writer")
         // Also a thread that is started later, from wherever.
-        .on_thread_start(|| drop(block_all_signals()))
+        .on_thread_start(|| {
+            drop(block_all_signals());
+            interrupt_nobody();
+        })
         .enable_all()
         .build();
     restore_signals(&before)?;
@@ -271,9 +274,32 @@ fn restore_signals(before: &libc::sigset_t) -> std::io::Result<()> {
     }
 }
 
+/// Lets this thread wait for its turn. By default Linux takes the processor from the main thread
+/// whenever a message comes, hundreds of times a second, which costs it more than the wait costs this
+/// one. It is a matter of speed only, so a refusal is no error.
+fn interrupt_nobody() {
+    #[cfg(target_os = "linux")]
+    {
+        let no_priority = libc::sched_param { sched_priority: 0 };
+        // SAFETY: 0 means the calling thread, and the call only reads its parameter.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const no_priority) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_threads_of_the_runtime_interrupt_nobody() {
+        // SAFETY: 0 means the calling thread; nothing is written.
+        let policy = || unsafe { libc::sched_getscheduler(0) };
+        let runtime = signal_free_runtime().unwrap();
+        let of_a_thread = runtime.block_on(async { tokio::spawn(async move { policy() }).await });
+        assert_eq!(of_a_thread.unwrap(), libc::SCHED_BATCH);
+        assert_eq!(policy(), libc::SCHED_OTHER, "that of the caller stays");
+    }
 
     #[test]
     fn no_thread_of_the_runtime_takes_a_signal() {
