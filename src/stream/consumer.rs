@@ -10,7 +10,7 @@ use async_nats::Client;
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
-    stream::{ConsumerResetErrorKind, RetentionPolicy, Stream},
+    stream::{self, ConsumerResetErrorKind, RetentionPolicy, Stream},
 };
 
 /// Deliveries the server lets be on their way at once. The byte budget is the real bound; this only
@@ -57,7 +57,7 @@ pub(crate) async fn prepare(
     settings: &Settings,
     position: &Sequences,
 ) -> Result<Positioned, SessionError> {
-    let wanted = config(pipeline, settings, stream.cached_info().config.retention);
+    let wanted = config(pipeline, settings, &stream.cached_info().config);
     let consumer = match find(stream, &pipeline.consumer_name(settings)).await? {
         Some(info) => keep_in_line(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted.clone()).await?,
@@ -70,12 +70,12 @@ pub(crate) async fn prepare(
 /// messages up to there says the same as one for each and costs the server a fraction. A work queue
 /// knows only the latter. An interest stream drops what is acknowledged, and to the server the deletion
 /// of a message that is on its way is an acknowledgement too: it must not stand for others.
-fn config(pipeline: &Pipeline, settings: &Settings, retention: RetentionPolicy) -> pull::Config {
-    let ack_policy = match retention {
+fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> pull::Config {
+    let ack_policy = match stream.retention {
         RetentionPolicy::WorkQueue | RetentionPolicy::Interest => AckPolicy::Explicit,
         RetentionPolicy::Limits => AckPolicy::All,
     };
-    let (filter_subject, filter_subjects) = match pipeline.subjects.as_slice() {
+    let (filter_subject, filter_subjects) = match filters(pipeline, stream) {
         [one] => (one.clone(), Vec::new()),
         many => (String::new(), many.to_vec()),
     };
@@ -89,6 +89,19 @@ fn config(pipeline: &Pipeline, settings: &Settings, retention: RetentionPolicy) 
         filter_subject,
         filter_subjects,
         ..pull::Config::default()
+    }
+}
+
+/// Without a filter the server finds the next message for less, so a pipeline that reads a whole stream
+/// has none. What nevertheless comes on another subject, of a time when the stream took more or will
+/// take more, is passed over by the fetch. Where an acknowledgement removes a message that would be a
+/// theft.
+fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
+    match stream.retention {
+        RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],
+        RetentionPolicy::Limits | RetentionPolicy::Interest | RetentionPolicy::WorkQueue => {
+            &pipeline.subjects
+        }
     }
 }
 

@@ -85,8 +85,8 @@ pub(crate) struct Fetch<'a> {
     doubt: bool,
     /// The state shows that messages are fetched, and nothing else.
     well: bool,
-    /// A message of the open batch settles others than itself.
-    holes: bool,
+    /// What the open batch settles is only right if the consumer and the stream are what they were.
+    unsure: bool,
     /// When the server last said that the consumer is as it has to be.
     confirmed: Instant,
 }
@@ -99,7 +99,7 @@ impl<'a> Fetch<'a> {
         positioned: Positioned,
         client: &Client,
     ) -> Self {
-        let whole_stream = stream.cached_info().config.subjects == session.pipeline.subjects;
+        let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
             pipeline: &session.pipeline,
             budget: &session.budget,
@@ -123,7 +123,7 @@ impl<'a> Fetch<'a> {
             pace: Pace::new(session.pipeline.max_rate),
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
-            holes: false,
+            unsure: false,
             confirmed: Instant::now(),
         }
     }
@@ -245,7 +245,7 @@ impl<'a> Fetch<'a> {
     /// come counts as removed.
     async fn ask_stream(&self) -> Result<stream::Info, SessionError> {
         let info = self.stream.get_info().await?;
-        if self.open.batch.whole_stream && info.config.subjects != self.pipeline.subjects {
+        if self.open.batch.whole_stream && !self.pipeline.reads_all_of(&info.config) {
             return Err(SessionError::StreamChanged);
         }
         Ok(info)
@@ -286,7 +286,8 @@ impl<'a> Fetch<'a> {
         self.wait_for_pace().await?;
         self.taken.insert(covers, delivery.sequence);
         let before = self.open.batch.rows().size();
-        let reject = self.decode(&message, &delivery);
+        let ours = self.pipeline.reads(&message.subject);
+        let reject = ours.then(|| self.decode(&message, &delivery)).flatten();
         let beyond = (self.open.batch.rows().size() - before).saturating_sub(payload);
         let message = Message {
             sequence: delivery.sequence,
@@ -299,10 +300,10 @@ impl<'a> Fetch<'a> {
             reply,
             reject,
         };
-        self.holes |= covers < message.sequence;
+        self.unsure |= covers < message.sequence || !ours;
         self.open.batch.push(message, share);
         // What is between messages is confirmed batch by batch, so the batches are larger then.
-        let hold = self.holes && self.confirmed.elapsed() < CONFIRM_EVERY;
+        let hold = self.unsure && self.confirmed.elapsed() < CONFIRM_EVERY;
         self.open.pushed(self.pipeline, delivery.pending, hold);
         self.settle(beyond).await
     }
@@ -385,8 +386,9 @@ impl<'a> Fetch<'a> {
         if self.open.batch.is_empty() {
             return Ok(());
         }
-        // With another filter on the consumer there may be messages in between after all.
-        if std::mem::take(&mut self.holes) {
+        // With another filter on the consumer there may be messages in between after all, and with more
+        // subjects in the stream the consumer needs one.
+        if std::mem::take(&mut self.unsure) {
             self.ask().await?;
             if self.open.batch.whole_stream {
                 self.ask_stream().await?;

@@ -23,6 +23,7 @@ mod sequences;
 mod session;
 mod settings;
 mod state;
+mod subject;
 mod terms;
 
 pub use backoff::Backoff;

@@ -1,5 +1,7 @@
 //! What the NATS side is told: plain values, already validated by whoever read the settings.
 
+use crate::subject;
+use async_nats::jetstream::stream;
 use decode::{Format, Window};
 use row::Timestamp;
 use std::time::Duration;
@@ -57,6 +59,17 @@ impl Pipeline {
             settings.consumer_prefix,
             self.name.replace('_', "-")
         )
+    }
+
+    /// Whether it reads everything that a stream now takes.
+    pub(crate) fn reads_all_of(&self, stream: &stream::Config) -> bool {
+        stream.subjects == self.subjects
+    }
+
+    /// Whether it reads what was published on `subject`.
+    pub(crate) fn reads(&self, subject: &str) -> bool {
+        let mut filters = self.subjects.iter();
+        filters.any(|filter| subject::matches(filter, subject))
     }
 
     /// Times that the rows of a message may carry that was published at `now`.

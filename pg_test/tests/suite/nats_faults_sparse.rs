@@ -96,6 +96,47 @@ async fn messages_for_others_come_and_go_without_a_gap_and_the_position_stays_sm
     stack.expect_rows(FEED, ours(0..sent), RECOVERY).await;
 }
 
+async fn set_subjects(stack: &Stack, subjects: &[&str]) {
+    let context = stack.nats.jetstream().await;
+    let stream = context.get_stream(FEED.stream()).await.expect("the stream");
+    let mut config = stream.cached_info().config.clone();
+    config.subjects = subjects.iter().map(|&subject| subject.to_owned()).collect();
+    context.update_stream(config).await.expect("an update");
+}
+
+async fn consumer_has_filter(stack: &Stack, filter: &str) {
+    let filter = filter.to_owned();
+    eventually_equal(RECOVERY, "the consumer's filter", filter, async || {
+        let info = stack.nats.consumer(&FEED.stream(), &FEED.consumer()).await;
+        info.map(|info| info.config.filter_subject)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_stream_is_read_without_a_filter_and_what_others_left_in_it_is_passed_over() {
+    let stack = builder().start().await;
+    publish(&stack.nats, 0..10).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+    consumer_has_filter(&stack, "").await;
+
+    stack.disable().await;
+    set_subjects(&stack, &["netflow.>", "others.>"]).await;
+    stack.nats.publish_all("others.x", ["not ours"; 5]).await;
+    publish(&stack.nats, 10..20).await;
+    stack.nats.publish_all("others.x", ["not ours"; 5]).await;
+    set_subjects(&stack, &["netflow.>"]).await;
+    stack.enable().await;
+    expect_exactly(&stack, 20).await;
+    consumer_has_filter(&stack, "").await;
+
+    set_subjects(&stack, &["netflow.>", "others.>"]).await;
+    stack.nats.publish_all("others.x", ["not ours"; 5]).await;
+    consumer_has_filter(&stack, "netflow.>").await;
+    publish(&stack.nats, 20..30).await;
+    expect_exactly(&stack, 30).await;
+}
+
 /// Until then a sequence that does not come is a message that was removed; from then on it is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_takes_further_subjects_from_now_on_has_no_gaps_by_that() {
