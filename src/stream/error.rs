@@ -1,7 +1,6 @@
 //! What can go wrong between a pipeline and its stream, in words an operator can act on.
 
 use async_nats::jetstream::{
-    consumer::{StreamError, pull::MessagesError},
     context::{GetStreamByNameError, GetStreamError, RequestError},
     stream::{ConsumerError, ConsumerUpdateError},
 };
@@ -30,6 +29,8 @@ pub(crate) enum SessionError {
     Consumer(String),
     #[error("fetch: {0}")]
     Fetch(String),
+    #[error("fetch: missed idle heartbeat")]
+    Silent,
     #[error("connection lost")]
     Disconnected,
     #[error("{0} messages were lost on the way; reading them again")]
@@ -69,17 +70,5 @@ impl From<ConsumerError> for SessionError {
 impl From<ConsumerUpdateError> for SessionError {
     fn from(error: ConsumerUpdateError) -> Self {
         Self::Consumer(error.to_string())
-    }
-}
-
-impl From<StreamError> for SessionError {
-    fn from(error: StreamError) -> Self {
-        Self::Fetch(error.to_string())
-    }
-}
-
-impl From<MessagesError> for SessionError {
-    fn from(error: MessagesError) -> Self {
-        Self::Fetch(error.to_string())
     }
 }

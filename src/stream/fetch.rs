@@ -9,6 +9,7 @@ use crate::lookup;
 use crate::open::Open;
 use crate::order::{Delivery, Order};
 use crate::pace::Pace;
+use crate::pull::{Amount, Pull};
 use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
@@ -16,21 +17,16 @@ use crate::state::{Phase, PhaseKind, Progress};
 use crate::terms::Terms;
 use async_nats::Client;
 use async_nats::jetstream::{
-    self,
     consumer::{self, Consumer, pull},
     stream,
 };
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How long one pull request stays open on the server.
-const PULL_EXPIRES: Duration = Duration::from_secs(30);
-/// The server says that it is alive this often while there is nothing to send.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// After this long without a message the server is asked whether there is none.
 const QUIET: Duration = Duration::from_secs(10);
 /// … and after this long once more, when there is one that does not come.
@@ -54,8 +50,8 @@ const PROTOCOL_BYTES: usize = 64 << 10;
     reason = "it is moved once, and a box would cost every message an allocation"
 )]
 enum Event {
-    /// The next message, or the end.
-    Message(Option<Result<jetstream::Message, pull::MessagesError>>),
+    /// The next message, or why none comes any more.
+    Message(Result<async_nats::Message, SessionError>),
     /// A batch was taken, so there is room for the next one.
     Room,
     /// The oldest message of the open batch has waited for long enough.
@@ -73,7 +69,10 @@ pub(crate) struct Fetch<'a> {
     source: Arc<Source>,
     stream: stream::Stream,
     consumer: Consumer<pull::Config>,
-    pull_bytes: usize,
+    client: &'a Client,
+    domain: Option<&'a str>,
+    /// What is asked for at once.
+    at_once: Amount,
     /// What this session has taken so far.
     taken: Sequences,
     order: Order,
@@ -97,7 +96,7 @@ impl<'a> Fetch<'a> {
         source: Arc<Source>,
         stream: stream::Stream,
         positioned: Positioned,
-        client: &Client,
+        client: &'a Client,
     ) -> Self {
         let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
@@ -118,7 +117,12 @@ impl<'a> Fetch<'a> {
             order: Order::after(&positioned),
             terms: positioned.terms,
             consumer: positioned.consumer,
-            pull_bytes: pull_bytes(session, client),
+            client,
+            domain: session.settings.domain.as_deref(),
+            at_once: Amount {
+                messages: PULL_MESSAGES.max(session.pipeline.batch_size),
+                bytes: pull_bytes(session, client),
+            },
             taken: Sequences::default(),
             pace: Pace::new(session.pipeline.max_rate),
             doubt: false,
@@ -129,37 +133,32 @@ impl<'a> Fetch<'a> {
     }
 
     pub(crate) async fn run(mut self) -> Result<(), SessionError> {
-        let mut messages = self
-            .consumer
-            .stream()
-            .max_messages_per_batch(PULL_MESSAGES.max(self.pipeline.batch_size))
-            .max_bytes_per_batch(self.pull_bytes)
-            .expires(PULL_EXPIRES)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await?;
+        let mut pull = Pull::begin(self.client, &self.consumer, self.domain, self.at_once).await?;
         loop {
             self.pass_on().await?;
             // Most messages are there already, and a timer for each would cost more than they do.
-            let event = match messages.next().now_or_never() {
+            let event = match pull.next().now_or_never() {
                 Some(message) => Event::Message(message),
-                None => self.wait(&mut messages).await,
+                None => self.wait(&mut pull).await,
             };
             match event {
-                Event::Message(Some(Ok(message))) => self.take(message).await?,
-                Event::Message(Some(Err(error))) => return Err(error.into()),
-                Event::Message(None) => {
-                    return Err(SessionError::Fetch("the server ended the pull".to_owned()));
-                }
+                Event::Message(message) => self.take(message?).await?,
                 Event::Room if self.batches.is_closed() => return Err(SessionError::Stopped),
                 Event::Room => {}
                 Event::Due => self.open.ripen(),
-                Event::Quiet => self.look_around().await?,
+                Event::Quiet => {
+                    let silent = pull.is_silent();
+                    // What it finds says more than the silence does.
+                    self.look_around().await?;
+                    if silent {
+                        return Err(SessionError::Silent);
+                    }
+                }
             }
         }
     }
 
-    async fn wait(&self, messages: &mut pull::Stream) -> Event {
+    async fn wait(&self, pull: &mut Pull) -> Event {
         let (until, then) = match self.open.due(self.pipeline) {
             Some(due) => (due, Event::Due),
             None => (Instant::now() + self.patience(), Event::Quiet),
@@ -167,7 +166,7 @@ impl<'a> Fetch<'a> {
         let ripe = self.open.is_ripe();
         tokio::select! {
             biased;
-            message = messages.next() => Event::Message(message),
+            message = pull.next() => Event::Message(message),
             _ = self.batches.reserve(), if ripe => Event::Room,
             () = tokio::time::sleep_until(until), if !ripe => then,
         }
@@ -260,11 +259,10 @@ impl<'a> Fetch<'a> {
         Ok(info)
     }
 
-    async fn take(&mut self, message: jetstream::Message) -> Result<(), SessionError> {
+    async fn take(&mut self, mut message: async_nats::Message) -> Result<(), SessionError> {
         let unreadable = || SessionError::Fetch("a delivery without its particulars".to_owned());
-        let delivery = Delivery::of(&message).ok_or_else(unreadable)?;
-        let message = message.message;
-        let reply = message.reply.clone().ok_or_else(unreadable)?;
+        let reply = message.reply.take().ok_or_else(unreadable)?;
+        let delivery = Delivery::of(&reply).ok_or_else(unreadable)?;
         self.progress
             .pending
             .store(delivery.pending, Ordering::Relaxed);

@@ -18,6 +18,7 @@ mod notice;
 mod open;
 mod order;
 mod pace;
+mod pull;
 mod runtime;
 mod sequences;
 mod session;

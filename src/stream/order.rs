@@ -2,7 +2,6 @@
 
 use crate::consumer::Positioned;
 use crate::error::SessionError;
-use async_nats::jetstream;
 use row::Timestamp;
 
 /// What the server says about one delivery.
@@ -15,15 +14,24 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// `None` for what is not a delivery of a consumer, or has an impossible time.
-    pub(crate) fn of(message: &jetstream::Message) -> Option<Self> {
-        let info = message.info().ok()?;
+    /// Reads the subject that takes the acknowledgement (ADR-15 of NATS): behind the names of domain,
+    /// account, stream and consumer, or in old servers the latter two, it has these numbers. `None` for
+    /// what is not a delivery of a consumer, or has an impossible time.
+    pub(crate) fn of(reply: &str) -> Option<Self> {
+        let particulars = reply.strip_prefix("$JS.ACK.")?;
+        let tokens = 1 + particulars.bytes().filter(|byte| *byte == b'.').count();
+        let names = match tokens {
+            7 => 2,
+            9.. => 4,
+            _ => return None,
+        };
+        let mut numbers = particulars.split('.').skip(names);
         Some(Self {
-            sequence: info.stream_sequence,
-            consumer_sequence: info.consumer_sequence,
-            delivered: info.delivered,
-            pending: info.pending,
-            published: Timestamp::from_unix_nanos(info.published.unix_timestamp_nanos())?,
+            delivered: numbers.next()?.parse().ok()?,
+            sequence: numbers.next()?.parse().ok()?,
+            consumer_sequence: numbers.next()?.parse().ok()?,
+            published: Timestamp::from_unix_nanos(numbers.next()?.parse::<i64>().ok()?.into())?,
+            pending: numbers.next()?.parse().ok()?,
         })
     }
 }
@@ -112,6 +120,38 @@ mod tests {
             next: 1,
             last_new: Some(10),
             resettable,
+        }
+    }
+
+    #[test]
+    fn the_reply_subject_has_the_particulars() {
+        let numbers = "2.11.5.1767026614123456789.42";
+        for names in [
+            "stream.consumer",
+            "_.hash.stream.consumer",
+            "hub.hash.s-1.c-1",
+        ] {
+            let delivery = Delivery::of(&format!("$JS.ACK.{names}.{numbers}")).unwrap();
+            assert_eq!(
+                (
+                    delivery.delivered,
+                    delivery.sequence,
+                    delivery.consumer_sequence
+                ),
+                (2, 11, 5)
+            );
+            assert_eq!(delivery.published.unix_micros(), 1_767_026_614_123_456);
+            assert_eq!(delivery.pending, 42);
+        }
+        let with_token = format!("$JS.ACK._.hash.stream.consumer.{numbers}.token");
+        assert_eq!(Delivery::of(&with_token).unwrap().pending, 42);
+        for unreadable in [
+            "_INBOX.a.b",
+            "$JS.ACK.stream.consumer.2.11.5.1767026614123456789",
+            "$JS.ACK.a.hash.stream.consumer.2.11.5.x.42",
+            "$JS.ACK.stream.consumer.2.-11.5.1767026614123456789.42",
+        ] {
+            assert!(Delivery::of(unreadable).is_none(), "{unreadable}");
         }
     }
 

@@ -59,7 +59,10 @@ mod tests {
             assert!(matches(filter, subject), "{filter} means {subject}");
         }
         for (filter, subject) in no {
-            assert!(!matches(filter, subject), "{filter} does not mean {subject}");
+            assert!(
+                !matches(filter, subject),
+                "{filter} does not mean {subject}"
+            );
         }
     }
 }

@@ -1,0 +1,274 @@
+//! The messages of a consumer: asks for more before the last one has come, and notices when the server
+//! refuses or falls silent.
+//!
+//! `async_nats::jetstream::consumer::pull::Stream` does the same for everybody. It clones the whole client
+//! for each message so that the message can acknowledge itself, which we do once per transaction, and
+//! that took a tenth of the reading thread's time.
+
+use crate::error::SessionError;
+use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long one request stays open on the server.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// The server says that it is alive this often while there is nothing to send.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// After this long without it something is wrong.
+const SILENCE: Duration = Duration::from_millis(7_500);
+/// Headers of a status: what of its request was not used up.
+const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
+const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
+
+/// Messages and bytes of a request, or what is left of all requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Amount {
+    /// There is less of one of them than half of `whole`.
+    fn is_below_half_of(self, whole: Self) -> bool {
+        self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
+    }
+
+    fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+    }
+
+    fn sub(&mut self, less: Self) {
+        self.messages = self.messages.saturating_sub(less.messages);
+        self.bytes = self.bytes.saturating_sub(less.bytes);
+    }
+}
+
+/// A consumer that is being fetched from.
+pub(crate) struct Pull {
+    client: Client,
+    subscriber: Subscriber,
+    /// Where requests go, and where their answers come.
+    api: Subject,
+    inbox: Subject,
+    request: Bytes,
+    /// What one request asks for.
+    whole: Amount,
+    /// What was asked for and has not come.
+    outstanding: Amount,
+    /// Since when there is nothing to be had.
+    quiet_since: Option<Instant>,
+}
+
+impl Pull {
+    /// Begins, with requests for `whole` each, in JetStream domain `domain`.
+    pub(crate) async fn begin(
+        client: &Client,
+        consumer: &Consumer<pull::Config>,
+        domain: Option<&str>,
+        whole: Amount,
+    ) -> Result<Self, SessionError> {
+        let inbox = Subject::from(client.new_inbox());
+        let subscriber = client.subscribe(inbox.clone()).await;
+        Ok(Self {
+            client: client.clone(),
+            subscriber: subscriber.map_err(|error| SessionError::Fetch(error.to_string()))?,
+            api: api(consumer, domain),
+            inbox,
+            request: request(whole),
+            whole,
+            outstanding: Amount::default(),
+            quiet_since: None,
+        })
+    }
+
+    /// The next message. Nothing is lost when the caller stops waiting for it.
+    pub(crate) async fn next(&mut self) -> Result<Message, SessionError> {
+        loop {
+            if self.outstanding.is_below_half_of(self.whole) {
+                self.ask().await?;
+            }
+            let message = self.receive().await?;
+            match message.status {
+                None => {
+                    self.outstanding.sub(Amount {
+                        messages: 1,
+                        bytes: message.length,
+                    });
+                    return Ok(message);
+                }
+                Some(status) => self.outstanding.sub(unused(status, &message, self.whole)?),
+            }
+        }
+    }
+
+    async fn ask(&mut self) -> Result<(), SessionError> {
+        let (api, inbox) = (self.api.clone(), self.inbox.clone());
+        let asked = self
+            .client
+            .publish_with_reply(api, inbox, self.request.clone());
+        asked
+            .await
+            .map_err(|error| SessionError::Fetch(error.to_string()))?;
+        self.outstanding.add(self.whole);
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<Message, SessionError> {
+        // Most messages are there already, and a look at the clock for each would be dear.
+        let message = match self.subscriber.next().now_or_never() {
+            Some(message) => message,
+            None => {
+                self.quiet_since.get_or_insert_with(Instant::now);
+                self.subscriber.next().await
+            }
+        };
+        self.quiet_since = None;
+        message.ok_or_else(|| SessionError::Fetch("the subscription ended".to_owned()))
+    }
+
+    /// Whether not even a heartbeat comes that was due.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.quiet_since
+            .is_some_and(|since| since.elapsed() >= SILENCE)
+    }
+}
+
+fn api(consumer: &Consumer<pull::Config>, domain: Option<&str>) -> Subject {
+    let info = consumer.cached_info();
+    let domain = domain.map(|domain| format!("{domain}."));
+    Subject::from(format!(
+        "$JS.{}API.CONSUMER.MSG.NEXT.{}.{}",
+        domain.unwrap_or_default(),
+        info.stream_name,
+        info.name
+    ))
+}
+
+/// The request, as ADR-13 of NATS has it; times in nanoseconds.
+fn request(whole: Amount) -> Bytes {
+    let Amount { messages, bytes } = whole;
+    let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+    Bytes::from(format!(
+        r#"{{"batch":{messages},"max_bytes":{bytes},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#
+    ))
+}
+
+/// What of a request will not come any more, by what the server says instead of a message.
+fn unused(status: StatusCode, message: &Message, whole: Amount) -> Result<Amount, SessionError> {
+    let description = message.description.as_deref().unwrap_or_default();
+    match status {
+        StatusCode::IDLE_HEARTBEAT => Ok(Amount::default()),
+        // The time is up, or the next message is larger than what is left of the request.
+        StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED if !is_final(description) => {
+            let headers = message.headers.as_ref();
+            let number = |name| headers?.get(name)?.as_str().parse().ok();
+            Ok(Amount {
+                messages: number(UNUSED_MESSAGES).unwrap_or(whole.messages),
+                bytes: number(UNUSED_BYTES).unwrap_or(whole.bytes),
+            })
+        }
+        StatusCode::NO_RESPONDERS => Err(SessionError::Fetch("no responders".to_owned())),
+        _ => Err(SessionError::Fetch(format!("{status} {description}"))),
+    }
+}
+
+/// Whether the same request would be refused again.
+fn is_final(description: &str) -> bool {
+    matches!(description, "Consumer Deleted" | "Consumer is push based")
+        || description.starts_with("Exceeded MaxRequest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::HeaderMap;
+
+    const WHOLE: Amount = Amount {
+        messages: 100,
+        bytes: 1_000,
+    };
+
+    fn says(status: StatusCode, description: &str, headers: &[(&str, &str)]) -> Message {
+        let mut map = HeaderMap::new();
+        headers
+            .iter()
+            .for_each(|&(name, value)| map.insert(name, value));
+        Message {
+            subject: "_INBOX.x".into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: Some(map),
+            status: Some(status),
+            description: Some(description.to_owned()),
+            length: 0,
+        }
+    }
+
+    fn unused_of(
+        status: StatusCode,
+        description: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Amount, String> {
+        let message = says(status, description, headers);
+        unused(status, &message, WHOLE).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_request_that_ends_gives_back_what_it_has_not_used() {
+        let left = [(UNUSED_MESSAGES, "7"), (UNUSED_BYTES, "70")];
+        let part = Amount {
+            messages: 7,
+            bytes: 70,
+        };
+        for (status, description) in [
+            (StatusCode::TIMEOUT, "Request Timeout"),
+            (
+                StatusCode::REQUEST_TERMINATED,
+                "Message Size Exceeds MaxBytes",
+            ),
+            (StatusCode::REQUEST_TERMINATED, "Batch Completed"),
+        ] {
+            assert_eq!(unused_of(status, description, &left), Ok(part));
+            assert_eq!(unused_of(status, description, &[]), Ok(WHOLE));
+        }
+        let nothing = Amount::default();
+        assert_eq!(unused_of(StatusCode::IDLE_HEARTBEAT, "", &[]), Ok(nothing));
+    }
+
+    #[test]
+    fn what_would_be_refused_again_ends_the_pull() {
+        for (status, description, said) in [
+            (
+                StatusCode::REQUEST_TERMINATED,
+                "Consumer Deleted",
+                "fetch: 409 Consumer Deleted",
+            ),
+            (
+                StatusCode::REQUEST_TERMINATED,
+                "Exceeded MaxRequestBatch of 10",
+                "fetch: 409 Exceeded MaxRequestBatch of 10",
+            ),
+            (StatusCode::NO_RESPONDERS, "", "fetch: no responders"),
+        ] {
+            assert_eq!(unused_of(status, description, &[]), Err(said.to_owned()));
+        }
+    }
+
+    #[test]
+    fn more_is_asked_for_when_half_of_the_messages_or_bytes_have_come() {
+        for (messages, bytes, below) in [(51, 501, false), (50, 501, true), (51, 500, true)] {
+            assert_eq!(Amount { messages, bytes }.is_below_half_of(WHOLE), below);
+        }
+    }
+
+    #[test]
+    fn the_request_is_what_the_server_reads() {
+        let expected =
+            r#"{"batch":100,"max_bytes":1000,"expires":30000000000,"idle_heartbeat":5000000000}"#;
+        assert_eq!(request(WHOLE), expected);
+    }
+}
