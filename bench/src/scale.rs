@@ -10,19 +10,46 @@ use crate::workload::{self, Workload};
 
 const CONTENDERS: [Contender; 2] = [Contender::Limit, Contender::Ours];
 const WAITING: [u64; 3] = [100_000, 1_000_000, 5_000_000];
-/// Neighbouring messages fall into different chunks of a week each, so every batch touches all.
+/// Chunks of a week each.
 const CHUNKS: [u64; 3] = [1, 10, 60];
 const MESSAGES: u64 = 300_000;
 const ROUNDS: usize = 3;
+
+/// Which chunks the rows of one batch fall into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// One or two: the messages are in order of time, as a backlog is.
+    Time,
+    /// All: neighbouring messages fall into different ones.
+    Mixed,
+}
+
+impl Order {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    fn generator(self, chunks: u64) -> Generator {
+        match self {
+            Self::Time if chunks == 1 => Generator::new(1),
+            Self::Time => Generator::new(1).since_weeks(chunks, MESSAGES),
+            Self::Mixed => Generator::new(1).over_weeks(chunks),
+        }
+    }
+}
 
 /// Measures and prints.
 pub async fn measure() -> Result<(), String> {
     let mut ground = Ground::start().await?;
     println!(
-        "{:<20}{:>10}{:>8}{:>12}{:>12}{:>12}{:>12}{:>9}",
+        "{:<20}{:>10}{:>8}{:>7}{:>12}{:>12}{:>12}{:>12}{:>9}",
         "workload",
         "waiting",
         "chunks",
+        "order",
         "limit s/1e6",
         "ours s/1e6",
         "CPU limit",
@@ -33,24 +60,27 @@ pub async fn measure() -> Result<(), String> {
         for waiting in WAITING {
             // A large one is a mean over many batches as it is.
             let rounds = if waiting > MESSAGES { 1 } else { ROUNDS };
-            one(&ground, &workload, waiting, 1, rounds).await?;
+            one(&mut ground, &workload, waiting, (1, Order::Time), rounds).await?;
         }
         for chunks in CHUNKS {
-            ground.generator = Generator::new(1).over_weeks(chunks);
-            one(&ground, &workload, MESSAGES, chunks, ROUNDS).await?;
+            for order in [Order::Time, Order::Mixed] {
+                if (chunks, order) != (1, Order::Mixed) {
+                    one(&mut ground, &workload, MESSAGES, (chunks, order), ROUNDS).await?;
+                }
+            }
         }
-        ground.generator = Generator::new(1);
     }
     Ok(())
 }
 
 async fn one(
-    ground: &Ground,
+    ground: &mut Ground,
     workload: &Workload,
     messages: u64,
-    chunks: u64,
+    (chunks, order): (u64, Order),
     rounds: usize,
 ) -> Result<(), String> {
+    ground.generator = order.generator(chunks);
     rounds::fill(ground, workload, messages).await?;
     let run = rounds::run(ground, workload, &CONTENDERS, rounds, messages);
     let results = run.await?;
@@ -58,8 +88,9 @@ async fn one(
         return Err("two contenders have two results".to_owned());
     };
     println!(
-        "{:<20}{messages:>10}{chunks:>8}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>9.0}",
+        "{:<20}{messages:>10}{chunks:>8}{:>7}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>9.0}",
         workload.name,
+        order.name(),
         1e6 / limit.rate[1],
         1e6 / ours.rate[1],
         limit.cpu_per_million,

@@ -62,8 +62,9 @@ const WEEK_MILLIS: u64 = 7 * 24 * 3_600_000;
 #[derive(Debug, Clone, Copy)]
 pub struct Generator {
     seed: u64,
-    /// Unix milliseconds of message 0; each further one is a millisecond later …
+    /// Unix milliseconds of message 0; each further one is later by `step` …
     start: u64,
+    step: u64,
     /// … and a week earlier, up to so many weeks.
     weeks: u64,
 }
@@ -78,7 +79,18 @@ impl Generator {
         Self {
             seed,
             start: since.as_secs() * 1000,
+            step: 1,
             weeks: 1,
+        }
+    }
+
+    /// A backlog of so many weeks: the same messages in the same order, but so far apart that it takes
+    /// `messages` of them to come to now.
+    pub fn since_weeks(self, weeks: u64, messages: u64) -> Self {
+        Self {
+            start: self.start - weeks * WEEK_MILLIS,
+            step: weeks * WEEK_MILLIS / messages,
+            ..self
         }
     }
 
@@ -134,6 +146,11 @@ impl Generator {
 
     fn parts(self, feed: Feed, number: u64) -> (String, Value) {
         let earlier = number % self.weeks * WEEK_MILLIS;
-        content::good(self.seed, feed, self.start + number - earlier, number)
+        content::good(
+            self.seed,
+            feed,
+            self.start + number * self.step - earlier,
+            number,
+        )
     }
 }
