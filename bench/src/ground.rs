@@ -29,6 +29,15 @@ const SETTINGS: &[(&str, &str)] = &[
     ("sr_event_writer.streams", "telemetry, netflow"),
 ];
 
+/// Whether the table's chunks are there before a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunks {
+    /// No: whoever writes the first row into one makes it.
+    New,
+    /// Those of the kept rows are, and are empty.
+    Kept,
+}
+
 /// The servers, with what is the same in all rounds.
 pub struct Ground {
     /// Both servers.
@@ -39,6 +48,8 @@ pub struct Ground {
     pub context: Context,
     /// What makes the messages.
     pub generator: Generator,
+    /// Set by whoever measures with chunks that are there.
+    pub chunks: Chunks,
 }
 
 impl Ground {
@@ -58,6 +69,7 @@ impl Ground {
             session: stack.pg.connect().await,
             context: stack.nats.jetstream().await,
             generator: Generator::new(1),
+            chunks: Chunks::New,
             stack,
         })
     }
@@ -91,6 +103,17 @@ impl Ground {
         if let Some(key) = workload.key() {
             self.execute(&format!("CREATE UNIQUE INDEX ON {table} ({key})"))
                 .await;
+        }
+        if self.chunks == Chunks::Kept {
+            self.copy_in(workload, "all").await;
+            self.execute(&format!(
+                "DO $$ DECLARE chunk regclass; BEGIN
+                     FOR chunk IN SELECT show_chunks('{table}') LOOP
+                         EXECUTE format('TRUNCATE %s', chunk);
+                     END LOOP;
+                 END $$"
+            ))
+            .await;
         }
         if workload.duplicates {
             self.copy_in(workload, "fifth").await;

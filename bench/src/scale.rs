@@ -4,7 +4,7 @@
 
 use pg_test::messages::Generator;
 
-use crate::ground::Ground;
+use crate::ground::{Chunks, Ground};
 use crate::rounds::{self, Contender};
 use crate::workload::{self, Workload};
 
@@ -81,7 +81,10 @@ async fn one(
     rounds: usize,
 ) -> Result<(), String> {
     ground.generator = order.generator(chunks);
+    ground.chunks = Chunks::New;
     rounds::fill(ground, workload, messages).await?;
+    // Making sixty chunks takes as long as writing a hundred thousand rows.
+    ground.chunks = Chunks::Kept;
     let run = rounds::run(ground, workload, &CONTENDERS, rounds, messages);
     let results = run.await?;
     let [limit, ours] = results.as_slice() else {

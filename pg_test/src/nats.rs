@@ -28,6 +28,8 @@ use crate::wait;
 pub struct Options {
     /// More lines for its configuration file.
     pub configuration: String,
+    /// JetStream domain.
+    pub domain: Option<&'static str>,
     /// User and password of the tests' own connections, where the configuration limits the others.
     pub login: Option<(&'static str, &'static str)>,
     /// Where it stays for good, instead of in a temporary directory.
@@ -42,6 +44,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             configuration: String::new(),
+            domain: None,
             login: None,
             home: None,
             port: None,
@@ -54,6 +57,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Nats {
     port: Port,
+    domain: Option<&'static str>,
     access: Access,
     lifetime: Lifetime,
     process: Mutex<Option<Process>>,
@@ -76,6 +80,7 @@ impl Nats {
         let server = Self {
             access: Access::new(format!("nats://{login}127.0.0.1:{}", port.number()), 1),
             port,
+            domain: options.domain,
             lifetime: options.lifetime,
             process: Mutex::new(None),
             directory,
@@ -85,8 +90,10 @@ impl Nats {
     }
 
     fn configure(&self, lines: &str) {
+        let domain = self.domain.map(|domain| format!(", domain: {domain}"));
+        let domain = domain.unwrap_or_default();
         let text = format!(
-            "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB }}\n{lines}",
+            "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB{domain} }}\n{lines}",
             self.port(),
             Self::pid_file_at(self.directory.path()),
             self.directory.path().join("store"),

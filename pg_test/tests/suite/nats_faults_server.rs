@@ -113,6 +113,22 @@ async fn start_with_users() -> Stack {
         .await
 }
 
+/// Whoever has no right to the server's own API may still have one to that of a domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_is_read_through_its_own_api() {
+    let stack = builder()
+        .setting("sr_event_writer.nats_domain", "hub")
+        .nats(|options| {
+            options.domain = Some("hub");
+            options.configuration = users("$JS.API.>");
+            options.login = Some(("tests", "tests"));
+        })
+        .start()
+        .await;
+    publish(&stack.nats, 0..100).await;
+    expect_exactly(&stack, 100).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_may_not_use_jetstream_says_so_and_goes_on_when_it_may() {
     let stack = start_with_users().await;
