@@ -113,19 +113,19 @@ async fn start_with_users() -> Stack {
         .await
 }
 
-/// Whoever has no right to the server's own API may still have one to that of a domain.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_is_read_through_its_own_api() {
     let stack = builder()
-        .setting("sr_event_writer.nats_domain", "hub")
-        .nats(|options| {
-            options.domain = Some("hub");
-            options.configuration = users("$JS.API.>");
-            options.login = Some(("tests", "tests"));
-        })
+        .setting("sr_event_writer.nats_domain", "elsewhere")
+        .nats(|options| options.domain = Some("hub"))
         .start()
         .await;
     publish(&stack.nats, 0..100).await;
+    stream_says(&stack, RECOVERY, "degraded", &["domain"]).await;
+    stack
+        .pg
+        .alter_system("sr_event_writer.nats_domain", "hub")
+        .await;
     expect_exactly(&stack, 100).await;
 }
 
