@@ -1,5 +1,6 @@
 //! What can go wrong between a pipeline and its stream, in words an operator can act on.
 
+use async_nats::client::{PublishError, SubscribeError};
 use async_nats::jetstream::{
     context::{GetStreamByNameError, GetStreamError, RequestError},
     stream::{ConsumerError, ConsumerUpdateError},
@@ -70,5 +71,17 @@ impl From<ConsumerError> for SessionError {
 impl From<ConsumerUpdateError> for SessionError {
     fn from(error: ConsumerUpdateError) -> Self {
         Self::Consumer(error.to_string())
+    }
+}
+
+impl From<SubscribeError> for SessionError {
+    fn from(error: SubscribeError) -> Self {
+        Self::Fetch(error.to_string())
+    }
+}
+
+impl From<PublishError> for SessionError {
+    fn from(error: PublishError) -> Self {
+        Self::Fetch(error.to_string())
     }
 }

@@ -69,10 +69,6 @@ pub(crate) struct Fetch<'a> {
     source: Arc<Source>,
     stream: stream::Stream,
     consumer: Consumer<pull::Config>,
-    client: &'a Client,
-    domain: Option<&'a str>,
-    /// What is asked for at once.
-    at_once: Amount,
     /// What this session has taken so far.
     taken: Sequences,
     order: Order,
@@ -96,7 +92,6 @@ impl<'a> Fetch<'a> {
         source: Arc<Source>,
         stream: stream::Stream,
         positioned: Positioned,
-        client: &'a Client,
     ) -> Self {
         let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
@@ -117,12 +112,6 @@ impl<'a> Fetch<'a> {
             order: Order::after(&positioned),
             terms: positioned.terms,
             consumer: positioned.consumer,
-            client,
-            domain: session.settings.domain.as_deref(),
-            at_once: Amount {
-                messages: PULL_MESSAGES.max(session.pipeline.batch_size),
-                bytes: pull_bytes(session, client),
-            },
             taken: Sequences::default(),
             pace: Pace::new(session.pipeline.max_rate),
             doubt: false,
@@ -132,8 +121,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<(), SessionError> {
-        let mut pull = Pull::begin(self.client, &self.consumer, self.domain, self.at_once).await?;
+    pub(crate) async fn run(mut self, mut pull: Pull) -> Result<(), SessionError> {
         loop {
             self.pass_on().await?;
             // Most messages are there already, and a timer for each would cost more than they do.
@@ -407,6 +395,14 @@ impl<'a> Fetch<'a> {
 fn is_bare(message: &async_nats::Message) -> bool {
     let headers = message.headers.as_ref();
     message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())
+}
+
+/// What is asked for at once.
+pub(crate) fn at_once(session: &Session, client: &Client) -> Amount {
+    Amount {
+        messages: PULL_MESSAGES.max(session.pipeline.batch_size),
+        bytes: pull_bytes(session, client),
+    }
 }
 
 /// Bytes asked for at once: a part of the budget, and no more than a slow link brings in seconds;

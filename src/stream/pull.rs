@@ -17,8 +17,6 @@ use tokio::time::Instant;
 const EXPIRES: Duration = Duration::from_secs(30);
 /// The server says that it is alive this often while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// After this long without it something is wrong.
-const SILENCE: Duration = Duration::from_millis(7_500);
 /// Headers of a status: what of its request was not used up.
 const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
 const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
@@ -31,7 +29,7 @@ pub(crate) struct Amount {
 }
 
 impl Amount {
-    /// There is less of one of them than half of `whole`.
+    /// There is no more of one of them than half of `whole`.
     fn is_below_half_of(self, whole: Self) -> bool {
         self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
     }
@@ -75,7 +73,7 @@ impl Pull {
         let subscriber = client.subscribe(inbox.clone()).await;
         Ok(Self {
             client: client.clone(),
-            subscriber: subscriber.map_err(|error| SessionError::Fetch(error.to_string()))?,
+            subscriber: subscriber?,
             api: api(consumer, domain),
             inbox,
             request: request(whole),
@@ -110,9 +108,7 @@ impl Pull {
         let asked = self
             .client
             .publish_with_reply(api, inbox, self.request.clone());
-        asked
-            .await
-            .map_err(|error| SessionError::Fetch(error.to_string()))?;
+        asked.await?;
         self.outstanding.add(self.whole);
         Ok(())
     }
@@ -133,7 +129,7 @@ impl Pull {
     /// Whether not even a heartbeat comes that was due.
     pub(crate) fn is_silent(&self) -> bool {
         self.quiet_since
-            .is_some_and(|since| since.elapsed() >= SILENCE)
+            .is_some_and(|since| since.elapsed() >= HEARTBEAT + HEARTBEAT / 2)
     }
 }
 

@@ -8,8 +8,9 @@ use crate::budget::Budget;
 use crate::connection::Connector;
 use crate::consumer;
 use crate::error::SessionError;
-use crate::fetch::Fetch;
+use crate::fetch::{self, Fetch};
 use crate::lookup;
+use crate::pull::Pull;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
@@ -146,11 +147,16 @@ impl Session {
             self.unless_waiting(PhaseKind::Fetching, "");
         }
         let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
-        let fetch = Fetch::new(self, Arc::new(source), stream, positioned, client);
+        let (domain, at_once) = (
+            self.settings.domain.as_deref(),
+            fetch::at_once(self, client),
+        );
+        let pull = Pull::begin(client, &consumer, domain, at_once).await?;
+        let fetch = Fetch::new(self, Arc::new(source), stream, positioned);
         tokio::select! {
             () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
             changed = self.observe(&consumer, &terms) => Err(changed),
-            ended = fetch.run() => ended,
+            ended = fetch.run(pull) => ended,
         }
     }
 
