@@ -25,6 +25,7 @@ pub struct Builder {
     extension: bool,
     tables: bool,
     hypertables: bool,
+    keys: bool,
     enabled: bool,
 }
 
@@ -92,6 +93,12 @@ impl Builder {
         self
     }
 
+    /// The destinations have no unique keys, which would swallow a row that is written twice.
+    pub fn without_keys(mut self) -> Self {
+        self.keys = false;
+        self
+    }
+
     /// `sr_event_writer.enabled` stays off.
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
@@ -140,11 +147,36 @@ impl Builder {
                 .await
                 .map_err(describe)?;
         }
+        if self.tables && !self.keys {
+            drop_unique_keys(&stack.pg).await.map_err(describe)?;
+        }
         if self.enabled {
             stack.enable().await;
         }
         Ok(stack)
     }
+}
+
+/// Drops every unique key of the destination tables: a second copy of a message is a second row.
+pub async fn drop_unique_keys(pg: &Postgres) -> Result<(), Failure> {
+    let tables = Feed::ALL.map(Feed::table).join("', '");
+    let sql = format!(
+        "DO $$ DECLARE drop text; BEGIN
+             FOR drop IN
+                 SELECT CASE WHEN c.conname IS NULL
+                     THEN format('DROP INDEX %s', i.indexrelid::regclass)
+                     ELSE format('ALTER TABLE %s DROP CONSTRAINT %I', i.indrelid::regclass, c.conname)
+                 END
+                 FROM pg_index i LEFT JOIN pg_constraint c
+                     ON c.conindid = i.indexrelid AND c.conrelid = i.indrelid
+                 WHERE i.indisunique
+                     AND i.indrelid = ANY (ARRAY['{tables}']::regclass[])
+             LOOP
+                 EXECUTE drop;
+             END LOOP;
+         END $$"
+    );
+    pg.try_execute(&sql).await
 }
 
 /// A running pair of servers.
@@ -177,6 +209,7 @@ impl Stack {
             extension: true,
             tables: true,
             hypertables: true,
+            keys: true,
             enabled: true,
         }
     }

@@ -13,6 +13,7 @@ use crate::feed::Feed;
 use crate::nats::{Access, Cluster};
 use crate::postgres::{Failure, Options, Postgres};
 use crate::proxy::Proxy;
+use crate::stack::drop_unique_keys;
 use crate::wait::{eventually, try_eventually};
 
 /// For whatever has to come right again after a fault.
@@ -86,6 +87,8 @@ impl Ground {
         primary
             .execute("SELECT sr_event_writer_create_tables()")
             .await;
+        // A message that is written twice shall be two rows.
+        drop_unique_keys(&primary).await.expect("drop unique keys");
         primary.execute(KEPT).await;
         for (feed, constraint) in REFUSING {
             let sql = format!("ALTER TABLE {} ADD {constraint}", feed.table());

@@ -14,9 +14,10 @@ use crate::fixtures::{
 
 const FEEDS: [Feed; 2] = [Feed::Telemetry, Feed::Logs];
 
-/// With delays that a test can wait for.
+/// With delays that a test can wait for, and no unique key that hides what is written twice.
 pub fn impatient() -> Builder {
     Stack::builder()
+        .without_keys()
         .setting("sr_event_writer.retry_min_delay", "100ms")
         .setting("sr_event_writer.retry_max_delay", "1s")
         .setting("sr_event_writer.breaker_reset", "1s")

@@ -52,6 +52,7 @@ async fn sick(stack: &Stack, sick: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_breaker_opens_after_failures_in_a_row_and_one_message_closes_it() {
     let stack = Stack::builder()
+        .without_keys()
         .setting("sr_event_writer.retry_min_delay", "50ms")
         .setting("sr_event_writer.retry_max_delay", "200ms")
         .setting("sr_event_writer.breaker_failures", "4")
@@ -109,6 +110,7 @@ async fn the_breaker_opens_after_failures_in_a_row_and_one_message_closes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_does_not_fit_opens_no_breaker() {
     let stack = Stack::builder()
+        .without_keys()
         .setting("sr_event_writer.breaker_failures", "1")
         .start()
         .await;

@@ -70,7 +70,7 @@ const HARMS: [Harm; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_seven_flowing_streams_pauses_for_its_own_table_only_and_resumes_in_seconds() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     stack
         .pg
         .execute("CREATE ROLE app; GRANT USAGE ON SCHEMA public TO app")
@@ -108,7 +108,7 @@ async fn each_of_seven_flowing_streams_pauses_for_its_own_table_only_and_resumes
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plain_table_may_become_a_hypertable_or_another_table_while_messages_flow() {
-    let stack = Stack::builder().plain_tables().start().await;
+    let stack = Stack::builder().plain_tables().without_keys().start().await;
     let feeds = [Feed::Logs, Feed::OtelTraces, Feed::Telemetry];
     let work = async {
         for feed in feeds {
@@ -162,7 +162,7 @@ async fn change_under_a_waiting_batch(stack: &Stack, table: &str, change: &str) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_changes_while_a_batch_waits_for_it_costs_no_message() {
-    let stack = Stack::builder().plain_tables().start().await;
+    let stack = Stack::builder().plain_tables().without_keys().start().await;
     let feeds = [Feed::Logs, Feed::OtelTraces];
     let work = async {
         for round in 0..3 {

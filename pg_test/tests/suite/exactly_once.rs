@@ -78,7 +78,7 @@ async fn of_two_hundred_thousand_messages_none_is_lost_or_doubled_by_kills_and_r
     let total = number("SR_MESSAGES", 200_000);
     let part = total / faults.len() as u64;
     let generator = Generator::new(4);
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     for (fault, start) in faults.into_iter().zip((0..total).step_by(part as usize)) {
         let messages = generator.range(Feed::Telemetry, start..start + part);
         publish_during(fault, &stack, Feed::Telemetry, messages).await;
@@ -94,7 +94,7 @@ async fn of_two_hundred_thousand_messages_none_is_lost_or_doubled_by_kills_and_r
 async fn all_seven_streams_arrive_exactly_once_with_their_dead_letters() {
     let good = 1_500;
     let generator = Generator::new(5);
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     let faults = [Fault::KillNats, Fault::KillWorker, Fault::KillPostgres]
         .into_iter()
         .cycle();
@@ -122,9 +122,9 @@ async fn all_seven_streams_arrive_exactly_once_with_their_dead_letters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_commit_and_acknowledgement_doubles_nothing() {
     let generator = Generator::new(6);
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     let mut sent = 0;
-    // Netflow has no unique key: nothing but the recorded position can tell a redelivery.
+    // No table has a unique key: nothing but the recorded position can tell a redelivery.
     for _ in 0..5 {
         let messages = generator.range(Feed::Netflow, sent..sent + 500);
         stack.nats.publish_messages(messages).await;

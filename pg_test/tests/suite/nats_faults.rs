@@ -22,6 +22,7 @@ const PORTION: u64 = 50;
 /// One pipeline that tries again soon.
 pub fn builder() -> Builder {
     Stack::builder()
+        .without_keys()
         .setting("sr_event_writer.streams", FEED.name())
         .setting("sr_event_writer.retry_min_delay", "100ms")
         .setting("sr_event_writer.retry_max_delay", "1s")

@@ -15,6 +15,7 @@ const WITHIN: Duration = Duration::from_secs(180);
 
 fn builder() -> Builder {
     Stack::builder()
+        .without_keys()
         .setting("sr_event_writer.streams", FEED.name())
         .setting("sr_event_writer.retry_max_delay", "1s")
 }

@@ -38,7 +38,7 @@ async fn expect(stack: &Stack, count: u64, within: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_recovers_by_itself_when_nats_was_away() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     publish(&stack, 0..1_000).await;
     expect(&stack, 1_000, SOON).await;
     let worker = stack.pg.worker_pid().await;
@@ -62,7 +62,7 @@ async fn it_recovers_by_itself_when_nats_was_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_recovers_by_itself_when_nats_was_frozen() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     publish(&stack, 0..1_000).await;
     expect(&stack, 1_000, SOON).await;
 
@@ -80,7 +80,7 @@ async fn it_recovers_by_itself_when_nats_was_frozen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_recovers_by_itself_when_postgresql_was_away() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     publish(&stack, 0..1_000).await;
     expect(&stack, 1_000, SOON).await;
 

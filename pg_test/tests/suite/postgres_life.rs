@@ -11,7 +11,7 @@ use pg_test::wait::eventually;
 
 use crate::fixtures::{assert_unharmed, expect_exactly_once, rows_are_added, under_load};
 
-/// On both workers, if there are two. Logs, NetFlow and telemetry have no unique key.
+/// On both workers, if there are two. No table has a unique key that would hide a second copy.
 const FEEDS: [Feed; 4] = [Feed::Telemetry, Feed::Events, Feed::Netflow, Feed::Logs];
 
 /// Longer than any of this takes on a slow machine, and shorter than a lock that nobody releases.
@@ -49,7 +49,9 @@ const ADMINISTRATION: [&str; 26] = [
 ];
 
 fn with_workers(count: u32) -> Builder {
-    Stack::builder().setting("sr_event_writer.workers", &count.to_string())
+    Stack::builder()
+        .without_keys()
+        .setting("sr_event_writer.workers", &count.to_string())
 }
 
 /// Runs it in a session of its own, without a hang.
@@ -196,7 +198,7 @@ async fn dropping_and_creating_the_extension_under_two_workers_loses_and_doubles
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_smart_shutdown_waits_for_clients_and_not_for_the_worker() {
-    let stack = Stack::start().await;
+    let stack = Stack::builder().without_keys().start().await;
     let work = async {
         messages_flow(&stack).await;
         let took = stack.pg.stop(Stop::Smart).await;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::fixtures::expect_exactly_once;
 
-/// None has a unique key. The first stream keeps what is acknowledged, the others do not.
+/// Their tables have no unique keys. The first stream keeps what is acknowledged, the others do not.
 pub const KEPT: Feed = Feed::Netflow;
 pub const QUEUE: Feed = Feed::Logs;
 pub const INTEREST: Feed = Feed::Telemetry;
@@ -23,6 +23,7 @@ pub const REST: Duration = Duration::from_secs(90);
 pub async fn primary(ack_after: &str) -> Stack {
     let stack = Stack::builder()
         .without_streams()
+        .without_keys()
         .setting("sr_event_writer.streams", "netflow,logs,telemetry")
         .setting("sr_event_writer.ack_after", ack_after)
         .setting("sr_event_writer.retry_max_delay", "2s")
