@@ -1,4 +1,4 @@
-//! What the two external writers share: being started, their arguments, reading the stream and
+//! What the external writers share: being started, their arguments, reading the stream and
 //! acknowledging. They are processes of their own, `bench writer …`.
 
 use std::process::Command;
@@ -7,15 +7,16 @@ use std::time::Duration;
 use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{StreamExt, future};
+use pg_test::feed::Feed;
 use pg_test::process::{Lifetime, Process, Signal};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::ground::Ground;
 use crate::measure::{self, Meter, Round};
-use crate::typed::{Netflow, Telemetry};
+use crate::typed::{Netflow, Shape, Telemetry};
 use crate::workload::{self, Workload};
-use crate::{copy_writer, insert_writer};
+use crate::{copy_writer, copy_writer_tuned, insert_writer};
 
 /// Their durable consumer.
 const CONSUMER: &str = "bench-writer";
@@ -27,20 +28,28 @@ const AHEAD: usize = 4;
 /// What went wrong, for people.
 pub type Outcome<T> = Result<T, String>;
 
-/// Which of the two.
+/// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `copy_writer.rs`
     Copy,
+    /// `copy_writer_tuned.rs`
+    CopyTuned,
     /// `insert_writer.rs`
     Insert,
+    /// Reads and acknowledges, and writes nothing: what NATS and its client take.
+    ReadOnly,
 }
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::Copy, Self::CopyTuned, Self::Insert, Self::ReadOnly];
+
     fn name(self) -> &'static str {
         match self {
             Self::Copy => "copy",
+            Self::CopyTuned => "copy-tuned",
             Self::Insert => "insert",
+            Self::ReadOnly => "read-only",
         }
     }
 
@@ -48,7 +57,16 @@ impl Kind {
     fn batch(self) -> usize {
         match self {
             Self::Copy => 1000,
+            Self::CopyTuned | Self::ReadOnly => 5000,
             Self::Insert => 100,
+        }
+    }
+
+    /// Whether one acknowledgement stands for a whole batch.
+    fn acknowledges(self) -> AckPolicy {
+        match self {
+            Self::Copy | Self::Insert => AckPolicy::Explicit,
+            Self::CopyTuned | Self::ReadOnly => AckPolicy::All,
         }
     }
 }
@@ -71,7 +89,7 @@ pub async fn round(
     // Not the directory of PostgreSQL's data, which belongs to another user.
     let log = pg.log_path().with_file_name("writer.log");
     let ended = measure::ended_children_cpu();
-    let mut meter = Meter::start(pg.postmaster_pid());
+    let mut meter = Meter::start(&ground.stack);
     let mut process = Process::spawn(command, &log, Lifetime::Tied(Signal::SIGKILL))
         .map_err(|error| format!("cannot start the writer: {error}"))?;
     meter.watch(process.pid());
@@ -96,20 +114,20 @@ async fn failed(log: &std::path::Path) {
     }
 }
 
-/// The process: `copy|insert WORKLOAD NATS_URL PGPORT MESSAGES`.
+/// The process: `copy|copy-tuned|insert|read-only WORKLOAD NATS_URL PGPORT MESSAGES`.
 pub async fn main(arguments: &[&str]) -> Outcome<()> {
     let [kind, workload, url, port, messages] = arguments else {
-        return Err("writer: copy|insert WORKLOAD NATS_URL PGPORT MESSAGES".to_owned());
+        let usage = "writer: copy|copy-tuned|insert|read-only WORKLOAD NATS_URL PGPORT MESSAGES";
+        return Err(usage.to_owned());
     };
     let workload = workload::ALL
         .into_iter()
         .find(|known| known.name == *workload)
         .ok_or("no such workload")?;
-    let kind = if *kind == Kind::Copy.name() {
-        Kind::Copy
-    } else {
-        Kind::Insert
-    };
+    let kind = Kind::ALL
+        .into_iter()
+        .find(|known| known.name() == *kind)
+        .ok_or("no such writer")?;
     let port = port.parse().map_err(|_| "PGPORT is no number")?;
     let messages = messages.parse().map_err(|_| "MESSAGES is no number")?;
 
@@ -117,26 +135,39 @@ pub async fn main(arguments: &[&str]) -> Outcome<()> {
     let database = connect(port).await?;
     let (batches, received) = mpsc::channel(AHEAD);
     let (written, to_acknowledge) = mpsc::channel(AHEAD);
-    let reading = read(nats.clone(), workload, kind.batch(), messages, batches);
+    let reading = read(nats.clone(), workload, kind, messages, batches);
     let reading = tokio::spawn(reading);
-    let acknowledging = tokio::spawn(acknowledge(nats, to_acknowledge));
-    let netflow = workload.name == "netflow_json";
-    match (kind, netflow) {
-        (Kind::Copy, false) => {
-            copy_writer::write::<Telemetry>(database, workload, received, written).await?;
-        }
-        (Kind::Copy, true) => {
-            copy_writer::write::<Netflow>(database, workload, received, written).await?;
-        }
-        (Kind::Insert, false) => {
-            insert_writer::write::<Telemetry>(database, workload, received, written).await?;
-        }
-        (Kind::Insert, true) => {
-            insert_writer::write::<Netflow>(database, workload, received, written).await?;
-        }
-    }
+    let acknowledging = tokio::spawn(acknowledge(nats, kind, to_acknowledge));
+    match workload.feed {
+        Feed::Netflow => write::<Netflow>(kind, database, port, workload, received, written).await,
+        _ => write::<Telemetry>(kind, database, port, workload, received, written).await,
+    }?;
     reading.await.map_err(text)??;
     acknowledging.await.map_err(text)?
+}
+
+async fn write<S: Shape>(
+    kind: Kind,
+    database: Client,
+    port: u16,
+    workload: Workload,
+    mut batches: mpsc::Receiver<Batch>,
+    written: mpsc::Sender<Batch>,
+) -> Outcome<()> {
+    match kind {
+        Kind::Copy => copy_writer::write::<S>(database, workload, batches, written).await,
+        Kind::Insert => insert_writer::write::<S>(database, workload, batches, written).await,
+        Kind::CopyTuned => {
+            let log = connect(port).await?;
+            copy_writer_tuned::write::<S>(database, log, workload, batches, written).await
+        }
+        Kind::ReadOnly => {
+            while let Some(batch) = batches.recv().await {
+                written.send(batch).await.map_err(text)?;
+            }
+            Ok(())
+        }
+    }
 }
 
 /// Messages of one transaction.
@@ -146,7 +177,7 @@ pub type Batch = Vec<Message>;
 async fn read(
     nats: async_nats::Client,
     workload: Workload,
-    size: usize,
+    kind: Kind,
     total: u64,
     batches: mpsc::Sender<Batch>,
 ) -> Outcome<()> {
@@ -155,7 +186,7 @@ async fn read(
         .await;
     let config = pull::Config {
         durable_name: Some(CONSUMER.to_owned()),
-        ack_policy: AckPolicy::Explicit,
+        ack_policy: kind.acknowledges(),
         ack_wait: Duration::from_secs(60),
         max_ack_pending: IN_FLIGHT,
         ..pull::Config::default()
@@ -171,7 +202,7 @@ async fn read(
         .messages()
         .await;
     let messages = messages.map_err(text)?.take(total as usize);
-    let mut chunks = messages.chunks(size);
+    let mut chunks = messages.chunks(kind.batch());
     while let Some(chunk) = chunks.next().await {
         let batch: Result<Batch, _> = chunk.into_iter().collect();
         if batches.send(batch.map_err(text)?).await.is_err() {
@@ -182,9 +213,17 @@ async fn read(
 }
 
 /// Acknowledges what is committed, while the next batch is being written.
-async fn acknowledge(nats: async_nats::Client, mut written: mpsc::Receiver<Batch>) -> Outcome<()> {
+async fn acknowledge(
+    nats: async_nats::Client,
+    kind: Kind,
+    mut written: mpsc::Receiver<Batch>,
+) -> Outcome<()> {
     while let Some(batch) = written.recv().await {
-        let acks = batch.iter().map(Message::ack);
+        let first = match kind.acknowledges() {
+            AckPolicy::All => batch.len().saturating_sub(1),
+            _ => 0,
+        };
+        let acks = batch.iter().skip(first).map(Message::ack);
         future::try_join_all(acks).await.map_err(text)?;
     }
     nats.flush().await.map_err(text)

@@ -18,6 +18,8 @@ const ROUND: Duration = Duration::from_secs(600);
 /// Between two looks at a consumer. What a round takes is known to this.
 const LOOK: Duration = Duration::from_millis(5);
 const SOON: Duration = Duration::from_secs(30);
+/// Rows in a piece: as many as a transaction of the extension holds under backlog.
+pub const PIECE_ROWS: u64 = 5_000;
 
 const SETTINGS: &[(&str, &str)] = &[
     ("fsync", "on"),
@@ -121,18 +123,35 @@ impl Ground {
         self.execute("CHECKPOINT").await;
     }
 
-    /// Keeps the rows of the table for [`Ground::copy_in`]: all, every fifth, all but these.
-    pub async fn keep_rows(&self, workload: &Workload) {
+    /// Keeps the rows of the table for [`Ground::copy_in`]: all, every fifth, all but these, the
+    /// halves, and pieces; in the order of their messages, by the number that each carries.
+    pub async fn keep_rows(&self, workload: &Workload, messages: u64) {
         let fifth = workload.every_fifth();
-        let parts = [
-            ("all", "true".to_owned()),
-            ("fifth", fifth.clone()),
-            ("rest", format!("NOT ({fifth})")),
+        let marker = workload.feed.marker_column();
+        let half = messages / 2;
+        let mut parts = vec![
+            ("all".to_owned(), "true".to_owned()),
+            ("fifth".to_owned(), fifth.clone()),
+            ("rest".to_owned(), format!("NOT ({fifth})")),
+            ("first".to_owned(), format!("{marker} < {half}")),
+            ("second".to_owned(), format!("{marker} >= {half}")),
         ];
+        parts.extend((0..messages.div_ceil(PIECE_ROWS)).map(|piece| {
+            let (from, to) = (piece * PIECE_ROWS, (piece + 1) * PIECE_ROWS);
+            (
+                piece.to_string(),
+                format!("{marker} >= {from} AND {marker} < {to}"),
+            )
+        }));
+        let index = format!(
+            "CREATE INDEX kept_rows ON {} ({marker})",
+            workload.feed.table()
+        );
+        self.execute(&index).await;
         for (part, condition) in parts {
             let (columns, table) = (workload.columns(), workload.feed.table());
-            let rows = format!("SELECT {columns} FROM {table} WHERE {condition}");
-            let file = self.file(workload, part);
+            let rows = format!("SELECT {columns} FROM {table} WHERE {condition} ORDER BY {marker}");
+            let file = self.file(workload, &part);
             self.execute(&format!("COPY ({rows}) TO '{file}' (FORMAT binary)"))
                 .await;
         }
@@ -140,10 +159,14 @@ impl Ground {
 
     /// One server-side binary COPY of kept rows into the table.
     pub async fn copy_in(&self, workload: &Workload, part: &str) {
+        self.execute(&self.copy_in_statement(workload, part)).await;
+    }
+
+    /// The statement of [`Ground::copy_in`].
+    pub fn copy_in_statement(&self, workload: &Workload, part: &str) -> String {
         let (columns, table) = (workload.columns(), workload.feed.table());
         let file = self.file(workload, part);
-        let sql = format!("COPY {table} ({columns}) FROM '{file}' (FORMAT binary)");
-        self.execute(&sql).await;
+        format!("COPY {table} ({columns}) FROM '{file}' (FORMAT binary)")
     }
 
     /// Below the data directory, where the server may write.
@@ -160,6 +183,46 @@ impl Ground {
             .expect("look up a stream")
             .delete_consumer(consumer)
             .await;
+    }
+
+    /// Messages that these pipelines of the extension have recorded since the server started.
+    pub async fn recorded(&self, pipelines: &[&str]) -> Result<i64, String> {
+        let sql = "SELECT COALESCE(sum(messages_total), 0)::bigint
+            FROM sr_event_writer.stream_status WHERE name = ANY ($1)";
+        let row = self.session.query_one(sql, &[&pipelines]).await;
+        Ok(row.map_err(|error| format!("{error:?}"))?.get(0))
+    }
+
+    /// Waits until these pipelines have recorded `total` messages since the server started, and until
+    /// the log is on the disk up to there. The consumer does not tell: NATS counts a message of a
+    /// stream with limits as done when it is sent.
+    pub async fn recorded_and_flushed(&self, pipelines: &[&str], total: i64) -> Result<(), String> {
+        let deadline = Instant::now() + ROUND;
+        while self.recorded(pipelines).await? < total {
+            if Instant::now() > deadline {
+                return Err(format!("{pipelines:?} did not end within {ROUND:?}"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        self.flushed().await
+    }
+
+    /// Waits until the log is on the disk as far as it is written.
+    pub async fn flushed(&self) -> Result<(), String> {
+        let deadline = Instant::now() + SOON;
+        let end: String = self
+            .stack
+            .pg
+            .value("SELECT pg_current_wal_insert_lsn()::text")
+            .await;
+        let flushed = format!("SELECT pg_current_wal_flush_lsn() >= '{end}'::pg_lsn");
+        while !self.stack.pg.value::<bool>(&flushed).await {
+            if Instant::now() > deadline {
+                return Err("the log was not flushed".to_owned());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// Waits until the consumer has acknowledged every message of the stream that is for it.

@@ -1,22 +1,59 @@
-//! What the server can do at all: one COPY of all rows, from a binary file on the server.
+//! What the server can do at all, from binary files on the server, rows in the order of their messages:
+//! one COPY of all rows; two sessions with half of them each; pieces of five thousand, each a transaction
+//! that does not wait for the disk, which is the bound for whoever commits batches.
 //!
 //! With duplicates, COPY can do no part of the work: it gets the rows that are missing, and its
 //! rate is that of these.
 
-use crate::ground::Ground;
+use crate::ground::{Ground, PIECE_ROWS};
 use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
+/// How the rows are cut up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// One COPY.
+    Whole,
+    /// Two sessions at once.
+    Halves,
+    /// One transaction for each piece.
+    Pieces,
+}
+
 /// One round, and how many rows it wrote.
-pub async fn round(ground: &Ground, workload: &Workload, messages: u64) -> (Round, u64) {
-    let part = if workload.duplicates { "rest" } else { "all" };
+pub async fn round(
+    ground: &Ground,
+    workload: &Workload,
+    cut: Cut,
+    messages: u64,
+) -> Result<(Round, u64), String> {
     let backend = ground
         .session
         .query_one("SELECT pg_backend_pid()", &[])
         .await;
     let backend: i32 = backend.expect("ask for the backend").get(0);
-    let mut meter = Meter::start(ground.stack.pg.postmaster_pid());
+    let second = ground.stack.pg.connect().await;
+    let mut meter = Meter::start(&ground.stack);
     meter.watch(backend);
-    ground.copy_in(workload, part).await;
-    (meter.stop(), messages - workload.rows_before(messages))
+    match cut {
+        Cut::Whole if workload.duplicates => ground.copy_in(workload, "rest").await,
+        Cut::Whole => ground.copy_in(workload, "all").await,
+        Cut::Halves => {
+            let sql = ground.copy_in_statement(workload, "second");
+            let (_, done) = tokio::join!(
+                ground.copy_in(workload, "first"),
+                second.batch_execute(&sql)
+            );
+            done.map_err(|error| format!("{error:?}"))?;
+        }
+        Cut::Pieces => {
+            ground.execute("SET synchronous_commit = off").await;
+            for piece in 0..messages.div_ceil(PIECE_ROWS) {
+                ground.copy_in(workload, &piece.to_string()).await;
+            }
+            ground.execute("RESET synchronous_commit").await;
+            ground.flushed().await?;
+        }
+    }
+    Ok((meter.stop(), messages - workload.rows_before(messages)))
 }

@@ -3,7 +3,7 @@
 //! What is measured how stands in `docs/performance.md`. The order to read in:
 //!
 //! - [`rounds`]: the contenders in turn; each is a file: [`limit`], [`ours`], [`copy_writer`],
-//!   [`insert_writer`], the last two with [`external`] and [`typed`].
+//!   [`copy_writer_tuned`], [`insert_writer`], the last three with [`external`] and [`typed`].
 //! - [`ground`]: the servers, messages and tables they all get; [`workload`] says which.
 //! - [`latency`], [`decode`], [`idle`]: the figures that are not about a backlog.
 //! - [`scale`], [`workers`]: backlogs of other sizes, and shared ones.
@@ -16,6 +16,7 @@
 )]
 
 mod copy_writer;
+mod copy_writer_tuned;
 mod decode;
 mod external;
 mod ground;

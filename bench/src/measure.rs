@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 use pg_test::process;
+use pg_test::stack::Stack;
 
 /// Between two looks at a process's memory.
 const LOOK: Duration = Duration::from_millis(20);
@@ -20,6 +21,8 @@ pub struct Round {
     pub seconds: f64,
     /// Processor time of the PostgreSQL cluster and of the writer, in seconds.
     pub cpu: f64,
+    /// Processor time of nats-server, which competes for the same processors, in seconds.
+    pub nats: f64,
     /// Largest private memory of the writing process, in bytes.
     pub peak: u64,
     /// Part of the machine's processors that processes other than the benchmark's took.
@@ -28,18 +31,22 @@ pub struct Round {
 
 /// A running measurement.
 pub struct Meter {
-    postmaster: i32,
+    servers: Servers,
     before: Usage,
     memory: Option<Memory>,
 }
 
 impl Meter {
-    /// Starts the clock for the cluster of `postmaster`.
-    pub fn start(postmaster: i32) -> Self {
+    /// Starts the clock for both servers.
+    pub fn start(stack: &Stack) -> Self {
+        let servers = Servers {
+            postmaster: stack.pg.postmaster_pid(),
+            nats: stack.nats.pid(),
+        };
         Self {
-            postmaster,
             memory: None,
-            before: Usage::now(postmaster),
+            before: Usage::now(&servers),
+            servers,
         }
     }
 
@@ -51,22 +58,31 @@ impl Meter {
     /// Stops the clock. Of a writer's processor time only that of one which has ended counts, so
     /// add that later.
     pub fn stop(self) -> Round {
-        let after = Usage::now(self.postmaster);
+        let after = Usage::now(&self.servers);
         let seconds = after.at.duration_since(self.before.at).as_secs_f64();
         let own = after.own - self.before.own;
         let machine = after.machine - self.before.machine;
         Round {
             seconds,
             cpu: after.cluster - self.before.cluster,
+            nats: after.nats - self.before.nats,
             peak: self.memory.map_or(0, Memory::peak),
             others: ((machine - own) / (seconds * processors())).max(0.0),
         }
     }
 }
 
+/// The processes that are measured.
+struct Servers {
+    postmaster: i32,
+    nats: Option<i32>,
+}
+
 /// Processor time at one moment, in seconds.
 struct Usage {
     at: Instant,
+    /// Of nats-server.
+    nats: f64,
     /// Of the cluster.
     cluster: f64,
     /// Of everything that belongs to the benchmark: cluster, NATS, writer, this process.
@@ -76,7 +92,8 @@ struct Usage {
 }
 
 impl Usage {
-    fn now(postmaster: i32) -> Self {
+    fn now(servers: &Servers) -> Self {
+        let postmaster = servers.postmaster;
         let cluster = cluster_cpu(postmaster);
         let others: u64 = process::children(std::process::id().cast_signed())
             .into_iter()
@@ -85,6 +102,7 @@ impl Usage {
             .sum();
         let own = cluster + seconds(others) + cpu(UsageWho::RUSAGE_SELF) + ended_children_cpu();
         Self {
+            nats: servers.nats.map_or(0.0, |nats| seconds(ticks(nats, 2))),
             cluster,
             own,
             machine: machine_cpu(),

@@ -6,15 +6,17 @@ use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
 /// One round.
-pub async fn round(ground: &Ground, workload: &Workload) -> Result<Round, String> {
+pub async fn round(ground: &Ground, workload: &Workload, messages: u64) -> Result<Round, String> {
     let feed = workload.feed;
+    let pipeline = [feed.name()];
     ground.forget_position(feed).await;
+    let total = ground.recorded(&pipeline).await? + messages as i64;
     let pg = &ground.stack.pg;
     let worker = pg.worker_pid().await;
-    let mut meter = Meter::start(pg.postmaster_pid());
+    let mut meter = Meter::start(&ground.stack);
     meter.watch(worker);
     ground.stack.enable().await;
-    ground.drained(feed, &feed.consumer()).await?;
+    ground.recorded_and_flushed(&pipeline, total).await?;
     let round = meter.stop();
     ground.stack.disable().await;
     Ok(round)

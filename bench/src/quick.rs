@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::ground::Ground;
+use crate::limit::Cut;
 use crate::rounds::{self, Contender};
 use crate::workload::TELEMETRY;
 
@@ -54,7 +55,7 @@ async fn prepared() -> Result<Ground, String> {
 
 /// Prints, and gives the ratio.
 async fn measure(ground: &Ground) -> Result<f64, String> {
-    let contenders = [Contender::Limit, Contender::Ours];
+    let contenders = [Contender::Limit(Cut::Whole), Contender::Ours];
     let results = rounds::run(ground, &TELEMETRY, &contenders, ROUNDS, MESSAGES).await?;
     for result in &results {
         let [least, median, most] = result.rate;

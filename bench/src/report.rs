@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::decode;
 use crate::latency::Latency;
+use crate::limit::Cut;
 use crate::rounds::{Contender, Result};
 
 /// Everything that was measured.
@@ -75,7 +76,7 @@ pub fn print_decode(rates: &[decode::Rate]) {
 /// The table of workloads and contenders.
 pub fn print_results(results: &[Result]) {
     println!(
-        "{:<20}{:<15}{:>9}{:>9}{:>9}{:>9}{:>11}{:>9}{:>9}",
+        "{:<20}{:<18}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}{:>9}{:>9}",
         "workload",
         "contender",
         "rows/s",
@@ -83,6 +84,7 @@ pub fn print_results(results: &[Result]) {
         "most",
         "of limit",
         "CPU s/1e6",
+        "NATS s",
         "peak MB",
         "others %"
     );
@@ -93,10 +95,11 @@ pub fn print_results(results: &[Result]) {
         last = name;
         let [least, median, most] = result.rate;
         println!(
-            "{workload:<20}{:<15}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>9.1}{:>9.0}",
+            "{workload:<20}{:<18}{median:>9.0}{least:>9.0}{most:>9.0}{:>9.2}{:>11.1}{:>10.1}{:>9.1}{:>9.0}",
             result.contender.name(),
             result.ratio,
             result.cpu_per_million,
+            result.nats_per_million,
             result.peak_mb,
             result.others * 100.0
         );
@@ -106,7 +109,7 @@ pub fn print_results(results: &[Result]) {
 
 fn print_noise(results: &[Result]) {
     let limits = results.iter();
-    for limit in limits.filter(|result| result.contender == Contender::Limit) {
+    for limit in limits.filter(|result| result.contender == Contender::Limit(Cut::Whole)) {
         let [least, median, most] = limit.rate;
         println!(
             "noise: the limit of {} varied by {:.0} % of its median",
@@ -131,6 +134,7 @@ fn result(result: &Result) -> Value {
         "rows_per_second": {"min": least, "median": median, "max": most},
         "ratio_to_limit": (result.ratio * 1000.0).round() / 1000.0,
         "cpu_seconds_per_million": tenths(result.cpu_per_million),
+        "nats_cpu_seconds_per_million": tenths(result.nats_per_million),
         "peak_memory_mb": tenths(result.peak_mb),
     })
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::external::{self, Kind};
 use crate::ground::Ground;
+use crate::limit::Cut;
 use crate::measure::{self, Round};
 use crate::workload::Workload;
 use crate::{limit, ours};
@@ -11,8 +12,8 @@ use crate::{limit, ours};
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
-    /// One server-side COPY.
-    Limit,
+    /// COPY on the server.
+    Limit(Cut),
     /// The extension.
     Ours,
     /// An external process.
@@ -21,12 +22,27 @@ pub enum Contender {
 
 impl Contender {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Limit,
+    pub const ALL: [Self; 8] = [
+        Self::Limit(Cut::Whole),
+        Self::Limit(Cut::Halves),
+        Self::Limit(Cut::Pieces),
         Self::Ours,
+        Self::External(Kind::CopyTuned),
         Self::External(Kind::Copy),
         Self::External(Kind::Insert),
+        Self::External(Kind::ReadOnly),
     ];
+
+    /// Whether it has anything to do with a workload. With duplicates only the whole COPY has its rows
+    /// kept: those that are missing.
+    fn takes_part(self, workload: &Workload) -> bool {
+        !workload.duplicates || !matches!(self, Self::Limit(Cut::Halves | Cut::Pieces))
+    }
+
+    /// Whether it makes rows.
+    fn writes(self) -> bool {
+        self != Self::External(Kind::ReadOnly)
+    }
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<Self> {
@@ -36,10 +52,14 @@ impl Contender {
     /// Its name in `bench.json`.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Limit => "limit",
+            Self::Limit(Cut::Whole) => "limit",
+            Self::Limit(Cut::Halves) => "limit-2",
+            Self::Limit(Cut::Pieces) => "limit-5000",
             Self::Ours => "ours",
+            Self::External(Kind::CopyTuned) => "copy-writer-tuned",
             Self::External(Kind::Copy) => "copy-writer",
             Self::External(Kind::Insert) => "insert-writer",
+            Self::External(Kind::ReadOnly) => "read-only",
         }
     }
 }
@@ -57,6 +77,8 @@ pub struct Result {
     pub ratio: f64,
     /// Median of the processor seconds for a million messages.
     pub cpu_per_million: f64,
+    /// The same of nats-server.
+    pub nats_per_million: f64,
     /// Largest memory of the writing process, in megabytes.
     pub peak_mb: f64,
     /// Median part of the machine's processors that something else took meanwhile.
@@ -71,6 +93,11 @@ pub async fn run(
     rounds: usize,
     messages: u64,
 ) -> std::result::Result<Vec<Result>, String> {
+    let contenders: Vec<Contender> = contenders
+        .iter()
+        .copied()
+        .filter(|contender| contender.takes_part(workload))
+        .collect();
     let mut figures: Vec<Vec<(Round, u64)>> = vec![Vec::new(); contenders.len()];
     let mut fingerprints = HashSet::new();
     for number in 0..rounds {
@@ -80,20 +107,22 @@ pub async fn run(
             let contender = contenders[which];
             ground.prepare(workload).await;
             let done = match contender {
-                Contender::Limit => limit::round(ground, workload, messages).await,
-                Contender::Ours => (ours::round(ground, workload).await?, messages),
+                Contender::Limit(cut) => limit::round(ground, workload, cut, messages).await?,
+                Contender::Ours => (ours::round(ground, workload, messages).await?, messages),
                 Contender::External(kind) => {
                     let round = external::round(ground, kind, workload, messages).await?;
                     (round, messages)
                 }
             };
-            ground.check(workload, messages).await;
-            if number == 0 {
+            if contender.writes() {
+                ground.check(workload, messages).await;
+            }
+            if number == 0 && contender.writes() {
                 fingerprints.insert(ground.fingerprint(workload).await);
                 assert_eq!(fingerprints.len(), 1, "{contender:?} wrote other rows");
             }
             eprintln!(
-                "bench: {:<20}{:<14}round {}: {:>8.0} rows/s",
+                "bench: {:<20}{:<18}round {}: {:>8.0} rows/s",
                 workload.name,
                 contender.name(),
                 number + 1,
@@ -109,7 +138,7 @@ pub async fn run(
         .collect();
     let limit = results
         .iter()
-        .find(|result| result.contender == Contender::Limit)
+        .find(|result| result.contender == Contender::Limit(Cut::Whole))
         .map_or(f64::NAN, |result| result.rate[1]);
     for result in &mut results {
         result.ratio = result.rate[1] / limit;
@@ -124,6 +153,9 @@ fn summary(workload: &Workload, contender: Contender, rounds: &[(Round, u64)]) -
     let cpu = rounds
         .iter()
         .map(|(round, rows)| round.cpu * 1e6 / *rows as f64);
+    let nats = rounds
+        .iter()
+        .map(|(round, rows)| round.nats * 1e6 / *rows as f64);
     let peak = rounds.iter().map(|(round, _)| round.peak).max();
     Result {
         workload: workload.name,
@@ -135,6 +167,7 @@ fn summary(workload: &Workload, contender: Contender, rounds: &[(Round, u64)]) -
         ],
         ratio: f64::NAN,
         cpu_per_million: measure::median(cpu),
+        nats_per_million: measure::median(nats),
         peak_mb: peak.unwrap_or(0) as f64 / 1e6,
         others: measure::median(rounds.iter().map(|(round, _)| round.others)),
     }
@@ -153,8 +186,8 @@ pub async fn fill(
     );
     ground.fill(workload.feed, messages).await;
     ground.prepare(workload).await;
-    ours::round(ground, workload).await?;
+    ours::round(ground, workload, messages).await?;
     ground.check(workload, messages).await;
-    ground.keep_rows(workload).await;
+    ground.keep_rows(workload, messages).await;
     Ok(())
 }

@@ -5,10 +5,11 @@
 use pg_test::messages::Generator;
 
 use crate::ground::{Chunks, Ground};
+use crate::limit::Cut;
 use crate::rounds::{self, Contender};
 use crate::workload::{self, Workload};
 
-const CONTENDERS: [Contender; 2] = [Contender::Limit, Contender::Ours];
+const CONTENDERS: [Contender; 2] = [Contender::Limit(Cut::Whole), Contender::Ours];
 const WAITING: [u64; 3] = [100_000, 1_000_000, 5_000_000];
 /// Chunks of a week each.
 const CHUNKS: [u64; 3] = [1, 10, 60];

@@ -17,13 +17,19 @@ pub trait Shape: 'static {
     /// Their types.
     const TYPES: &'static [Type];
     /// A decoded message.
-    type Row<'a>: Deserialize<'a> + Cells;
+    type Row<'a>: Deserialize<'a> + Cells + Neighbours;
 }
 
 /// One value for each column.
 pub trait Cells {
     /// The values in the order of the columns.
     fn cells(&self) -> Vec<&(dyn ToSql + Sync)>;
+}
+
+/// Which rows lie together in an index that does not begin with the time.
+pub trait Neighbours {
+    /// Rows with smaller ones are written first; equal ones stay in the order of arrival.
+    fn order(&self) -> Option<(i64, &str)>;
 }
 
 /// Declares a payload's struct; each field goes to the column of its name.
@@ -89,6 +95,21 @@ shape!(Netflow, NetflowRow {
     #[serde(borrow)] metadata: Document<'a> = JSONB,
 });
 
+impl Neighbours for TelemetryRow<'_> {
+    /// By hour, hence by chunk, and then by device, as the index on the device has it.
+    fn order(&self) -> Option<(i64, &str)> {
+        let hour = self.timestamp.as_ref()?.0 / MILLIS_PER_HOUR;
+        Some((hour, self.device_id.as_ref()?.0.as_ref()))
+    }
+}
+
+impl Neighbours for NetflowRow<'_> {
+    /// Its only index is on the time.
+    fn order(&self) -> Option<(i64, &str)> {
+        None
+    }
+}
+
 /// Text, copied only when it has escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
@@ -131,6 +152,8 @@ impl ToSql for Document<'_> {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(i64);
+
+const MILLIS_PER_HOUR: i64 = 3_600_000;
 
 /// From the Unix epoch to 2000-01-01, where PostgreSQL's time begins.
 const EPOCH_SHIFT_MILLIS: i64 = 946_684_800_000;

@@ -12,6 +12,7 @@ use crate::workload;
 
 const MESSAGES: u64 = 500_000;
 const ROUNDS: usize = 3;
+const PIPELINES: [&str; 2] = ["telemetry_a", "telemetry_b"];
 const CONSUMERS: [&str; 2] = ["db-writer-telemetry-a", "db-writer-telemetry-b"];
 
 /// Measures and prints.
@@ -62,9 +63,9 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
         ground.session = ground.stack.pg.connect().await;
         let began = Instant::now();
         ground.stack.enable().await;
-        for consumer in CONSUMERS {
-            ground.drained(Feed::Telemetry, consumer).await?;
-        }
+        ground
+            .recorded_and_flushed(&PIPELINES, MESSAGES as i64)
+            .await?;
         rates.push(MESSAGES as f64 / began.elapsed().as_secs_f64());
         ground.stack.disable().await;
         ground.check(&workload::TELEMETRY, MESSAGES).await;

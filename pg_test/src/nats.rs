@@ -205,6 +205,11 @@ impl Nats {
         .await;
     }
 
+    /// The process, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.process().as_ref().map(Process::pid)
+    }
+
     /// Whether the server that this object started is there.
     pub fn is_running(&self) -> bool {
         self.process()
