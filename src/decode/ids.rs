@@ -85,6 +85,16 @@ mod tests {
         assert_ne!(trace(&first, 0), span(&first, 0));
     }
 
+    /// A redelivery is the same row also after an upgrade: these never change.
+    #[test]
+    fn ids_are_those_of_every_version() {
+        let message = message(b"{}");
+        assert_eq!((message.stream, message.sequence), ("STREAM", 7));
+        assert_eq!(uuid(&message, 3), "400ddb4c-c6fa-8538-bcad-731a6c32617a");
+        assert_eq!(trace(&message, 3), "400ddb4cc6fa5538");
+        assert_eq!(span(&message, 3), "7cad731a6c32617a");
+    }
+
     #[test]
     fn ids_have_the_forms_that_readers_expect() {
         for index in 0..100 {

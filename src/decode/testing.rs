@@ -94,6 +94,10 @@ fn render(cell: Cell<'_>) -> Option<String> {
 fn render_time(time: Timestamp) -> String {
     let seconds = time.unix_micros().div_euclid(1_000_000);
     let micros = u32::try_from(time.unix_micros().rem_euclid(1_000_000)).unwrap();
+    // Larger numbers speedate takes for milliseconds.
+    if seconds.abs() > 20_000_000_000 {
+        return format!("second {seconds}");
+    }
     let date = speedate::DateTime::from_timestamp(seconds, 0).unwrap();
     format!("{date}.{micros:06}")
 }

@@ -1,8 +1,8 @@
 //! The SQL functions that show the page. They work on a standby, in a read-only transaction and
 //! without the worker.
 
-use super::page::{self, Page, StreamPage};
-use super::report::{self, bigint, lag_seconds, time};
+use super::page::{self, Page};
+use super::report::{self, Stream, bigint, time};
 use crate::config;
 use pgrx::JsonB;
 use pgrx::prelude::*;
@@ -54,7 +54,10 @@ fn nats(page: &Page) -> Value {
     let worst = active(page).max_by_key(|worker| worker.nats.get() != "connected");
     let state = worst.and_then(|worker| worker.nats.some());
     json!({
-        "state": state.unwrap_or_else(|| "disconnected".to_owned()),
+        "state": match report::any_silent() {
+            true => "unknown".to_owned(),
+            false => state.unwrap_or_else(|| "disconnected".to_owned()),
+        },
         "server": worst.and_then(|worker| worker.server.some()),
         "reconnects": active(page).map(|worker| worker.reconnects).sum::<u64>(),
         "last_error": worst.and_then(|worker| worker.nats_error.some()),
@@ -70,7 +73,8 @@ fn breaker(page: &Page) -> Value {
     })
 }
 
-fn stream_object(stream: &StreamPage) -> Value {
+fn stream_object(shown: Stream<'_>) -> Value {
+    let stream = shown.page;
     let counters = &stream.counters;
     json!({
         "name": stream.name.get(),
@@ -78,11 +82,11 @@ fn stream_object(stream: &StreamPage) -> Value {
         "table": stream.table.get(),
         "nats_stream": stream.nats_stream.some(),
         "consumer": stream.consumer.get(),
-        "state": stream.state.word(),
-        "detail": stream.detail.some(),
+        "state": shown.state().word(),
+        "detail": shown.detail(),
         "last_sequence": stream.last_sequence,
-        "pending": stream.pending,
-        "lag_seconds": lag_seconds(stream),
+        "pending": shown.pending(),
+        "lag_seconds": shown.lag_seconds(),
         "ack_pending": stream.ack_pending,
         "messages_total": counters.messages,
         "rows_total": counters.rows,
@@ -114,7 +118,7 @@ fn sr_event_writer_stream_status() -> TableIterator<
         name!(state, &'static str),
         name!(detail, Option<String>),
         name!(last_sequence, i64),
-        name!(pending, i64),
+        name!(pending, Option<i64>),
         name!(lag_seconds, Option<f64>),
         name!(ack_pending, i64),
         name!(messages_total, i64),
@@ -133,7 +137,8 @@ fn sr_event_writer_stream_status() -> TableIterator<
     ),
 > {
     let page = page::snapshot();
-    let rows = report::streams(&page).map(|stream| {
+    let rows = report::streams(&page).map(|shown| {
+        let stream = shown.page;
         let counters = &stream.counters;
         (
             stream.name.get().to_owned(),
@@ -141,11 +146,11 @@ fn sr_event_writer_stream_status() -> TableIterator<
             stream.table.get().to_owned(),
             stream.nats_stream.some(),
             stream.consumer.get().to_owned(),
-            stream.state.word(),
-            stream.detail.some(),
+            shown.state().word(),
+            shown.detail(),
             bigint(stream.last_sequence),
-            bigint(stream.pending),
-            lag_seconds(stream),
+            shown.pending().map(bigint),
+            shown.lag_seconds(),
             bigint(stream.ack_pending),
             bigint(counters.messages),
             bigint(counters.rows),

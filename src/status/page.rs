@@ -5,7 +5,7 @@ use super::latency::Latency;
 use super::text::Text;
 use crate::config::{PIPELINES_MAX, WORKERS_MAX};
 use pgrx::{PGRXSharedMemory, PgAtomic, PgLwLock, pg_shmem_init};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 
 /// What a worker, or a pipeline, is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum State {
     Misconfigured,
     /// This server is a standby; only the primary consumes.
     Standby,
+    /// The worker is there, and shows no sign of life. Only readers can say that.
+    Unresponsive,
 }
 
 impl State {
@@ -40,6 +42,7 @@ impl State {
             State::Stopped => "stopped",
             State::Misconfigured => "misconfigured",
             State::Standby => "standby",
+            State::Unresponsive => "unresponsive",
         }
     }
 }
@@ -160,11 +163,14 @@ static PAGE: PgLwLock<Page> = unsafe { PgLwLock::new(c"sr_event_writer status") 
 // SAFETY: as above.
 static CONTROL: PgAtomic<Control> = unsafe { PgAtomic::new(c"sr_event_writer control") };
 
-/// What sessions tell the workers: that something in the control tables has changed.
+/// What goes without the page's lock: what sessions tell the workers, that something in the control
+/// tables has changed, and the workers' signs of life.
 #[derive(Default)]
 pub struct Control {
     generation: AtomicU64,
     pids: [AtomicI32; WORKERS_MAX],
+    /// Microseconds since 2000-01-01.
+    heartbeats: [AtomicI64; WORKERS_MAX],
 }
 
 // SAFETY: atomics of fixed size.
@@ -229,6 +235,11 @@ pub fn set_pid(worker: usize, pid: i32) {
     if let Some(slot) = CONTROL.get().pids.get(worker) {
         slot.store(pid, Ordering::Release);
     }
+}
+
+/// Where worker number `worker` says when it was last seen to work.
+pub fn heartbeat(worker: usize) -> Option<&'static AtomicI64> {
+    CONTROL.get().heartbeats.get(worker)
 }
 
 /// Process of worker number `worker`, if it runs.

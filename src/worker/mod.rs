@@ -13,6 +13,7 @@ mod dead_letter;
 mod destination;
 mod durable;
 pub mod failure;
+mod heartbeat;
 mod identity;
 mod insert;
 mod lane;
@@ -83,6 +84,8 @@ fn prepare_session(number: usize) {
     session::prepare();
     // SAFETY: main thread, attached to shared memory.
     unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
+    // Before the process shows itself: a sign of life of an earlier one says nothing about it.
+    heartbeat::start(number);
     // SAFETY: as above.
     page::set_pid(number, unsafe { pg_sys::MyProcPid });
     relations::listen();

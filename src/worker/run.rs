@@ -9,7 +9,7 @@ use super::lane::{Lane, NextTurn, Positions};
 use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::writer::Process;
-use super::{dead_letter, position, publish, relations, signals, transaction};
+use super::{dead_letter, heartbeat, position, publish, relations, signals, transaction};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
@@ -85,6 +85,7 @@ impl Worker {
         self.configure();
         loop {
             wait::reset();
+            heartbeat::beat();
             self.waker.looking();
             self.stop_if_told();
             #[cfg(feature = "faults")]

@@ -2,6 +2,7 @@
 //! value. After an error nothing may touch the database before the abort, so both are here.
 
 use super::failure::Failure;
+use super::heartbeat::Busy;
 use super::signals;
 use super::timeout::Limit;
 use pgrx::pg_sys::panic::CaughtError;
@@ -14,6 +15,7 @@ use std::time::Duration;
 /// A statement that runs longer than `limit` is cancelled. A Rust panic passes on, after the
 /// rollback: it ends the worker.
 pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let _busy = Busy::start(limit);
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: on the main thread, outside any transaction.
         unsafe {

@@ -51,6 +51,7 @@ mod split;
 mod standby;
 mod standby_acks;
 mod standby_restore;
+mod unresponsive;
 mod wait_seek;
 mod ways;
 mod ways_copy;

@@ -176,6 +176,8 @@ mod tests {
     fn units_follow_the_size() {
         for (format, json, expected) in [
             ("Telemetry", "1000000000001", "2001-09-09T01:46:40.001000"),
+            // The boundary itself is of the larger unit still.
+            ("Telemetry", "1000000000000", "second 1000000000000"),
             ("NetFlow", "0", "1970-01-01T00:00:00.000000"),
             ("Telemetry", "-1", "1969-12-31T23:59:59.000000"),
             ("OtelMetrics", "1767026614123", "2025-12-29T16:43:34.123000"),
@@ -217,6 +219,7 @@ mod tests {
             ("Telemetry", "-999999999999999"),
             ("Telemetry", digits.as_str()),
             ("OtelMetrics", "999999999999999999"),
+            ("OtelMetrics", "1000000000000000000"),
             ("OtelMetrics", "99999999999999999999999"),
             ("Logs", "-999999999999999999"),
             ("Events", "99999999999999"),
