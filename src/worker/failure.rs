@@ -8,7 +8,8 @@ use pgrx::prelude::*;
 pub enum Class {
     /// A row is at fault: find it and write the others.
     Data,
-    /// The destination is at fault: stop this pipeline until the table fits.
+    /// The destination is at fault: stop this pipeline until the table fits. Unless it takes other
+    /// rows: then it is a row after all.
     Schema,
     /// The server is at fault: keep everything and try again later.
     Environment,
@@ -119,6 +120,13 @@ fn characters(code: PgSqlErrorCode) -> String {
 }
 
 fn class(sqlstate: &str) -> Class {
+    match sqlstate {
+        // More than one statement may do: a smaller one may do it. Waiting cures nothing.
+        "53400" => return Class::Data,
+        // What the table is does not go with the statement.
+        "55000" => return Class::Schema,
+        _ => {}
+    }
     match sqlstate.get(..2).unwrap_or_default() {
         // A foreign key or exclusion that fails, a value out of range, a row touched twice, a value
         // beyond a limit of the server: all are about rows.
@@ -138,21 +146,29 @@ mod tests {
     #[test]
     fn every_class_of_error_has_its_meaning() {
         for (sqlstate, expected) in [
+            ("21000", Class::Data),
             ("22P02", Class::Data),
             ("23514", Class::Data),
-            ("21000", Class::Data),
-            ("P0001", Class::Data),
+            ("44000", Class::Data),
             ("54001", Class::Data),
+            ("P0001", Class::Data),
+            ("53400", Class::Data),
+            ("0A000", Class::Schema),
+            ("3F000", Class::Schema),
             ("42703", Class::Schema),
             ("42501", Class::Schema),
             ("42P01", Class::Schema),
+            ("55000", Class::Schema),
             ("08006", Class::Environment),
+            ("25006", Class::Environment),
             ("40001", Class::Environment),
             ("53100", Class::Environment),
+            ("53200", Class::Environment),
             ("55P03", Class::Environment),
+            ("55006", Class::Environment),
             ("57014", Class::Environment),
+            ("57P01", Class::Environment),
             ("58030", Class::Environment),
-            ("25006", Class::Environment),
             ("XX000", Class::Environment),
             ("", Class::Environment),
         ] {
@@ -169,7 +185,38 @@ mod tests {
 
     #[test]
     fn only_what_size_can_cure_asks_for_a_smaller_batch() {
-        assert!(Failure::new("57014", "").wants_smaller_batch());
-        assert!(!Failure::new("53100", "").wants_smaller_batch());
+        for sqlstate in ["57014", "55P03", "40P01", "53200"] {
+            assert!(
+                Failure::new(sqlstate, "").wants_smaller_batch(),
+                "{sqlstate}"
+            );
+        }
+        for sqlstate in ["40001", "53100", "58030", "XX000"] {
+            assert!(
+                !Failure::new(sqlstate, "").wants_smaller_batch(),
+                "{sqlstate}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_another_session_in_the_way_is_contention() {
+        for sqlstate in ["40001", "40P01", "55P03"] {
+            assert!(Failure::new(sqlstate, "").is_contention(), "{sqlstate}");
+        }
+        for sqlstate in ["40003", "53200", "55006", "57014"] {
+            assert!(!Failure::new(sqlstate, "").is_contention(), "{sqlstate}");
+        }
+    }
+
+    #[test]
+    fn a_taken_key_is_that_of_a_unique_or_an_exclusion_constraint() {
+        for (sqlstate, expected) in [("23505", true), ("23P01", true), ("23503", false)] {
+            assert_eq!(
+                Failure::new(sqlstate, "").is_taken_key(),
+                expected,
+                "{sqlstate}"
+            );
+        }
     }
 }

@@ -32,6 +32,7 @@ mod suspects;
 mod target;
 mod timeout;
 mod transaction;
+mod trust;
 mod wait;
 mod wake;
 mod work;

@@ -280,7 +280,8 @@ enum OnConflict {
 }
 
 /// Rows with a taken key are updated only if the destination has that very key. Without any key
-/// nothing is said, which also lets the table have rules.
+/// nothing is said, which also lets the table have rules. Nor with a deferrable one: PostgreSQL
+/// refuses every row then, so a taken key fails the row instead.
 fn conflict(
     client: &Client<'_>,
     relation: pg_sys::Oid,
@@ -288,15 +289,17 @@ fn conflict(
 ) -> Result<OnConflict, Failure> {
     let query = "SELECT pg_catalog.array_agg(a.attname::pg_catalog.text)
             FILTER (WHERE i.indisunique AND i.indimmediate AND i.indisvalid
-                AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts)
+                AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts),
+            pg_catalog.bool_and(i.indimmediate)
         FROM pg_catalog.pg_index i
         LEFT JOIN pg_catalog.pg_attribute a
             ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::pg_catalog.int2[])
         WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion)
         GROUP BY i.indexrelid";
-    let mut conflict = OnConflict::Never;
+    let (mut any, mut immediate) = (false, true);
     for row in client.select(query, None, &[relation.into()])? {
-        conflict = OnConflict::Nothing;
+        any = true;
+        immediate &= row.get(2)?.unwrap_or(true);
         let names: Vec<String> = row.get(1)?.unwrap_or_default();
         if let Conflict::Update { key, columns } = table.conflict
             && names.len() == key.len()
@@ -305,7 +308,10 @@ fn conflict(
             return Ok(OnConflict::Update { key, columns });
         }
     }
-    Ok(conflict)
+    Ok(match any && immediate {
+        true => OnConflict::Nothing,
+        false => OnConflict::Never,
+    })
 }
 
 fn statement(

@@ -70,25 +70,75 @@ pub fn unrecorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     recorded: &mut Sequences,
 ) -> Vec<Run<'a>> {
-    let mut runs: Vec<Run<'a>> = Vec::new();
-    for batch in batches {
-        let mut open: Option<Run<'a>> = None;
-        for (number, message) in batch.messages.iter().enumerate() {
-            if recorded.contains(message.sequence) {
-                runs.extend(open.take());
-                continue;
-            }
+    let mut is_new = |message: &Message| {
+        let is_new = !recorded.contains(message.sequence);
+        if is_new {
             recorded.insert(message.covers, message.sequence);
-            open.get_or_insert(Run {
-                batch,
-                messages: number..number,
-            })
-            .messages
-            .end = number + 1;
         }
-        runs.extend(open);
+        is_new
+    };
+    batches
+        .flat_map(|batch| parts(batch, 0..batch.messages.len(), &mut is_new))
+        .collect()
+}
+
+/// What of the runs is not recorded yet.
+pub fn left<'a>(runs: &[Run<'a>], recorded: &Sequences) -> Vec<Run<'a>> {
+    let mut is_left = |message: &Message| !recorded.contains(message.sequence);
+    runs.iter()
+        .flat_map(|run| parts(run.batch, run.messages.clone(), &mut is_left))
+        .collect()
+}
+
+/// The messages of a batch's range that are wanted, those that follow each other in one run.
+fn parts<'a>(
+    batch: &'a Batch,
+    range: Range<usize>,
+    wanted: &mut impl FnMut(&Message) -> bool,
+) -> Vec<Run<'a>> {
+    let mut runs: Vec<Run<'a>> = Vec::new();
+    let mut open: Option<Run<'a>> = None;
+    for number in range {
+        if !batch.messages.get(number).is_some_and(&mut *wanted) {
+            runs.extend(open.take());
+            continue;
+        }
+        open.get_or_insert(Run {
+            batch,
+            messages: number..number,
+        })
+        .messages
+        .end = number + 1;
     }
+    runs.extend(open);
     runs
+}
+
+/// At most `count` messages with rows, spread evenly, each as a run of its own; another choice for
+/// each `offset`.
+pub fn sample<'a>(runs: &[Run<'a>], count: usize, offset: usize) -> Vec<Run<'a>> {
+    let all: Vec<Run<'a>> = runs.iter().flat_map(singles).collect();
+    let chosen = count.min(all.len());
+    (0..chosen)
+        .filter_map(|n| {
+            all.get((n * all.len() / chosen + offset) % all.len())
+                .cloned()
+        })
+        .collect()
+}
+
+/// The messages of a run that have rows, one by one.
+fn singles<'a>(run: &Run<'a>) -> impl Iterator<Item = Run<'a>> + use<'a> {
+    let batch = run.batch;
+    let has_rows =
+        move |number: &usize| matches!(batch.messages.get(*number), Some(m) if m.reject.is_none());
+    run.messages
+        .clone()
+        .filter(has_rows)
+        .map(move |number| Run {
+            batch,
+            messages: number..number + 1,
+        })
 }
 
 /// First and last sequence of all runs; `None` without a message.

@@ -12,12 +12,16 @@ use super::reconcile;
 use super::relations;
 use super::target::{self, Target};
 use super::transaction;
+use super::trust::{Blame, Trust};
 use super::work::{self, Passed, Run};
 use crate::config::{self, PipelineConfig};
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
 use stream::{Notice, Sequences, Source};
+
+/// Messages that are tried one by one before a table counts as one that takes none.
+const SAMPLE: usize = 16;
 
 /// Writes what one pipeline has fetched.
 pub struct Writer {
@@ -33,6 +37,8 @@ pub struct Writer {
     table: Option<String>,
     /// [`relations::changes`] when they were looked up.
     seen: u64,
+    /// Samples taken, so that each is another one.
+    samples: usize,
 }
 
 /// What of this process all writers use.
@@ -55,6 +61,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// Whether a message was written, and not set aside.
+    pub fn any(&self) -> bool {
+        self.messages > self.dead_letters.len() as u64
+    }
+
     fn add(&mut self, other: Written) {
         self.messages += other.messages;
         self.rows += other.rows;
@@ -89,6 +100,7 @@ impl Writer {
             destinations: Vec::new(),
             table: None,
             seen: 0,
+            samples: 0,
         }
     }
 
@@ -133,6 +145,7 @@ impl Writer {
     ) -> Result<Written, (Written, Failure)> {
         let mut done = Written::default();
         let mut todo = vec![runs];
+        let mut trust = Trust::default();
         while let Some(runs) = todo.pop() {
             let way = self.way(&runs);
             let step = Step {
@@ -147,22 +160,80 @@ impl Writer {
                     todo.push(runs);
                     continue;
                 }
-                Err(failure) if failure.class() == Class::Data => match work::count(&runs) {
-                    0 | 1 => self.commit_refused(&step, &failure, position, process),
-                    _ => {
+                Err(failure) => match (self.blame(&failure, &trust), work::count(&runs)) {
+                    (Blame::Row, 0 | 1) => {
+                        trust.spend(&failure);
+                        self.commit_refused(&step, &failure, position, process)
+                    }
+                    (Blame::Row, _) => {
                         let (first, rest) = work::halve(&runs);
                         todo.extend([rest, first]);
                         continue;
                     }
+                    (Blame::RowOrTable, _) => {
+                        let open = std::iter::once(&runs).chain(&todo).flatten();
+                        let open: Vec<Run<'_>> = open.cloned().collect();
+                        let step = Step {
+                            runs: &open,
+                            ..step
+                        };
+                        let sampled = self.sample(&step, failure, position, process);
+                        todo = vec![work::left(&open, position)];
+                        sampled
+                    }
+                    (Blame::Other, _) => Err(failure),
                 },
-                other => other,
+                written => written,
             };
             match result {
-                Ok(written) => done.add(written),
+                Ok(written) => {
+                    trust.gain(&written);
+                    done.add(written);
+                }
                 Err(failure) => return Err((done, failure)),
             }
         }
         Ok(done)
+    }
+
+    /// What an error of a write is about. Only a table that was looked up and fits can leave that open.
+    fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
+        match failure.class() {
+            Class::Data => Blame::Row,
+            Class::Schema if self.destinations.is_empty() => Blame::Other,
+            Class::Schema if trust.is_there() => Blame::Row,
+            Class::Schema => Blame::RowOrTable,
+            Class::Environment => Blame::Other,
+        }
+    }
+
+    /// Writes one of the messages, to find out whether the table takes any. `failure` if it seems to
+    /// take none.
+    fn sample(
+        &mut self,
+        step: &Step<'_>,
+        failure: Failure,
+        position: &mut Sequences,
+        process: &mut Process,
+    ) -> Result<Written, Failure> {
+        if work::count(step.runs) < 2 {
+            return Err(failure);
+        }
+        self.samples = self.samples.wrapping_add(1);
+        for run in work::sample(step.runs, SAMPLE, self.samples) {
+            let step = Step {
+                runs: &[run],
+                way: Way::Insert,
+                ..*step
+            };
+            match self.commit(&step, position, process) {
+                Ok(written) => return Ok(written),
+                Err(failure) if failure.class() == Class::Environment => return Err(failure),
+                // It may be just this one.
+                Err(_) => {}
+            }
+        }
+        Err(failure)
     }
 
     /// Keeps the only message of `runs` as a dead letter without trying to write its rows.

@@ -43,6 +43,7 @@ mod position;
 mod postgres_life;
 mod postgres_life_deferred;
 mod replay;
+mod row_or_table;
 mod samples;
 mod settings;
 mod shutdown;
