@@ -392,7 +392,14 @@ pub(super) fn read() -> Result<Config, ParseError> {
     let pipelines = pipeline_names()
         .iter()
         .map(|name| pipeline(name))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(prefix) = &write.dead_letter_subject {
+        let subjects: Vec<_> = pipelines
+            .iter()
+            .map(|p| (p.pipeline.name.as_str(), p.pipeline.subjects.as_slice()))
+            .collect();
+        parse::apart(prefix, &subjects)?;
+    }
     Ok(Config {
         enabled: ENABLED.get(),
         stream,

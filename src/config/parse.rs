@@ -75,19 +75,17 @@ pub(super) fn servers(text: &str) -> Result<Vec<String>, ParseError> {
         return refuse("At least one server address is needed, such as nats://nats:4222.");
     }
     for server in &servers {
+        // Before anything that would repeat the address.
+        if server.contains('@') {
+            return refuse(
+                "An address may not hold a user or password: settings are visible to others.",
+            );
+        }
         let scheme = server.split_once("://").map(|(scheme, _)| scheme);
         if !matches!(scheme, None | Some("nats" | "tls")) {
             return refuse(format!(
                 "Address \"{server}\" must start with nats:// or tls://."
             ));
-        }
-        let after_scheme = server
-            .split_once("://")
-            .map_or(server.as_str(), |(_, rest)| rest);
-        if after_scheme.contains('@') {
-            return refuse(
-                "An address may not hold a user or password: settings are visible to others.",
-            );
         }
         if let Err(error) = server.parse::<async_nats::ServerAddr>() {
             return refuse(format!("Address \"{server}\" is not valid: {error}."));
@@ -116,6 +114,21 @@ pub(super) fn subject_prefix(text: &str) -> Result<(), ParseError> {
         return Ok(());
     }
     refuse(format!("\"{text}\" is not a NATS subject to publish to."))
+}
+
+/// `dead_letter_subject` of a pipeline may be in no pipeline's subjects: a notice that is read again
+/// would become a dead letter, and that another notice.
+pub(super) fn apart(prefix: &str, pipelines: &[(&str, &[String])]) -> Result<(), ParseError> {
+    for (name, _) in pipelines {
+        let subject = format!("{prefix}.{name}");
+        let reads = |subjects: &[String]| subjects.iter().any(|s| stream::matches(s, &subject));
+        if let Some((reader, _)) = pipelines.iter().find(|(_, subjects)| reads(subjects)) {
+            return refuse(format!(
+                "dead_letter_subject: stream {reader} reads \"{subject}\", so notices would come back as messages."
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A stream's own options: `key=value` pairs separated by white space.
@@ -433,5 +446,16 @@ mod tests {
     fn a_token_is_a_token() {
         assert!(token("db-writer_1").is_ok() && token("").is_ok());
         assert!(reason(token("a.b")).contains("letters"));
+    }
+
+    #[test]
+    fn notices_may_not_come_back_as_messages() {
+        let (logs, events) = (["logs.>".to_owned()], ["events.syslog".to_owned()]);
+        let pipelines = [("logs", &logs[..]), ("events", &events[..])];
+        assert!(apart("dead", &pipelines).is_ok());
+        assert!(apart("logs.dead", &pipelines).is_err());
+        assert!(apart("events.dead", &pipelines).is_ok());
+        let all = [(">", &[">".to_owned()][..])];
+        assert!(apart("dead", &all).is_err());
     }
 }

@@ -68,7 +68,7 @@ pub struct StreamPage {
     pub name: Text<48>,
     pub processor: Text<32>,
     pub table: Text<140>,
-    pub nats_stream: Text<140>,
+    pub nats_stream: Text<256>,
     pub consumer: Text<100>,
     pub state: State,
     pub detail: Text<400>,

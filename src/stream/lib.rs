@@ -35,3 +35,4 @@ pub use sequences::Sequences;
 pub use session::{Answer, Found, ResumeRequest};
 pub use settings::{Pipeline, Settings};
 pub use state::{Connection, Link, Phase, PhaseKind, Progress};
+pub use subject::matches;

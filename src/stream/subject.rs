@@ -1,7 +1,7 @@
 //! Which subjects a filter means, by the rules of NATS: `*` is one token, `>` all that follow.
 
 /// Whether `filter` lets `subject` through.
-pub(crate) fn matches(filter: &str, subject: &str) -> bool {
+pub fn matches(filter: &str, subject: &str) -> bool {
     // Nearly every filter is a plain subject, or a prefix and `>`; this runs for each message.
     match filter.strip_suffix('>') {
         Some(prefix) if !prefix.contains('*') => {
