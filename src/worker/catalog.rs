@@ -9,6 +9,8 @@ use std::collections::HashSet;
 pub enum Catalog {
     /// The extension is not in this database.
     Missing,
+    /// The database is being restored: its tables are not to be touched.
+    Restoring,
     /// It is there, with these wishes. The number tells one `CREATE EXTENSION` from the next.
     Present(pg_sys::Oid, Wishes),
 }
@@ -32,6 +34,9 @@ pub fn read() -> Result<Catalog, Failure> {
     if extension == pg_sys::Oid::INVALID {
         return Ok(Catalog::Missing);
     }
+    if is_restoring()? {
+        return Ok(Catalog::Restoring);
+    }
     let query = "SELECT pipeline, paused, seek_sequence IS NOT NULL OR seek_time IS NOT NULL
         FROM sr_event_writer.pipeline_control";
     Spi::connect(|client| {
@@ -47,4 +52,16 @@ pub fn read() -> Result<Catalog, Failure> {
         }
         Ok(Catalog::Present(extension, wishes))
     })
+}
+
+/// Whether `timescaledb_pre_restore()` was called. It sets the database's default for sessions, which
+/// one that is running does not hear of.
+fn is_restoring() -> Result<bool, Failure> {
+    let query = "SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_db_role_setting s
+            JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND s.setrole = 0,
+                pg_catalog.unnest(s.setconfig) AS setting
+            WHERE d.datname = pg_catalog.current_database()
+                AND setting ~* '^timescaledb\\.restoring=(on|t|true|y|yes|1)$')";
+    Ok(Spi::get_one(query)?.unwrap_or(false))
 }

@@ -96,20 +96,40 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Dead letters that one transaction removes.
+const REMOVED_AT_ONCE: usize = 10_000;
+
+/// What an expiry has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// Nothing that is old enough.
+    All,
+    /// Perhaps some: the transaction had removed enough.
+    Some,
+}
+
 /// Removes dead letters that are older than `age`, some at a time, but for those that a session is
 /// replaying: the worker does not wait for it.
 ///
 /// # Errors
 /// What the database says.
-pub fn expire(age: Duration) -> Result<usize, Failure> {
-    let query = "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
+pub fn expire(age: Duration) -> Result<Expired, Failure> {
+    let query = format!(
+        "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
             SELECT id FROM sr_event_writer.dead_letter
             WHERE received_at < pg_catalog.now() - pg_catalog.make_interval(secs => $1)
-            ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)";
+            ORDER BY id LIMIT {REMOVED_AT_ONCE} FOR UPDATE SKIP LOCKED)"
+    );
     let args = [age.as_secs_f64().into()];
-    Ok(Spi::connect_mut(|client| {
-        client.update(query, None, &args).map(|table| table.len())
-    })?)
+    let removed = Spi::connect_mut(|client| {
+        client
+            .update(query.as_str(), None, &args)
+            .map(|table| table.len())
+    })?;
+    Ok(match removed < REMOVED_AT_ONCE {
+        true => Expired::All,
+        false => Expired::Some,
+    })
 }
 
 /// Headers as an object of arrays, since a name may occur more than once.

@@ -32,6 +32,13 @@ pub enum Hold {
     Retry(Failure),
 }
 
+/// Whether messages are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fetching {
+    Yes,
+    No,
+}
+
 /// Positions by stream, as this process has committed them.
 ///
 /// They outlive a lane: where DROP EXTENSION has taken the record away, they are what is left of it.
@@ -54,6 +61,7 @@ pub struct Lane {
     begun: usize,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
+    fetching: Fetching,
     /// The session was told that its position will be another one.
     seeking: bool,
     backoff: Backoff,
@@ -80,6 +88,7 @@ impl Lane {
             waiting: VecDeque::new(),
             begun: 0,
             positions,
+            fetching: Fetching::Yes,
             seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
@@ -110,9 +119,21 @@ impl Lane {
         // A session that starts now asks for its position anyway.
         self.seeking = true;
         match paused {
-            true => handle.stop(self.number),
-            false => handle.start(self.number),
+            true => self.stop_fetching(handle),
+            false => self.start_fetching(handle),
         }
+    }
+
+    /// Nothing is fetched any more, and what was takes no memory from other pipelines.
+    fn stop_fetching(&mut self, handle: &mut Handle) {
+        self.drop_waiting();
+        handle.stop(self.number);
+        self.fetching = Fetching::No;
+    }
+
+    fn start_fetching(&mut self, handle: &mut Handle) {
+        handle.start(self.number);
+        self.fetching = Fetching::Yes;
     }
 
     /// Drops what was fetched; the server keeps it.
@@ -124,9 +145,10 @@ impl Lane {
     /// Lets the session ask for its position once when an operator wants another one. Usually a
     /// paused session is started anyway; this is for a pause that was over before it was seen.
     pub fn seek(&mut self, wanted: bool, handle: &mut Handle) {
-        if wanted && !self.seeking && self.hold != Some(Hold::Paused) {
+        // One that does not fetch now asks for its position when it starts.
+        if wanted && !self.seeking && self.fetching == Fetching::Yes {
             self.drop_waiting();
-            handle.start(self.number);
+            self.start_fetching(handle);
         }
         self.seeking = wanted;
     }
@@ -198,14 +220,19 @@ impl Lane {
     }
 
     /// Looks a destination up that did not fit, although nothing waits to be written.
-    fn look_again(&mut self, config: &WriteConfig) {
+    fn look_again(&mut self, handle: &mut Handle, config: &WriteConfig) {
         match self.writer.probe(config.insert_timeout) {
-            Ok(()) => self.free(),
-            Err(failure) => self.hold_for(failure),
+            Ok(()) => {
+                self.free();
+                if self.fetching == Fetching::No {
+                    self.start_fetching(handle);
+                }
+            }
+            Err(failure) => self.hold_for(failure, handle),
         }
     }
 
-    fn after(&mut self, turn: &Turn, config: &WriteConfig) {
+    fn after(&mut self, turn: &Turn, handle: &mut Handle, config: &WriteConfig) {
         match &turn.failure {
             None => {
                 self.free();
@@ -215,7 +242,7 @@ impl Lane {
                 if failure.wants_smaller_batch() && turn.tried > 0 {
                     self.limit = (self.limit.min(turn.tried) / 2).max(1);
                 }
-                self.hold_for(failure.clone());
+                self.hold_for(failure.clone(), handle);
             }
         }
     }
@@ -226,7 +253,11 @@ impl Lane {
         self.backoff.reset();
     }
 
-    fn hold_for(&mut self, failure: Failure) {
+    fn hold_for(&mut self, failure: Failure, handle: &mut Handle) {
+        if failure.class() == Class::Schema && !self.writer.fits() {
+            // What it holds could be any pipeline's memory until somebody mends the table.
+            self.stop_fetching(handle);
+        }
         // A plan or a column may be stale whatever the error was.
         self.writer.forget_targets();
         let (hold, delay) = match failure.class() {

@@ -49,6 +49,14 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// Registers the workers with the postmaster. Only under `shared_preload_libraries`.
 pub fn register() {
+    // SAFETY: set before libraries are loaded, and only read here.
+    let (upgrading, postmaster) =
+        unsafe { (pg_sys::IsBinaryUpgrade, pg_sys::IsPostmasterEnvironment) };
+    // pg_upgrade makes a copy that nobody may write to meanwhile, and a server in single-user mode
+    // has no workers.
+    if upgrading || !postmaster {
+        return;
+    }
     for number in 0..config::workers() {
         BackgroundWorkerBuilder::new(&format!("sr_event_writer {number}"))
             .set_type("sr_event_writer")

@@ -3,6 +3,7 @@
 
 use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog, Wishes};
+use super::dead_letter::Expired;
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
 use super::lane::{Lane, NextTurn, Positions};
@@ -191,6 +192,10 @@ impl Worker {
                 }
                 self.attend(&config, &wishes);
             }
+            Ok(Catalog::Restoring) => {
+                let reason = "the database is being restored (timescaledb.restoring is on); goes on after timescaledb_post_restore()";
+                self.stop(State::Paused, reason);
+            }
             Ok(Catalog::Missing) => {
                 let database = config::database();
                 let reason = format!(
@@ -226,8 +231,13 @@ impl Worker {
             self.next_expire = Instant::now() + EXPIRE;
             let expired =
                 transaction::run(config.write.insert_timeout, || dead_letter::expire(age));
-            if let Err(failure) = expired {
-                warning!("sr_event_writer: old dead letters were not removed: {failure}");
+            match expired {
+                Ok(Expired::All) => {}
+                // The next ones with the next tick: meanwhile batches are written.
+                Ok(Expired::Some) => self.next_expire = Instant::now(),
+                Err(failure) => {
+                    warning!("sr_event_writer: old dead letters were not removed: {failure}");
+                }
             }
         }
     }

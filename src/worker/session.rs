@@ -5,7 +5,7 @@
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-const SETTINGS: [(&CStr, &CStr); 9] = [
+const SETTINGS: [(&CStr, &CStr); 10] = [
     (c"application_name", c"sr_event_writer"),
     // Acknowledgements wait for the flush; the transaction does not have to.
     (c"synchronous_commit", c"off"),
@@ -21,6 +21,9 @@ const SETTINGS: [(&CStr, &CStr); 9] = [
     (c"lock_timeout", c"2s"),
     // Tables are written as their owner, and everything else as the superuser that this session is.
     (c"role", c"none"),
+    // Would put rows beside the chunks, where nobody sees them. While a database is being restored
+    // nothing is written at all; a session that began then would keep the setting for good.
+    (c"timescaledb.restoring", c"off"),
     // Parallel workers would need dynamic shared memory, made under blocked signals.
     (c"max_parallel_workers_per_gather", c"0"),
 ];

@@ -59,6 +59,17 @@ pub fn count(runs: &[Run<'_>]) -> usize {
     runs.iter().map(|run| run.messages.len()).sum()
 }
 
+/// Number of rows in all runs: an array message may be many, a dead letter is none.
+pub fn rows(runs: &[Run<'_>]) -> usize {
+    let of_run = |run: &Run<'_>| {
+        let tables = 0..run.batch.rows().tables().len();
+        tables
+            .map(|table| run.batch.rows_of(&run.messages, table).len())
+            .sum::<usize>()
+    };
+    runs.iter().map(of_run).sum()
+}
+
 /// Number of messages of one batch in the runs.
 pub fn count_in(runs: &[Run<'_>], batch: &Batch) -> usize {
     let of_batch = runs.iter().filter(|run| std::ptr::eq(run.batch, batch));

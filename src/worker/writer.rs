@@ -122,11 +122,19 @@ impl Writer {
         self.destinations.clear();
     }
 
+    /// Whether the destinations were looked up and fit.
+    pub fn fits(&self) -> bool {
+        !self.destinations.is_empty()
+    }
+
     /// Looks the destinations up if that is not done, without writing anything.
     ///
     /// # Errors
     /// What does not fit, or what the database says.
     pub fn probe(&mut self, limit: Duration) -> Result<(), Failure> {
+        if self.fits() {
+            return Ok(());
+        }
         transaction::run(limit, || self.look_up())
     }
 
@@ -146,6 +154,10 @@ impl Writer {
         let mut done = Written::default();
         let mut todo = vec![runs];
         let mut trust = Trust::default();
+        // What the tables are like decides which way a batch takes.
+        if let Err(failure) = self.probe(limit) {
+            return Err((done, failure));
+        }
         while let Some(runs) = todo.pop() {
             let way = self.way(&runs);
             let step = Step {
@@ -200,7 +212,7 @@ impl Writer {
     fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
         match failure.class() {
             Class::Data => Blame::Row,
-            Class::Schema if self.destinations.is_empty() => Blame::Other,
+            Class::Schema if !self.fits() => Blame::Other,
             Class::Schema if trust.is_there() => Blame::Row,
             Class::Schema => Blame::RowOrTable,
             Class::Environment => Blame::Other,
@@ -261,7 +273,7 @@ impl Writer {
 
     /// COPY if every destination may be copied into.
     fn way(&self, runs: &[Run<'_>]) -> Way {
-        let rows = work::count(runs);
+        let rows = work::rows(runs);
         match self
             .destinations
             .iter()

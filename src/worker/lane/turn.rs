@@ -56,7 +56,7 @@ impl Lane {
             self.acknowledge_all(handle);
         }
         if self.waiting.is_empty() {
-            self.look_again(config);
+            self.look_again(handle, config);
             return None;
         }
         let started = Instant::now();
@@ -65,7 +65,7 @@ impl Lane {
             None => self.write(limit, handle, process, config),
         };
         turn.took = started.elapsed();
-        self.after(&turn, config);
+        self.after(&turn, handle, config);
         Some(turn)
     }
 
