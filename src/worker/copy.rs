@@ -18,6 +18,9 @@ unsafe extern "C" {
     static stdin: *mut libc::FILE;
 }
 
+/// Memory in bytes that is kept from one batch to the next. What a rare large one took is given back.
+const KEPT: usize = 16 << 20;
+
 /// Standard input of this process as a file in memory.
 pub struct Input {
     file: File,
@@ -66,6 +69,15 @@ impl Input {
         unsafe { libc::rewind(stdin) };
         Ok(())
     }
+
+    /// After a batch was read.
+    fn give_back(&mut self) {
+        if self.buffer.capacity() > KEPT {
+            self.buffer = Vec::new();
+            // The next batch sets the length anyway.
+            let _ = self.file.set_len(0);
+        }
+    }
 }
 
 /// Copies rows into the target and gives the number that were inserted. Inside a transaction.
@@ -83,6 +95,7 @@ pub fn write<'a>(
     let as_owner = AsOwner::of(target.owner);
     let copied = run(&copy.statement)?;
     as_owner.end();
+    input.give_back();
     Ok(copied)
 }
 

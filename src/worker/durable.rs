@@ -141,7 +141,13 @@ fn replicated(mode: u32) -> Lsn {
     unsafe {
         let control = pg_sys::WalSndCtl;
         let status = (&raw const (*control).sync_standbys_status).read_volatile();
-        if u32::from(status) & pg_sys::SYNC_STANDBY_DEFINED == 0 {
+        let status = u32::from(status);
+        let defined = match status & pg_sys::SYNC_STANDBY_INIT {
+            // The checkpointer has not said yet: what it will say is in the setting.
+            0 => (*(&raw const pg_sys::SyncRepStandbyNames).read()) != 0,
+            _ => status & pg_sys::SYNC_STANDBY_DEFINED != 0,
+        };
+        if !defined {
             return Lsn::MAX;
         }
         let lsns = (&raw const (*control).lsn).cast::<Lsn>();

@@ -4,7 +4,7 @@
 use pgrx::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// Destinations that can be watched: more than pipelines can have.
+/// Destinations that are watched at a time: more than pipelines can have.
 const SLOTS: usize = 128;
 
 static WATCHED: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
@@ -30,8 +30,12 @@ pub fn watch(relation: pg_sys::Oid) {
             return;
         }
     }
-    // No slot left: let every change count, which is only slower.
+    // Most of them are gone: whoever still needs one looks it up again, and watches it.
+    WATCHED
+        .iter()
+        .for_each(|slot| slot.store(0, Ordering::Relaxed));
     CHANGED.store(true, Ordering::Relaxed);
+    CHANGES.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Whether a watched relation has changed since the last call.
