@@ -4,7 +4,7 @@ use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 
-use crate::fixtures::{expect_exactly_once, rows_are_added, state};
+use crate::fixtures::{expect_exactly_once, state};
 
 const GENERATOR_SEED: u64 = 8;
 
@@ -35,7 +35,7 @@ async fn while_timescaledb_restores_nothing_is_written_and_nothing_is_lost() {
     stack.pg.execute("SELECT timescaledb_post_restore()").await;
     expect_exactly_once(&stack, &[Feed::Logs], 200).await;
     publish(200..300).await;
-    rows_are_added(&stack, Feed::Logs, SOON).await;
+    stack.expect_rows(Feed::Logs, 300, SOON).await;
     let session = stack.pg.connect().await;
     session
         .batch_execute("SET timescaledb.restoring = on")
