@@ -25,8 +25,8 @@ pub struct Source {
 pub enum Acks {
     /// Its own message.
     Each,
-    /// Its own message and all before it.
-    UpTo,
+    /// There is none: the stream keeps messages whatever its consumers do.
+    Nothing,
 }
 
 /// One message; its rows are in the batch.

@@ -24,6 +24,20 @@ pub(crate) enum SessionError {
     ConsumerPaused { consumer: String },
     #[error("the consumer was changed by somebody else; putting it right")]
     ConsumerChanged,
+    #[error(
+        "another writer uses consumer \"{consumer}\", so both start over again and again: each cluster needs its own sr_event_writer.consumer"
+    )]
+    ConsumerTaken { consumer: String },
+    #[error("the consumer was moved by somebody else; setting it back")]
+    ConsumerMoved,
+    #[error(
+        "the stream now drops what its consumers have read, and consumer \"{consumer}\" takes no acknowledgements: set the stream's retention back to limits, or delete the consumer, and it will be made anew (of an interest stream that drops what is not written yet)"
+    )]
+    WouldDrop { consumer: String },
+    #[error(
+        "the consumer could not be set to the recorded position ({0}); does the stream's server run nats-server 2.14 or newer?"
+    )]
+    ResetUnanswered(String),
     #[error("the stream takes other subjects than before; starting over")]
     StreamChanged,
     #[error("consumer: {0}")]

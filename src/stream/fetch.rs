@@ -1,7 +1,7 @@
 //! Messages of one session become batches: pull, recognise what was already taken, decode, hand
 //! over. It ends at the first sign that a message could be missing; the session then starts over.
 
-use crate::batch::{Batch, Message, Source};
+use crate::batch::{Acks, Batch, Message, Source};
 use crate::budget::{Budget, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
@@ -186,7 +186,8 @@ impl<'a> Fetch<'a> {
         }
         if info.num_pending > 0 {
             // While the server waits for acknowledgements it is right to send nothing.
-            let held = info.num_ack_pending as i64 >= info.config.max_ack_pending;
+            let most = info.config.max_ack_pending;
+            let held = self.open.batch.acks == Acks::Each && info.num_ack_pending as i64 >= most;
             if !held {
                 return self.doubt(SessionError::Stalled(info.num_pending));
             }
@@ -195,20 +196,20 @@ impl<'a> Fetch<'a> {
             self.progress.set_phase(PhaseKind::Fetching, detail);
             return Ok(());
         }
+        if let Some(first) = self.order.unsettled(last) {
+            // In a cluster the consumer may not have heard of the newest messages yet; or somebody
+            // has moved it behind them.
+            if !lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
+                return self.doubt(SessionError::ConsumerMoved);
+            }
+            if self.batches.capacity() > 0 {
+                self.order.settle(last);
+                self.open.batch.set_tail(first, last);
+                self.send_batch().await?;
+            }
+        }
         self.doubt = false;
         self.show_that_all_is_well();
-        let Some(first) = self.order.unsettled(last) else {
-            return Ok(());
-        };
-        if self.batches.capacity() == 0 {
-            return Ok(());
-        }
-        // In a cluster the consumer may not have heard of the newest messages yet.
-        if lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
-            self.order.settle(last);
-            self.open.batch.set_tail(first, last);
-            self.send_batch().await?;
-        }
         Ok(())
     }
 
@@ -379,6 +380,11 @@ impl<'a> Fetch<'a> {
             if self.open.batch.whole_stream {
                 self.ask_stream().await?;
             }
+        }
+        if let Some((first, last)) = self.order.take_unverified()
+            && !lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await
+        {
+            return Err(SessionError::ConsumerMoved);
         }
         self.send_batch().await
     }

@@ -135,7 +135,7 @@ mod tests {
         let pipeline = pipeline();
         let batch = Batch::new(
             Arc::new(source),
-            Acks::UpTo,
+            Acks::Nothing,
             true,
             pipeline.format,
             Arc::default(),

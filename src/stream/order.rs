@@ -41,19 +41,20 @@ impl Delivery {
 pub(crate) struct Order {
     /// Consumer sequence of the next delivery.
     next: u64,
-    /// Highest stream sequence delivered so far; `None` when something was lost after it.
-    last_new: Option<u64>,
-    resettable: bool,
+    /// Highest stream sequence delivered so far.
+    last_new: u64,
+    /// What the first delivery has passed over, until the stream has said that it holds nothing there.
+    unverified: Option<(u64, u64)>,
 }
 
 impl Order {
-    /// Before the first delivery of a consumer that was just put in place.
+    /// Before the first delivery of a consumer that was just put in place. A consumer that was set back
+    /// counts from 1: what its answer counts already went to somebody else.
     pub(crate) fn after(positioned: &Positioned) -> Self {
-        let delivered = positioned.consumer.cached_info().delivered;
         Self {
-            next: delivered.consumer_sequence + 1,
-            last_new: Some(positioned.delivered),
-            resettable: positioned.resettable,
+            next: 1,
+            last_new: positioned.delivered,
+            unverified: None,
         }
     }
 
@@ -62,42 +63,45 @@ impl Order {
         (last + 1).saturating_sub(self.next)
     }
 
-    /// The first sequence up to `last` that no delivery has settled. `None` when there is none, or
-    /// when something was lost.
+    /// The first sequence up to `last` that no delivery has settled. `None` when there is none.
     pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
-        let before = self.last_new.filter(|&before| before < last)?;
-        Some(before + 1)
+        (self.last_new < last).then_some(self.last_new + 1)
     }
 
     /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
     pub(crate) fn settle(&mut self, last: u64) {
-        if self.unsettled(last).is_some() {
-            self.last_new = Some(last);
-        }
+        self.last_new = self.last_new.max(last);
+    }
+
+    /// What the first delivery has passed over, once. That the consumer stood where it was set shows in
+    /// all later ones, but in this one only if nothing of ours is there.
+    pub(crate) fn take_unverified(&mut self) -> Option<(u64, u64)> {
+        self.unverified.take()
     }
 
     /// The first sequence that this delivery settles, the one after the delivery before it.
+    ///
+    /// Numbers that go back belong to a new leader of the consumer, who repeats what the one before it
+    /// has sent. New messages under such numbers were reached by somebody else's hand.
     pub(crate) fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
-        let lost = delivery.consumer_sequence.saturating_sub(self.next);
-        self.next = delivery.consumer_sequence + 1;
-        if lost > 0 {
-            if self.resettable {
-                return Err(SessionError::Lost(lost));
-            }
-            self.last_new = None;
+        let (number, sequence) = (delivery.consumer_sequence, delivery.sequence);
+        if number > self.next {
+            return Err(SessionError::Lost(number - self.next));
         }
-        let sequence = delivery.sequence;
-        match self.last_new {
-            Some(last) if sequence > last => {
-                self.last_new = Some(sequence);
-                Ok(last + 1)
-            }
-            None if delivery.delivered == 1 => {
-                self.last_new = Some(sequence);
-                Ok(sequence)
-            }
-            _ => Ok(sequence),
+        let is_new = sequence > self.last_new;
+        if number < self.next && is_new {
+            return Err(SessionError::ConsumerMoved);
         }
+        self.next = number + 1;
+        if !is_new {
+            return Ok(sequence);
+        }
+        let covers = self.last_new + 1;
+        if number == 1 && covers < sequence {
+            self.unverified = Some((covers, sequence - 1));
+        }
+        self.last_new = sequence;
+        Ok(covers)
     }
 }
 
@@ -115,11 +119,11 @@ mod tests {
         }
     }
 
-    fn order(resettable: bool) -> Order {
+    fn order() -> Order {
         Order {
             next: 1,
-            last_new: Some(10),
-            resettable,
+            last_new: 10,
+            unverified: None,
         }
     }
 
@@ -157,47 +161,65 @@ mod tests {
 
     #[test]
     fn a_delivery_settles_everything_since_the_one_before() {
-        let mut order = order(true);
+        let mut order = order();
         assert_eq!(order.next(&delivery(1, 14, 1)).unwrap(), 11);
-        assert_eq!(order.next(&delivery(2, 20, 1)).unwrap(), 15);
+        assert_eq!(order.next(&delivery(2, 15, 1)).unwrap(), 15);
+        assert_eq!(order.next(&delivery(3, 20, 1)).unwrap(), 16);
+    }
+
+    #[test]
+    fn what_the_first_delivery_passes_over_has_to_be_verified_once() {
+        let mut order = order();
+        order.next(&delivery(1, 14, 1)).unwrap();
+        order.next(&delivery(2, 16, 1)).unwrap();
+        assert_eq!(order.take_unverified(), Some((11, 13)));
+        assert_eq!(order.take_unverified(), None);
     }
 
     #[test]
     fn a_quiet_stream_is_settled_to_its_end() {
-        let mut order = order(true);
+        let mut order = order();
         order.next(&delivery(1, 14, 1)).unwrap();
         assert_eq!(order.unsettled(14), None);
         assert_eq!(order.unsettled(20), Some(15));
         order.settle(20);
+        order.settle(18);
         assert_eq!(order.next(&delivery(2, 25, 1)).unwrap(), 21);
-        order.last_new = None;
-        assert_eq!(order.unsettled(30), None);
     }
 
     #[test]
     fn a_redelivery_settles_only_itself() {
-        let mut order = order(true);
+        let mut order = order();
         order.next(&delivery(1, 14, 1)).unwrap();
         assert_eq!(order.next(&delivery(2, 7, 2)).unwrap(), 7);
         assert_eq!(order.next(&delivery(3, 16, 1)).unwrap(), 15);
     }
 
     #[test]
-    fn a_lost_delivery_ends_the_session_where_the_server_can_send_it_again() {
-        let mut order = order(true);
+    fn a_lost_delivery_ends_the_session() {
+        let mut order = order();
         order.next(&delivery(1, 11, 1)).unwrap();
-        assert!(matches!(
-            order.next(&delivery(4, 14, 1)),
-            Err(SessionError::Lost(2))
-        ));
+        let lost = order.next(&delivery(4, 14, 1));
+        assert!(matches!(lost, Err(SessionError::Lost(2))));
+        assert_eq!(order.outstanding(4), 3);
     }
 
     #[test]
-    fn after_a_lost_delivery_nothing_before_the_next_new_one_is_settled() {
-        let mut order = order(false);
+    fn a_new_leader_of_the_consumer_may_repeat_what_has_come() {
+        let mut order = order();
+        for number in 1..=5 {
+            order.next(&delivery(number, 10 + number, 1)).unwrap();
+        }
+        assert_eq!(order.next(&delivery(4, 14, 1)).unwrap(), 14);
+        assert_eq!(order.next(&delivery(5, 15, 1)).unwrap(), 15);
+        assert_eq!(order.next(&delivery(6, 18, 1)).unwrap(), 16);
+    }
+
+    #[test]
+    fn a_new_message_under_an_old_number_ends_the_session() {
+        let mut order = order();
         order.next(&delivery(1, 11, 1)).unwrap();
-        assert_eq!(order.next(&delivery(3, 15, 1)).unwrap(), 15);
-        assert_eq!(order.next(&delivery(4, 13, 2)).unwrap(), 13);
-        assert_eq!(order.next(&delivery(5, 17, 1)).unwrap(), 16);
+        let moved = order.next(&delivery(1, 21, 1));
+        assert!(matches!(moved, Err(SessionError::ConsumerMoved)));
     }
 }

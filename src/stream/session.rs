@@ -14,7 +14,7 @@ use crate::pull::Pull;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
-use crate::terms::Terms;
+use crate::terms::{self, Terms};
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
@@ -152,16 +152,23 @@ impl Session {
             fetch::at_once(self, client),
         );
         let pull = Pull::begin(client, &consumer, domain, at_once).await?;
+        let observed = stream.clone();
         let fetch = Fetch::new(self, Arc::new(source), stream, positioned);
         tokio::select! {
             () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
-            changed = self.observe(&consumer, &terms) => Err(changed),
+            changed = self.observe(&observed, &consumer, &terms) => Err(changed),
             ended = fetch.run(pull) => ended,
         }
     }
 
-    /// Keeps figures fresh that no message carries, until the consumer is not what it was.
-    async fn observe(&self, consumer: &Consumer<pull::Config>, terms: &Terms) -> SessionError {
+    /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the stream
+    /// would drop what it is sent.
+    async fn observe(
+        &self,
+        stream: &jetstream::stream::Stream,
+        consumer: &Consumer<pull::Config>,
+        terms: &Terms,
+    ) -> SessionError {
         loop {
             tokio::time::sleep(OBSERVE).await;
             // What cannot be asked now is asked again; the fetch itself notices a real fault.
@@ -174,6 +181,11 @@ impl Session {
                 .store(ack_pending, Ordering::Relaxed);
             if let Err(changed) = terms.hold_for(&info) {
                 return changed;
+            }
+            if let Ok(now) = stream.get_info().await
+                && let Err(danger) = terms::refuse_loss(&now.config, &info)
+            {
+                return danger;
             }
         }
     }

@@ -2,12 +2,25 @@
 //! changes it by hand makes the consumer unfit for us, so it is watched and put right.
 
 use crate::error::SessionError;
-use async_nats::jetstream::consumer::{self, Info, pull};
+use async_nats::jetstream::{
+    consumer::{AckPolicy, Info, PriorityPolicy, ReplayPolicy, pull},
+    stream::{self, RetentionPolicy},
+};
 use std::time::Duration;
+
+/// Key in the consumer's metadata under which each session writes a name that no other has. So it is
+/// noticed when another writer uses the same consumer.
+pub(crate) const SESSION: &str = "sr_event_writer.session";
+/// With fewer requests that may wait at once, the next one could be refused while the last one is open.
+const FEWEST_WAITING: i64 = 8;
 
 /// The part of a configuration that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
+    /// Nanoseconds since 1970: a consumer of the same name that was made later is another one.
+    created: i128,
+    /// Who has set it in place last.
+    session: Option<String>,
     filters: Vec<String>,
     headers_only: bool,
     ack_wait: Duration,
@@ -22,8 +35,11 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Those of a consumer.
-    pub(crate) fn of(config: &consumer::Config) -> Self {
+    pub(crate) fn of(info: &Info) -> Self {
+        let config = &info.config;
         Self {
+            created: info.created.unix_timestamp_nanos(),
+            session: config.metadata.get(SESSION).cloned(),
             filters: filters(&config.filter_subject, &config.filter_subjects),
             headers_only: config.headers_only,
             ack_wait: config.ack_wait,
@@ -40,11 +56,46 @@ impl Terms {
     /// Whether the consumer still is as it has to be.
     pub(crate) fn hold_for(&self, info: &Info) -> Result<(), SessionError> {
         refuse_paused(info)?;
-        if *self == Self::of(&info.config) {
+        let now = Self::of(info);
+        if now.session.is_some() && now.session != self.session {
+            let consumer = info.name.clone();
+            return Err(SessionError::ConsumerTaken { consumer });
+        }
+        if *self == now {
             Ok(())
         } else {
             Err(SessionError::ConsumerChanged)
         }
+    }
+}
+
+/// A stream that drops what is acknowledged would drop what a consumer without acknowledgements was
+/// sent, and what an acknowledgement for many stands for.
+pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
+    match (stream.retention, info.config.ack_policy) {
+        (RetentionPolicy::Limits, _) | (_, AckPolicy::Explicit) => Ok(()),
+        (RetentionPolicy::Interest | RetentionPolicy::WorkQueue, _) => {
+            Err(SessionError::WouldDrop {
+                consumer: info.name.clone(),
+            })
+        }
+    }
+}
+
+/// What is wrong with a consumer that cannot be put right.
+pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'static str> {
+    let few = (1..FEWEST_WAITING).contains(&found.max_waiting);
+    match () {
+        () if found.ack_policy != wanted.ack_policy => Some("acknowledges in another way"),
+        () if found.deliver_policy != wanted.deliver_policy => {
+            Some("does not begin with the first message")
+        }
+        () if found.replay_policy != ReplayPolicy::Instant => {
+            Some("sends messages at the pace of their publishers")
+        }
+        () if found.priority_policy != PriorityPolicy::None => Some("serves groups of clients"),
+        () if few => Some("lets too few requests wait"),
+        () => None,
     }
 }
 
@@ -59,7 +110,10 @@ pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
 
 /// `found` with the terms of `wanted`; what does not matter stays as whoever made it likes it.
 pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
+    let mut metadata = found.metadata.clone();
+    metadata.extend(wanted.metadata.clone());
     pull::Config {
+        metadata,
         filter_subject: wanted.filter_subject.clone(),
         filter_subjects: wanted.filter_subjects.clone(),
         headers_only: wanted.headers_only,

@@ -53,6 +53,12 @@ impl Waiting {
         self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
+    /// Drops what lane number `lane` has not acknowledged yet. Its new session is sent again what the
+    /// server holds, and may have to write it again.
+    pub fn forget(&mut self, lane: usize) {
+        self.lists.retain(|list| list.lane != lane);
+    }
+
     /// Whether any acknowledgement waits.
     pub fn is_empty(&self) -> bool {
         self.lists.is_empty()

@@ -303,8 +303,12 @@ impl Worker {
             let Some(lane) = active.lanes.get_mut(request.pipeline) else {
                 continue;
             };
+            let number = request.pipeline;
             match lane.resume(request, &mut active.handle, limit) {
-                Ok(()) => publish::position(lane),
+                Ok(()) => {
+                    active.acks.forget(number);
+                    publish::position(lane);
+                }
                 Err(failure) => {
                     warning!("sr_event_writer: reading the recorded position failed: {failure}");
                 }

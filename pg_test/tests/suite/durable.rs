@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::postgres::Postgres;
@@ -11,6 +12,20 @@ use pg_test::wait::eventually;
 /// Netflow has no unique key: a row that comes twice is seen.
 const FEED: Feed = Feed::Netflow;
 const REST: Duration = Duration::from_secs(120);
+
+/// With a work queue: a stream that keeps everything takes no acknowledgements.
+async fn start() -> Stack {
+    let stack = Stack::builder().without_streams().start().await;
+    stack
+        .nats
+        .create_stream_keeping(
+            &FEED.stream(),
+            &[&FEED.subjects()],
+            RetentionPolicy::WorkQueue,
+        )
+        .await;
+    stack
+}
 
 /// How far the stream is acknowledged without a hole.
 async fn acknowledged(stack: &Stack) -> u64 {
@@ -46,7 +61,7 @@ async fn missing(pg: &Postgres, floor: u64) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_power_failure_nothing_acknowledged_is_missing_and_nothing_comes_twice() {
-    let stack = Stack::start().await;
+    let stack = start().await;
     let (part, failures) = (30_000, 3);
     let generator = Generator::new(50);
     for round in 0..failures {
@@ -75,7 +90,7 @@ async fn after_a_power_failure_nothing_acknowledged_is_missing_and_nothing_comes
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_the_disk_taken_mid_flight_has_all_that_was_acknowledged() {
-    let mut stack = Stack::start().await;
+    let mut stack = start().await;
     let total = 40_000;
     let messages = Generator::new(51).range(FEED, 0..total);
     let copy = async {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
 use pg_test::messages::{Defect, Generator, Message};
 use pg_test::postgres::Stop;
@@ -122,7 +123,14 @@ async fn all_seven_streams_arrive_exactly_once_with_their_dead_letters() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_commit_and_acknowledgement_doubles_nothing() {
     let generator = Generator::new(6);
-    let stack = Stack::builder().without_keys().start().await;
+    let builder = Stack::builder().without_keys().without_streams();
+    let stack = builder.start().await;
+    // A stream that keeps everything takes no acknowledgements.
+    let (name, subjects) = (Feed::Netflow.stream(), Feed::Netflow.subjects());
+    stack
+        .nats
+        .create_stream_keeping(&name, &[&subjects], RetentionPolicy::WorkQueue)
+        .await;
     let mut sent = 0;
     // No table has a unique key: nothing but the recorded position can tell a redelivery.
     for _ in 0..5 {

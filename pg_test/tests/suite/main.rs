@@ -38,6 +38,8 @@ mod nats_faults_server;
 mod nats_faults_silence;
 mod nats_faults_slow;
 mod nats_faults_sparse;
+mod nats_position;
+mod nats_taken_over;
 mod outage;
 mod panics;
 mod poison;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{FromConsumer, pull};
-use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::stream::{RetentionPolicy, Stream};
 use pg_test::messages::{Generator, Message};
 use pg_test::nats::Access;
 use pg_test::stack::Stack;
@@ -38,7 +38,9 @@ async fn edit(access: &Access, edit: impl FnOnce(&mut pull::Config)) -> pull::Co
 
 async fn is_put_right(stack: &Stack, before: &pull::Config) {
     eventually(RECOVERY, "the consumer is as it was", async || {
-        let now = config(&stack.nats).await;
+        let mut now = config(&stack.nats).await;
+        // Each session writes its own name there.
+        now.metadata.clone_from(&before.metadata);
         if now == *before {
             Ok(())
         } else {
@@ -50,7 +52,20 @@ async fn is_put_right(stack: &Stack, before: &pull::Config) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_that_somebody_sets_on_the_consumer_are_put_right_and_cost_nothing() {
-    let stack = builder().start().await;
+    limits_are_put_right(RetentionPolicy::WorkQueue).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_on_a_consumer_that_takes_no_acknowledgements_are_put_right_too() {
+    limits_are_put_right(RetentionPolicy::Limits).await;
+}
+
+async fn limits_are_put_right(retention: RetentionPolicy) {
+    let stack = builder().without_streams().start().await;
+    stack
+        .nats
+        .create_stream_keeping(&FEED.stream(), &[&FEED.subjects()], retention)
+        .await;
     let faults = async {
         rows_go_on(&stack).await;
         let edits: [fn(&mut pull::Config); 5] = [

@@ -148,6 +148,15 @@ async fn a_writer_that_may_not_use_jetstream_says_so_and_goes_on_when_it_may() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_that_may_not_acknowledge_writes_everything_once() {
     let stack = start_with_users().await;
+    stack.nats.delete_stream(&FEED.stream()).await;
+    stack
+        .nats
+        .create_stream_keeping(
+            &FEED.stream(),
+            &[&FEED.subjects()],
+            RetentionPolicy::WorkQueue,
+        )
+        .await;
     publish(&stack.nats, 0..100).await;
     stack.expect_rows(FEED, 100, RECOVERY).await;
     stack.expect_all_acknowledged(FEED).await;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::environment::restart_worker;
 use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
 use crate::standby::{
-    FEEDS, INTEREST, KEPT, QUEUE, REST, assert_nothing_is_left, primary, publish,
+    FEEDS, INTEREST, QUEUE, REST, assert_nothing_is_left, primary, publish,
     synchronous_standby,
 };
 
@@ -27,11 +27,16 @@ async fn unacknowledged(stack: &Stack, feed: Feed) -> Result<u64, String> {
     Ok(stored - info.ack_floor.stream_sequence)
 }
 
+/// The streams that drop what is acknowledged.
+const DROPPING: [Feed; 2] = [QUEUE, INTEREST];
+
 async fn expect_held(stack: &Stack, words: &str, count: u64) {
+    // Rows are there and visible, and everybody may read them.
+    let rows = count.cast_signed();
     for feed in FEEDS {
-        // Rows are there and visible, and everybody may read them.
-        let rows = count.cast_signed();
         eventually_equal(SOON, "rows", rows, async || stack.rows(feed).await).await;
+    }
+    for feed in DROPPING {
         let status = stream_status_where(stack, feed, words, detail_mentions(words)).await;
         assert_eq!(status["state"], "degraded", "{status}");
     }
@@ -63,7 +68,7 @@ async fn without_its_standby() -> (Stack, Postgres) {
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_away() {
     let (stack, standby) = without_its_standby().await;
-    for feed in FEEDS {
+    for feed in DROPPING {
         let second = Duration::from_secs(1);
         throughout(second, "nothing is acknowledged", async || {
             unacknowledged(&stack, feed).await.is_ok_and(|n| n == 500)
@@ -74,7 +79,7 @@ async fn acknowledgements_are_held_and_say_so_while_the_synchronous_standby_is_a
     }
     // With the worker its acknowledgements are gone, though not the messages: they come again.
     restart_worker(&stack).await;
-    for feed in [QUEUE, INTEREST] {
+    for feed in DROPPING {
         let words = "wait for a synchronous standby";
         stream_status_where(&stack, feed, words, detail_mentions(words)).await;
         assert_eq!(unacknowledged(&stack, feed).await, Ok(500));
@@ -126,14 +131,14 @@ async fn without_its_standby_a_pipeline_reads_so_far_and_no_further() {
     let standby = synchronous_standby(&stack.pg, "heir").await;
     standby.stop(Stop::Fast).await;
     let (most, total) = (65_536, 70_000);
-    let messages = Generator::new(61).range(KEPT, 0..total);
+    let messages = Generator::new(61).range(QUEUE, 0..total);
     stack.nats.publish_messages(messages).await;
-    eventually_equal(REST, "rows", most, async || stack.rows(KEPT).await).await;
+    eventually_equal(REST, "rows", most, async || stack.rows(QUEUE).await).await;
     let second = Duration::from_secs(1);
     throughout(second, "no further row is written", async || {
-        stack.rows(KEPT).await.unwrap() == most
+        stack.rows(QUEUE).await.unwrap() == most
     })
     .await;
     standby.start().await;
-    expect_exactly_once(&stack, &[KEPT], total).await;
+    expect_exactly_once(&stack, &[QUEUE], total).await;
 }

@@ -163,7 +163,6 @@ impl Lane {
             std::mem::take(&mut self.begun)
         };
         self.begun += (written.messages as usize).saturating_sub(now);
-        let floor = position.floor();
         let newest = batches()
             .take(done)
             .filter_map(|b| b.messages.last())
@@ -175,7 +174,7 @@ impl Lane {
             newest: newest.max(),
             tried,
             took: Duration::ZERO,
-            replies: self.finish(done, floor, handle),
+            replies: self.finish(done, handle),
             failure,
         }
     }
@@ -192,27 +191,15 @@ impl Lane {
         self.waiting.iter().take_while(fits).count()
     }
 
-    /// Drops the first `count` batches and gives what acknowledges them. `floor` is how far the
-    /// position has no holes: a message above it may not be acknowledged for those before it.
-    fn finish(&mut self, count: usize, floor: u64, handle: &Handle) -> Vec<Subject> {
+    /// Drops the first `count` batches and gives what acknowledges them, where that is wanted.
+    fn finish(&mut self, count: usize, handle: &Handle) -> Vec<Subject> {
         let mut replies = Vec::new();
-        let mut last: Option<(u64, Subject)> = None;
         for batch in self.waiting.drain(..count) {
-            match batch.acks {
-                Acks::Each => replies.extend(batch.messages.iter().map(|m| m.reply.clone())),
-                Acks::UpTo => {
-                    let settled = batch.messages.iter().filter(|m| m.sequence <= floor);
-                    let newest = settled.max_by_key(|m| m.sequence);
-                    let newest = newest.map(|m| (m.sequence, m.reply.clone()));
-                    last = last
-                        .into_iter()
-                        .chain(newest)
-                        .max_by_key(|(sequence, _)| *sequence);
-                }
+            if batch.acks == Acks::Each {
+                replies.extend(batch.messages.iter().map(|m| m.reply.clone()));
             }
             handle.discard(batch);
         }
-        replies.extend(last.map(|(_, reply)| reply));
         replies
     }
 }
