@@ -31,6 +31,9 @@ const STABLE: Duration = Duration::from_secs(10);
 /// How often the server is asked for figures.
 const OBSERVE: Duration = Duration::from_secs(5);
 
+/// Two writers with one consumer leave it to each other for about this long, so that each reads on.
+const TAKE_TURNS: Duration = Duration::from_secs(10);
+
 /// Wakes the main thread.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
@@ -120,7 +123,10 @@ impl Session {
             self.phase(PhaseKind::Connecting, "");
             return;
         }
-        let delay = backoff.next_delay();
+        let delay = match error {
+            SessionError::ConsumerTaken { .. } => Backoff::delay(TAKE_TURNS, TAKE_TURNS, 0),
+            _ => backoff.next_delay(),
+        };
         self.phase(
             PhaseKind::Waiting,
             format!(

@@ -44,6 +44,7 @@ pub fn reconcile(
     };
     if is_new {
         // What was removed before the pipeline existed was never its concern.
+        position.raise_floor(request.first_sequence.saturating_sub(1));
         return Ok(Outcome::At(position));
     }
     let before = position.clone();

@@ -172,6 +172,7 @@ async fn a_writer_that_may_not_acknowledge_writes_everything_once() {
     stack.expect_rows(FEED, 700, RECOVERY).await;
 
     stack.nats.reload(&users("nothing")).await;
+    stack.pg.kill_worker().await;
     publish(&stack.nats, 700..800).await;
     expect_exactly(&stack, 800).await;
 }
