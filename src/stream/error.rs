@@ -38,6 +38,12 @@ pub(crate) enum SessionError {
         "the consumer could not be set to the recorded position ({0}); does the stream's server run nats-server 2.14 or newer?"
     )]
     ResetUnanswered(String),
+    #[error("the stream has no leader, and nobody else knows what it holds")]
+    Leaderless,
+    #[error(
+        "NATS server {server} is version {version}; sr_event_writer needs nats-server 2.14 or newer"
+    )]
+    ServerTooOld { server: String, version: String },
     #[error("the stream takes other subjects than before; starting over")]
     StreamChanged,
     #[error("consumer: {0}")]

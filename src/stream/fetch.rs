@@ -233,6 +233,7 @@ impl<'a> Fetch<'a> {
     /// come counts as removed.
     async fn ask_stream(&self) -> Result<stream::Info, SessionError> {
         let info = self.stream.get_info().await?;
+        lookup::refuse_leaderless(&info)?;
         if self.open.batch.whole_stream && !self.pipeline.reads_all_of(&info.config) {
             return Err(SessionError::StreamChanged);
         }

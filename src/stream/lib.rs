@@ -26,6 +26,7 @@ mod settings;
 mod state;
 mod subject;
 mod terms;
+mod version;
 
 pub use backoff::Backoff;
 pub use batch::{Acks, Batch, Message, Source};

@@ -4,7 +4,7 @@
 
 use crate::error::SessionError;
 use crate::session::Found;
-use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
 use row::Timestamp;
 
 /// The first sequence of `stream` that was published at `time` or later. Sequences of one stream
@@ -24,6 +24,17 @@ pub(crate) async fn first_at(stream: &Stream, time: Timestamp) -> Result<Found, 
         time,
         sequence: low.max(1),
     })
+}
+
+/// Without a leader any server that holds a copy answers with what its copy has, which may be less than was
+/// read from the leader before.
+pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
+    match &info.cluster {
+        Some(cluster) if cluster.leader.as_deref().unwrap_or_default().is_empty() => {
+            Err(SessionError::Leaderless)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether no message with one of these subjects lies in `first..=last`. Not, when that cannot be

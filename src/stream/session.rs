@@ -15,6 +15,7 @@ use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
 use crate::terms::{self, Terms};
+use crate::version;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
@@ -141,7 +142,9 @@ impl Session {
     /// One session: from the stream's name to the first error.
     async fn once(&self, client: &Client) -> Result<(), SessionError> {
         let context = self.context(client);
+        version::refuse_old(&client.server_info())?;
         let stream = self.find_stream(&context).await?;
+        lookup::refuse_leaderless(stream.cached_info())?;
         let source = source_of(&stream);
         let position = self.ask_position(&stream, &source).await?;
         let positioned =

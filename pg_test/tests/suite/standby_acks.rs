@@ -13,8 +13,7 @@ use serde_json::Value;
 use crate::environment::restart_worker;
 use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
 use crate::standby::{
-    FEEDS, INTEREST, QUEUE, REST, assert_nothing_is_left, primary, publish,
-    synchronous_standby,
+    FEEDS, INTEREST, QUEUE, REST, assert_nothing_is_left, primary, publish, synchronous_standby,
 };
 
 /// How many messages of the feed NATS holds and has not seen acknowledged.
