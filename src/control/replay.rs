@@ -77,6 +77,7 @@ fn replay(
             Err(failure) => (id, false, None, None, Some(failure.to_string())),
         });
     }
+    replayer.finish()?;
     Ok(outcomes)
 }
 

@@ -92,7 +92,7 @@ pub fn write<'a>(
 ) -> Result<u64, Failure> {
     let filled = input.fill(copy, rows);
     filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
-    let as_owner = AsOwner::of(target.owner);
+    let as_owner = AsOwner::of(target.owner, &target.path);
     let copied = run(&copy.statement)?;
     as_owner.end();
     input.give_back();

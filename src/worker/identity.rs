@@ -1,7 +1,8 @@
 //! Whom the worker acts as. Rows are written as the owner of their destination in a
 //! security-restricted context, as logical replication does: a trigger or default there never runs
-//! as superuser.
+//! as superuser, and what it sets ends with the statement.
 
+use super::search_path::SearchPath;
 use pgrx::prelude::*;
 
 /// Acting as another role until ended. After an error the abort of the transaction ends it.
@@ -9,15 +10,20 @@ use pgrx::prelude::*;
 pub struct AsOwner {
     user: pg_sys::Oid,
     context: i32,
+    /// Nest level of settings.
+    level: i32,
 }
 
 impl AsOwner {
-    /// From here on acts as `owner`. Inside a transaction.
-    pub fn of(owner: pg_sys::Oid) -> Self {
-        fire_deferred_triggers_at_once();
+    /// From here on acts as `owner` under `path`. Inside a transaction.
+    pub fn of(owner: pg_sys::Oid, path: &SearchPath) -> Self {
+        // SAFETY: main thread, inside a transaction; `end` or the abort closes the level.
+        let level = unsafe { pg_sys::NewGUCNestLevel() };
+        path.apply();
         let mut before = Self {
             user: pg_sys::Oid::INVALID,
             context: 0,
+            level,
         };
         // SAFETY: main thread; the abort of the transaction restores both values after an error.
         unsafe {
@@ -29,21 +35,13 @@ impl AsOwner {
         before
     }
 
-    /// Acts as before again.
+    /// Acts as before again, with the settings as they were: the owner's code may have changed any.
     pub fn end(self) {
-        // SAFETY: main thread; the values were in force when this was made.
-        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
-    }
-}
-
-/// What a table puts off to the end of the transaction would run there as superuser, and PostgreSQL
-/// refuses that for a restricted context. So it runs after its statement, as the owner.
-fn fire_deferred_triggers_at_once() {
-    // SAFETY: main thread, inside a transaction; the node lives in its memory context.
-    unsafe {
-        let mut all =
-            PgBox::<pg_sys::ConstraintsSetStmt>::alloc_node(pg_sys::NodeTag::T_ConstraintsSetStmt);
-        all.deferred = false;
-        pg_sys::AfterTriggerSetState(all.into_pg());
+        // SAFETY: main thread; the level is the innermost one, and the values were in force when
+        // this was made.
+        unsafe {
+            pg_sys::AtEOXact_GUC(false, self.level);
+            pg_sys::SetUserIdAndSecContext(self.user, self.context);
+        }
     }
 }

@@ -51,7 +51,7 @@ impl Insert {
     /// Raises PostgreSQL errors; returns what SPI refuses.
     pub fn write<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<u64, Failure> {
         let store = self.fill(rows);
-        let as_owner = AsOwner::of(self.target.owner);
+        let as_owner = AsOwner::of(self.target.owner, &self.target.path);
         let mut name = BATCH.to_bytes_with_nul().to_vec();
         // SAFETY: plain data, all of it set below or rightly zero.
         let mut relation: pg_sys::EphemeralNamedRelationData = unsafe { std::mem::zeroed() };

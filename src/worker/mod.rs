@@ -10,6 +10,7 @@ mod catalog;
 mod columnstore;
 mod copy;
 mod dead_letter;
+mod deferred;
 mod destination;
 mod durable;
 pub mod failure;

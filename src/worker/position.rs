@@ -1,7 +1,7 @@
 //! The recorded position of a pipeline, in the database that also holds its rows.
 //!
 //! As in all statements of the worker, every function is named with its schema: they run as
-//! superuser under the database's search_path, where somebody else's function might fit better.
+//! superuser. Operators and types are found along the pinned path (`search_path.rs`).
 
 use super::failure::Failure;
 use super::lane::Positions;

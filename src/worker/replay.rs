@@ -2,10 +2,11 @@
 //! statement and role. What differs is whose transaction it is.
 
 use super::dead_letter;
+use super::deferred;
 use super::failure::Failure;
 use super::identity::AsOwner;
 use super::insert::Insert;
-use super::search_path;
+use super::search_path::{self, SearchPath};
 use super::subtransaction::{self, End};
 use super::target;
 use crate::config::Config;
@@ -13,7 +14,6 @@ use decode::{Format, Message, Window};
 use pgrx::prelude::*;
 use row::{RowSet, Timestamp};
 use std::collections::HashMap;
-use std::ffi::CString;
 
 /// The role that the worker connects as, which `"$user"` in its path stands for.
 const WORKER_ROLE: u32 = pg_sys::BOOTSTRAP_SUPERUSERID;
@@ -49,7 +49,8 @@ pub struct Replayed {
 /// Replays dead letters one by one.
 pub struct Replayer {
     config: Config,
-    path: CString,
+    path: SearchPath,
+    deferred: deferred::OfSession,
     /// Destinations that were looked up, by pipeline and processor.
     known: HashMap<(String, String), Vec<Insert>>,
 }
@@ -63,6 +64,7 @@ impl Replayer {
         Ok(Self {
             config,
             path: search_path::of_the_worker()?,
+            deferred: deferred::OfSession::fire_at_once()?,
             known: HashMap::new(),
         })
     }
@@ -81,7 +83,7 @@ impl Replayer {
         // Taken out, so that nothing is kept of what a failure may have left half done.
         let mut inserts = self.known.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
-            let replayed = search_path::within(&self.path, || self.write(letter, &mut inserts))?;
+            let replayed = self.write(letter, &mut inserts)?;
             settle()?;
             Ok(replayed)
         })?;
@@ -89,6 +91,14 @@ impl Replayer {
             self.known.insert(key, inserts);
         }
         Ok(replayed)
+    }
+
+    /// Leaves the caller's transaction as it was.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn finish(self) -> Result<(), Failure> {
+        self.deferred.restore()
     }
 
     fn write(&self, letter: &Letter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
@@ -105,7 +115,7 @@ impl Replayer {
         decode::decode_message(format, &message, &mut rows)
             .map_err(|reject| dead_letter::undecodable(&reject))?;
         if inserts.is_empty() {
-            *inserts = look_up(format, chosen)?;
+            *inserts = look_up(format, chosen, &self.path)?;
         }
         let mut replayed = Replayed::default();
         for (insert, rows) in inserts.iter_mut().zip(rows.tables()) {
@@ -144,12 +154,19 @@ impl Replayer {
     }
 }
 
-fn look_up(format: &'static dyn Format, chosen: Option<&str>) -> Result<Vec<Insert>, Failure> {
-    let as_worker = AsOwner::of(pg_sys::Oid::from(WORKER_ROLE));
+fn look_up(
+    format: &'static dyn Format,
+    chosen: Option<&str>,
+    path: &SearchPath,
+) -> Result<Vec<Insert>, Failure> {
+    let as_worker = AsOwner::of(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
     let tables = format.tables().iter().enumerate();
     let found = tables.map(|(number, table)| {
         let chosen = chosen.filter(|_| number == 0);
-        Ok(Insert::new(table, target::find(table, chosen)?))
+        Ok(Insert::new(
+            table,
+            target::find(table, chosen, path.clone())?,
+        ))
     });
     let found = found.collect();
     as_worker.end();

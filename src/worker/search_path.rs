@@ -1,45 +1,105 @@
-//! The worker's `search_path`, for a session that does the worker's work: an unqualified table, and
-//! what a trigger names without a schema, must be the same for both, whatever the caller's own path.
+//! `search_path` in the worker and in sessions that do its work. Statements that run as superuser
+//! look their operators and types up where nobody else can create any. The configured path is for
+//! two things only: finding a destination by its name, and what the destination's owner has written.
 
 use super::failure::Failure;
 use pgrx::prelude::*;
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-/// Runs `body` under `path`. After an error the abort of the subtransaction takes it back.
-///
-/// # Errors
-/// Those of `body`.
-pub fn within<T>(path: &CStr, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    // SAFETY: main thread, inside a transaction; the level is closed below, as a function with a
-    // SET clause does it, or by the abort.
-    let level = unsafe {
-        let level = pg_sys::NewGUCNestLevel();
+/// Of all that runs as superuser. Temporary objects come last; unmentioned they would come first.
+const PINNED: &CStr = c"pg_catalog, pg_temp";
+const NAME: &CStr = c"search_path";
+
+/// The path along which destinations are found, and which their triggers see.
+#[derive(Clone, Debug)]
+pub enum SearchPath {
+    /// What is configured for this session, as it is at the moment: it follows a reload.
+    OfSession,
+    /// This one.
+    Given(CString),
+}
+
+impl SearchPath {
+    /// That of all that runs as superuser.
+    pub fn pinned() -> Self {
+        Self::Given(PINNED.to_owned())
+    }
+
+    /// Makes it the path until the nest level of settings that is open now ends.
+    pub fn apply(&self) {
+        match self {
+            Self::Given(path) => set(path, pg_sys::GucAction::GUC_ACTION_SAVE),
+            Self::OfSession => set(&of_session(), pg_sys::GucAction::GUC_ACTION_SAVE),
+        }
+    }
+
+    /// Runs `body` under this path. After an error the abort of the (sub)transaction takes it back.
+    pub fn within<T>(&self, body: impl FnOnce() -> T) -> T {
+        // SAFETY: main thread, inside a transaction; the level is closed below, or by the abort.
+        let level = unsafe { pg_sys::NewGUCNestLevel() };
+        self.apply();
+        let result = body();
+        // SAFETY: the level begun above is the innermost one.
+        unsafe { pg_sys::AtEOXact_GUC(false, level) };
+        result
+    }
+}
+
+/// Makes the path that of superusers' statements until the end of the transaction.
+pub fn pin() {
+    set(PINNED, pg_sys::GucAction::GUC_ACTION_LOCAL);
+}
+
+fn set(path: &CStr, action: pg_sys::GucAction::Type) {
+    // SAFETY: main thread, inside a transaction; the values are copied.
+    unsafe {
         pg_sys::set_config_option(
-            c"search_path".as_ptr(),
+            NAME.as_ptr(),
             path.as_ptr(),
             pg_sys::GucContext::PGC_USERSET,
             pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
+            action,
             true,
             0,
             false,
         );
-        level
+    }
+}
+
+/// A worker's session never sets its path for good, so this is what is configured for it.
+fn of_session() -> CString {
+    // SAFETY: main thread; the setting exists, and its value is copied before anything changes it.
+    let path = unsafe {
+        let path = pg_sys::GetConfigOptionResetString(NAME.as_ptr());
+        match path.is_null() {
+            true => Cow::Borrowed(""),
+            false => CStr::from_ptr(path).to_string_lossy(),
+        }
     };
-    let result = body();
-    // SAFETY: the level begun above is the innermost one.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
-    result
+    CString::new(temporary_last(&path)).unwrap_or_default()
+}
+
+/// What somebody else's trigger has created for this session must not hide a table or a type.
+fn temporary_last(path: &str) -> String {
+    let is_temporary = |name: &str| {
+        name.trim()
+            .trim_matches('"')
+            .eq_ignore_ascii_case("pg_temp")
+    };
+    match path.trim() {
+        "" => "pg_temp".to_owned(),
+        path if path.split(',').any(is_temporary) => path.to_owned(),
+        path => format!("{path}, pg_temp"),
+    }
 }
 
 /// The path that a worker's session starts with: that of the bootstrap superuser in this database,
 /// by the precedence of PostgreSQL, else the server's.
 ///
-/// Temporary tables of the caller come last. Unmentioned they would come first.
-///
 /// # Errors
 /// What the database says.
-pub fn of_the_worker() -> Result<CString, Failure> {
+pub fn of_the_worker() -> Result<SearchPath, Failure> {
     let query = "SELECT COALESCE(
             (SELECT pg_catalog.substr(c, 13)
                 FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
@@ -52,11 +112,22 @@ pub fn of_the_worker() -> Result<CString, Failure> {
                 ORDER BY f.seqno DESC LIMIT 1),
             (SELECT b.boot_val FROM pg_catalog.pg_settings b WHERE b.name = 'search_path'))";
     let path: Option<String> = Spi::get_one(query)?;
-    let path = path.unwrap_or_default();
-    let path = match path.trim() {
-        "" => "pg_temp".to_owned(),
-        path if path.contains("pg_temp") => path.to_owned(),
-        path => format!("{path}, pg_temp"),
-    };
-    CString::new(path).map_err(|_| Failure::new("22021", "search_path holds a NUL byte"))
+    CString::new(temporary_last(&path.unwrap_or_default()))
+        .map(SearchPath::Given)
+        .map_err(|_| Failure::new("22021", "search_path holds a NUL byte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_objects_come_last_unless_the_path_names_their_place() {
+        assert_eq!(temporary_last(" "), "pg_temp");
+        assert_eq!(temporary_last("a, \"b c\""), "a, \"b c\", pg_temp");
+        assert_eq!(temporary_last("my_pg_temp"), "my_pg_temp, pg_temp");
+        for path in ["pg_temp", "a, PG_TEMP", "\"pg_temp\",a"] {
+            assert_eq!(temporary_last(path), path);
+        }
+    }
 }

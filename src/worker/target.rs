@@ -2,13 +2,14 @@
 //! type, and what an insert into it has to say. Nothing is ever changed on it.
 
 use super::failure::Failure;
+use super::search_path::SearchPath;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use row::{Column, Conflict, CopyFormat, Field, Kind, SortKey, Table};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// Name under which the rows of a batch are visible to the insert.
-pub const BATCH: &std::ffi::CStr = c"sr_event_writer_batch";
+pub const BATCH: &CStr = c"sr_event_writer_batch";
 
 /// How rows get into one destination.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Target {
     pub relation: pg_sys::Oid,
     /// Rows are written as this role.
     pub owner: pg_sys::Oid,
+    /// Along which it was found, and which its triggers see.
+    pub path: SearchPath,
     /// The whole statement.
     pub insert: CString,
     /// How to copy into it, where COPY gives the same rows.
@@ -48,14 +51,14 @@ struct Found {
     can_be_given: bool,
 }
 
-/// Looks the destination up: the pipeline's own choice of table, or the format's.
+/// Looks the destination up along `path`: the pipeline's own choice of table, or the format's.
 ///
 /// # Errors
 /// [`Failure`] of class `Schema` that names the table or column that is missing.
-pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
+pub fn find(table: &Table, chosen: Option<&str>, path: SearchPath) -> Result<Target, Failure> {
     let wanted = chosen.map_or_else(|| quote_identifier(table.name), str::to_owned);
     Spi::connect(|client| {
-        let relation = relation(client, &wanted)?;
+        let relation = relation(client, &wanted, &path)?;
         let found = columns(client, relation.oid)?;
         let qualified = quote_qualified_identifier(&relation.schema, &relation.name);
         let matched = match_columns(table, &found, &qualified)?;
@@ -74,6 +77,7 @@ pub fn find(table: &Table, chosen: Option<&str>) -> Result<Target, Failure> {
             copy,
             updates: matches!(conflict, OnConflict::Update { .. }),
             name: qualified,
+            path,
         })
     })
 }
@@ -170,13 +174,23 @@ struct Relation {
 
 type Client<'a> = spi::SpiClient<'a>;
 
-fn relation(client: &Client<'_>, wanted: &str) -> Result<Relation, Failure> {
+fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Relation, Failure> {
+    // The name alone depends on the path.
+    let found = path.within(|| {
+        // SAFETY: main thread, inside a transaction; a function of PostgreSQL with its one argument.
+        unsafe {
+            pgrx::fcinfo::direct_function_call::<pg_sys::Oid>(
+                pg_sys::to_regclass,
+                &[wanted.into_datum()],
+            )
+        }
+    });
     let query = "SELECT c.oid, c.relowner, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
             c.relkind IN ('r', 'p') AND NOT c.relhasrules
                 AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid = pg_catalog.to_regclass($1) AND c.relkind IN ('r', 'p', 'v', 'f')";
-    let rows = client.select(query, Some(1), &[wanted.into()])?;
+        WHERE c.oid = $1 AND c.relkind IN ('r', 'p', 'v', 'f')";
+    let rows = client.select(query, Some(1), &[found.into()])?;
     let Some(row) = rows.into_iter().next() else {
         let missing = format!("table {wanted} does not exist");
         return Err(Failure::new("42P01", missing));
@@ -191,7 +205,7 @@ fn relation(client: &Client<'_>, wanted: &str) -> Result<Relation, Failure> {
 }
 
 fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
-    let query = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod),
+    let query = "SELECT a.attname::pg_catalog.text, a.atttypmod,
             t.typcategory = 'S',
             a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
                 AND t.typdefault IS NULL,
@@ -200,16 +214,28 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Fai
         WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let mut found = Vec::new();
     for row in client.select(query, None, &[relation.into()])? {
+        let type_oid = row.get(6)?.unwrap_or(pg_sys::Oid::INVALID);
         found.push(Found {
             name: row.get(1)?.unwrap_or_default(),
-            type_name: row.get(2)?.unwrap_or_default(),
+            type_name: type_name(type_oid, row.get(2)?.unwrap_or(-1))?,
             is_string: row.get(3)?.unwrap_or_default(),
             must_be_given: row.get(4)?.unwrap_or_default(),
             can_be_given: row.get(5)?.unwrap_or_default(),
-            type_oid: row.get(6)?.unwrap_or(pg_sys::Oid::INVALID),
+            type_oid,
         });
     }
     Ok(found)
+}
+
+/// With its schema: the statement runs under a path that others may have a schema on.
+fn type_name(oid: pg_sys::Oid, modifier: i32) -> Result<String, Failure> {
+    // SAFETY: main thread, inside a transaction; the text is copied from its memory context.
+    let name = unsafe {
+        let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+        CStr::from_ptr(pg_sys::format_type_extended(oid, modifier, flags as u16))
+    };
+    let not_utf8 = |_| Failure::schema("a type's name is not UTF-8");
+    name.to_str().map(str::to_owned).map_err(not_utf8)
 }
 
 /// For each of the format's columns, what to write where; `None` where the destination lacks it.

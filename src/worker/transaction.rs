@@ -1,8 +1,10 @@
 //! One transaction of the worker: begun, committed, or aborted as a whole, with every error as a
 //! value. After an error nothing may touch the database before the abort, so both are here.
 
+use super::deferred;
 use super::failure::Failure;
 use super::heartbeat::Busy;
+use super::search_path;
 use super::signals;
 use super::timeout::Limit;
 use pgrx::pg_sys::panic::CaughtError;
@@ -23,6 +25,8 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
+        search_path::pin();
+        deferred::fire_at_once();
         let limit = Limit::start(limit);
         let value = body()?;
         drop(limit);
@@ -45,7 +49,14 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
         // SAFETY: the transaction is open and failed, or was given up by `body`.
         unsafe { pg_sys::AbortCurrentTransaction() };
     }
+    release_advisory_locks();
     outcome
+}
+
+/// Those of the session are the one kind of lock that a trigger could leave behind.
+fn release_advisory_locks() {
+    // SAFETY: main thread, outside a transaction; they are of this session, which takes none itself.
+    unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD as pg_sys::LOCKMETHODID) };
 }
 
 /// Asks the database for nothing in particular: does it answer at all?

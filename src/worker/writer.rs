@@ -10,6 +10,7 @@ use super::failure::{Class, Failure};
 use super::position;
 use super::reconcile;
 use super::relations;
+use super::search_path::SearchPath;
 use super::target::{self, Target};
 use super::transaction;
 use super::trust::{Blame, Trust};
@@ -488,7 +489,7 @@ impl Writer {
         self.destinations = tables
             .map(|(number, table)| {
                 let chosen = self.chosen.as_deref().filter(|_| number == 0);
-                let target = target::find(table, chosen)?;
+                let target = target::find(table, chosen, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
                 Ok(Destination::new(table, target, columnstore))
             })

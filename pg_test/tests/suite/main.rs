@@ -46,6 +46,8 @@ mod poison;
 mod position;
 mod postgres_life;
 mod postgres_life_deferred;
+mod privileges;
+mod privileges_replay;
 mod replay;
 mod restoring;
 mod row_or_table;
