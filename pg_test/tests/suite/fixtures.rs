@@ -74,13 +74,24 @@ pub async fn state(stack: &Stack, state: &str) {
     .await;
 }
 
-/// No process of the server crashed so far, unless a test killed it.
+/// What the server log says of a crash, of what was left open, or of memory that was overwritten.
+const HARM: [&str; 8] = [
+    "was terminated by signal",
+    "PANIC",
+    "TRAP",
+    " leak: ",
+    "was not closed",
+    "cache lookup failed",
+    "could not find",
+    "invalid memory alloc",
+];
+
+/// No process of the server crashed so far, unless a test killed it, and none lost track of what it
+/// holds.
 pub fn assert_unharmed(stack: &Stack) {
     let log = stack.pg.log();
-    let crash = log.lines().find(|line| {
-        line.contains("was terminated by signal") || line.contains("PANIC") || line.contains("TRAP")
-    });
-    assert_eq!(crash, None, "in the server log");
+    let harm = |line: &&str| HARM.iter().any(|words| line.contains(words));
+    assert_eq!(log.lines().find(harm), None, "in the server log");
 }
 
 /// How often [`under_load`] publishes, and how many messages of each feed.
@@ -148,4 +159,18 @@ pub async fn rows_are_added(stack: &Stack, feed: Feed, within: Duration) {
         Err(failure) => Err(failure.to_string()),
     })
     .await;
+}
+
+/// Makes each row of the feed's table wait while table `gate` is locked, for as long as it takes: a
+/// lock on the table itself is not waited for longer than two seconds.
+pub async fn lock_behind_a_trigger(stack: &Stack, feed: Feed) {
+    let sql = format!(
+        "CREATE TABLE gate ();
+         CREATE FUNCTION pass_the_gate() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS
+            $$BEGIN PERFORM FROM public.gate; RETURN NEW; END$$;
+         CREATE TRIGGER pass_the_gate BEFORE INSERT ON {}
+            FOR EACH ROW EXECUTE FUNCTION pass_the_gate()",
+        feed.table()
+    );
+    stack.pg.execute(&sql).await;
 }

@@ -8,7 +8,7 @@ use pg_test::postgres::Stop;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 
-use crate::fixtures::assert_unharmed;
+use crate::fixtures::{assert_unharmed, lock_behind_a_trigger};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(90);
@@ -100,9 +100,10 @@ async fn it_stops_in_time_while_it_waits_for_a_lock_on_the_destination() {
         .setting("max_prepared_transactions", "2")
         .start()
         .await;
+    lock_behind_a_trigger(&stack, Feed::Telemetry).await;
     stack
         .pg
-        .execute("BEGIN; LOCK TABLE timeseries_metrics IN ACCESS EXCLUSIVE MODE; PREPARE TRANSACTION 'lock'")
+        .execute("BEGIN; LOCK TABLE gate; PREPARE TRANSACTION 'lock'")
         .await;
     publish(&stack, 500).await;
     let worker = stack.pg.worker_pid().await;
@@ -132,4 +133,37 @@ async fn it_stops_in_time_when_it_is_switched_off_or_paused() {
     stack.enable().await;
     stack.pg.execute("SELECT sr_event_writer_pause()").await;
     assert_stops_in_time(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_in_time_while_a_trigger_sleeps() {
+    let stack = Stack::builder()
+        .setting("sr_event_writer.insert_timeout", "1h")
+        .start()
+        .await;
+    stack
+        .pg
+        .execute(
+            "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS
+                $$BEGIN PERFORM pg_sleep(600); RETURN NEW; END$$;
+             CREATE TRIGGER sleep BEFORE INSERT ON timeseries_metrics
+                FOR EACH ROW EXECUTE FUNCTION sleep()",
+        )
+        .await;
+    publish(&stack, 5).await;
+    let worker = stack.pg.worker_pid().await;
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = {worker} AND wait_event = 'PgSleep'"
+    );
+    eventually(SOON, "the trigger sleeps", async || {
+        stack.pg.value::<i64>(&sql).await == 1
+    })
+    .await;
+    assert_stops_in_time(&stack).await;
+    stack.pg.start().await;
+    stack
+        .pg
+        .execute("DROP TRIGGER sleep ON timeseries_metrics")
+        .await;
+    stack.expect_rows(Feed::Telemetry, 5, REST).await;
 }

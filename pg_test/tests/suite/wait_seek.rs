@@ -7,7 +7,7 @@ use pg_test::messages::{Generator, Message};
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, eventually_equal, throughout};
 
-use crate::fixtures::{state, stream_status_where};
+use crate::fixtures::{lock_behind_a_trigger, state, stream_status_where};
 
 /// Netflow has no unique key, so a row that is written twice is there twice.
 const FEED: Feed = Feed::Netflow;
@@ -409,11 +409,9 @@ async fn the_workers_start_over_when_asked_to_and_only_then() {
 async fn a_restart_also_ends_a_worker_that_waits_for_a_lock() {
     let stack = Stack::start().await;
     let first = worker(&stack).await;
+    lock_behind_a_trigger(&stack, FEED).await;
     let blocker = stack.pg.connect().await;
-    blocker
-        .batch_execute("BEGIN; LOCK netflow_metrics")
-        .await
-        .unwrap();
+    blocker.batch_execute("BEGIN; LOCK gate").await.unwrap();
     publish(&stack, 0..10).await;
     let waits = format!(
         "SELECT coalesce(bool_or(wait_event_type = 'Lock'), false) FROM pg_stat_activity WHERE pid = {first}"
