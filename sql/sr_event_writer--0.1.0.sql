@@ -59,12 +59,14 @@ COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_force IS
 --   * it never truncates the file, which would take a lock that stops the worker;
 --   * statistics never change how a row is found, so they are hardly ever gathered.
 CREATE TABLE sr_event_writer.stream_position (
-    pipeline        text           NOT NULL,
-    stream          text           NOT NULL,
-    stream_created  timestamptz    NOT NULL,
-    floor           bigint         NOT NULL CHECK (floor >= 0),
-    above           int8multirange NOT NULL DEFAULT '{}',
-    updated_at      timestamptz    NOT NULL DEFAULT now(),
+    pipeline         text           NOT NULL,
+    stream           text           NOT NULL,
+    stream_created   timestamptz    NOT NULL,
+    floor            bigint         NOT NULL CHECK (floor >= 0),
+    above            int8multirange NOT NULL DEFAULT '{}',
+    newest_sequence  bigint,
+    newest_published timestamptz,
+    updated_at       timestamptz    NOT NULL DEFAULT now(),
     PRIMARY KEY (pipeline, stream, stream_created)
 ) WITH (
     fillfactor = 50,
@@ -85,6 +87,10 @@ COMMENT ON COLUMN sr_event_writer.stream_position.floor IS
     'All stream sequences up to this one are recorded, or are no concern of the pipeline';
 COMMENT ON COLUMN sr_event_writer.stream_position.above IS
     'Stream sequences above the floor that are recorded as well';
+COMMENT ON COLUMN sr_event_writer.stream_position.newest_sequence IS
+    'Newest message that is recorded: when the stream holds another one there, it was set back';
+COMMENT ON COLUMN sr_event_writer.stream_position.newest_published IS
+    'When that message was published';
 
 -- Messages that are not read: their stream removed them first, or an operator left them out.
 CREATE TABLE sr_event_writer.stream_gap (

@@ -96,7 +96,7 @@ impl Nats {
             "listen: 127.0.0.1:{}\npid_file: {:?}\njetstream {{ store_dir: {:?}, max_file_store: 20GB{domain} }}\n{lines}",
             self.port(),
             Self::pid_file_at(self.directory.path()),
-            self.directory.path().join("store"),
+            self.store(),
         );
         fs::write(self.configuration_path(), text).expect("write nats.conf");
     }
@@ -182,6 +182,23 @@ impl Nats {
         self.signal(Signal::SIGCONT);
     }
 
+    /// Copies what it has stored, while it is stopped. Given to [`Nats::put_back`].
+    pub fn copy_store(&self) -> Directory {
+        let copy = Directory::temporary("nats-copy");
+        copy_all(&self.store(), copy.path());
+        copy
+    }
+
+    /// Puts back what it had stored earlier, while it is stopped.
+    pub fn put_back(&self, copy: &Directory) {
+        fs::remove_dir_all(self.store()).expect("remove the store");
+        copy_all(copy.path(), &self.store());
+    }
+
+    fn store(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
     /// Lets it end as for maintenance: it tells its clients, closes their connections one by one
     /// after `lame_duck_grace_period` (10 s unless configured), and ends. It takes no new ones.
     pub fn lame_duck(&self) {
@@ -243,6 +260,12 @@ impl Nats {
             process.ended(WITHIN).await;
         }
     }
+}
+
+/// Copies what is in a directory into another one, which need not exist.
+fn copy_all(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-aT").args([from, to]).status();
+    assert!(done.expect("run cp").success(), "copy {}", from.display());
 }
 
 impl Deref for Nats {

@@ -2,6 +2,7 @@
 //! writes.
 
 use crate::budget::Share;
+use crate::session::Witness;
 use crate::state::Progress;
 use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
@@ -50,6 +51,16 @@ pub struct Message {
     pub reply: Subject,
     /// Why there are no rows, if the payload could not be decoded.
     pub reject: Option<Reject>,
+}
+
+impl Message {
+    /// What tells it from a message that gets its sequence after the stream was set back.
+    pub fn witness(&self) -> Witness {
+        Witness {
+            sequence: self.sequence,
+            published: self.published,
+        }
+    }
 }
 
 /// Messages of one pipeline with their rows, in order of arrival.

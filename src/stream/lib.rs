@@ -33,7 +33,7 @@ pub use batch::{Acks, Batch, Message, Source};
 pub use notice::Notice;
 pub use runtime::Handle;
 pub use sequences::Sequences;
-pub use session::{Answer, Found, ResumeRequest};
+pub use session::{Answer, Found, ResumeRequest, Testimony, Witness};
 pub use settings::{Pipeline, Settings};
 pub use state::{Connection, Link, Phase, PhaseKind, Progress};
 pub use subject::matches;

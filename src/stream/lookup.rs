@@ -3,9 +3,13 @@
 //! a work-queue stream would refuse, and works with every server.
 
 use crate::error::SessionError;
-use crate::session::Found;
-use async_nats::jetstream::stream::{Info, LastRawMessageErrorKind, Stream};
+use crate::session::{Found, Testimony, Witness};
+use async_nats::jetstream::stream::{ClusterInfo, Info, LastRawMessageErrorKind, Stream};
 use row::Timestamp;
+use std::time::Duration;
+
+/// A member of a cluster that its leader has not heard of for this long counts as away.
+const HEARD_OF: Duration = Duration::from_secs(3);
 
 /// The first sequence of `stream` that was published at `time` or later. Sequences of one stream
 /// are in the order of their times.
@@ -37,6 +41,46 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     }
 }
 
+/// Asks the stream's leader whether a message that was read is still what it was. That it never was is
+/// believed only of a leader whom most of the others follow: one that was cut off may be behind.
+pub(crate) async fn verify(stream: &Stream, witness: Witness) -> Result<Testimony, SessionError> {
+    let found = match stream.get_raw_message(witness.sequence).await {
+        Ok(message) => Some(time_of(message.time.unix_timestamp_nanos())),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
+        Err(error) => return Err(SessionError::Api(error.to_string())),
+    };
+    if found == Some(witness.published) {
+        return Ok(Testimony::Intact);
+    }
+    let info = stream.get_info().await?;
+    refuse_leaderless(&info)?;
+    if info.cluster.as_ref().is_some_and(|c| !is_followed(c)) {
+        return Err(SessionError::Leaderless);
+    }
+    let last = info.state.last_sequence;
+    if witness.sequence > last {
+        return Ok(Testimony::SetBack(last));
+    }
+    if found.is_none() {
+        return Ok(Testimony::Gone);
+    }
+    // What was published after it cannot have been read before it.
+    let first = first_at(stream, witness.published.saturating_add_micros(1)).await?;
+    Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
+}
+
+/// Whether most members of the cluster, the leader among them, were heard of lately.
+fn is_followed(cluster: &ClusterInfo) -> bool {
+    let here =
+        |peer: &&async_nats::jetstream::stream::PeerInfo| !peer.offline && peer.active < HEARD_OF;
+    let present = 1 + cluster.replicas.iter().filter(here).count();
+    2 * present > 1 + cluster.replicas.len()
+}
+
+fn time_of(nanos: i128) -> Timestamp {
+    Timestamp::from_unix_nanos(nanos).unwrap_or_default()
+}
+
 /// Whether no message with one of these subjects lies in `first..=last`. Not, when that cannot be
 /// told.
 pub(crate) async fn is_empty(stream: &Stream, subjects: &[String], first: u64, last: u64) -> bool {
@@ -61,8 +105,7 @@ async fn message_from(
         .await
     {
         Ok(message) => {
-            let nanos = message.time.unix_timestamp_nanos();
-            let published = Timestamp::from_unix_nanos(nanos).unwrap_or_default();
+            let published = time_of(message.time.unix_timestamp_nanos());
             Ok(Some((message.sequence, published)))
         }
         Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),

@@ -51,6 +51,8 @@ pub struct ResumeRequest {
     pub last_sequence: u64,
     /// What a time is in this stream, if [`Answer::LookUp`] asked for it.
     pub found: Option<Found>,
+    /// What the stream says, if [`Answer::Verify`] asked for it.
+    pub verified: Option<(Witness, Testimony)>,
     /// Takes the recorded position.
     pub answer: oneshot::Sender<Answer>,
 }
@@ -64,6 +66,26 @@ pub struct Found {
     pub sequence: u64,
 }
 
+/// A message that was read. A stream in which it is another one, or none, was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Sequence in the stream.
+    pub sequence: u64,
+    /// When the server took it from its publisher.
+    pub published: Timestamp,
+}
+
+/// What the stream's leader says about a [`Witness`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Testimony {
+    /// It is there.
+    Intact,
+    /// It was removed, so it proves nothing.
+    Gone,
+    /// It never was: the stream was set back, and what it holds above this sequence is new.
+    SetBack(u64),
+}
+
 /// The main thread's answer to a [`ResumeRequest`].
 #[derive(Debug)]
 pub enum Answer {
@@ -71,6 +93,8 @@ pub enum Answer {
     Position(Sequences),
     /// Only the stream knows: which sequence comes first at this time? Ask again with it.
     LookUp(Timestamp),
+    /// Only the stream knows: is this message still what it was? Ask again with what it says.
+    Verify(Witness),
 }
 
 /// Everything one pipeline needs on the NATS side.
@@ -251,7 +275,7 @@ impl Session {
             "waiting for the position in the database",
         );
         let state = stream.cached_info().state.clone();
-        let mut found = None;
+        let (mut found, mut verified) = (None, None);
         loop {
             let (answer, answered) = oneshot::channel();
             let request = ResumeRequest {
@@ -260,6 +284,7 @@ impl Session {
                 first_sequence: state.first_sequence,
                 last_sequence: state.last_sequence,
                 found,
+                verified,
                 answer,
             };
             self.resume
@@ -270,6 +295,9 @@ impl Session {
             match answered.await.map_err(|_| SessionError::NoPosition)? {
                 Answer::Position(position) => return Ok(position),
                 Answer::LookUp(time) => found = Some(lookup::first_at(stream, time).await?),
+                Answer::Verify(witness) => {
+                    verified = Some((witness, lookup::verify(stream, witness).await?));
+                }
             }
         }
     }

@@ -14,7 +14,9 @@ use crate::config::{PipelineConfig, WriteConfig};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Answer, Backoff, Batch, Handle, ResumeRequest, Sequences, Source};
+use stream::{
+    Answer, Backoff, Batch, Handle, Message, ResumeRequest, Sequences, Source, Testimony, Witness,
+};
 
 /// How soon a destination that does not fit is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -165,17 +167,27 @@ impl Lane {
         limit: Duration,
     ) -> Result<(), Failure> {
         let name = self.config.pipeline.name.clone();
+        if let Some((_, Testimony::SetBack(_))) = request.verified {
+            // Its sequences may be given to other messages. What is there still is read again.
+            self.gather(handle, usize::MAX);
+            self.drop_waiting();
+        }
         let in_hand = self.in_hand(handle, &request.source);
+        let newest = self.newest_in_hand(&request.source);
         let known = |(source, _): &(Arc<Source>, Sequences)| **source == request.source;
         let remembered = self.positions.iter().position(known);
         let own = remembered.and_then(|at| self.positions.get(at));
         let own = own.map(|(_, position)| position.clone());
         // On an error the question is dropped, and the NATS side asks again.
         let outcome = transaction::run(limit, || {
-            reconcile::reconcile(&name, &request, own.clone(), &in_hand)
+            reconcile::reconcile(&name, &request, own.clone(), &in_hand, newest)
         })?;
         let position = match outcome {
             seek::Outcome::At(position) => position,
+            seek::Outcome::Verify(witness) => {
+                let _ = request.answer.send(Answer::Verify(witness));
+                return Ok(());
+            }
             seek::Outcome::Needs(time) => {
                 let _ = request.answer.send(Answer::LookUp(time));
                 return Ok(());
@@ -203,6 +215,14 @@ impl Lane {
             in_hand.insert(message.covers, message.sequence);
         }
         in_hand
+    }
+
+    /// The last message of this stream that was fetched and is not written yet.
+    fn newest_in_hand(&self, source: &Source) -> Option<Witness> {
+        let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
+        let messages = batches.flat_map(|batch| &batch.messages);
+        let newest = messages.max_by_key(|message| message.sequence);
+        newest.map(Message::witness)
     }
 
     /// Whether a turn could write something now, or when that may be.

@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use row::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
-use stream::{Sequences, Source};
+use stream::{Sequences, Source, Witness};
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
 ///
@@ -72,19 +72,81 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
 ///
 /// # Errors
 /// What the database says.
-pub fn save(pipeline: &str, source: &Source, position: &Sequences) -> Result<(), Failure> {
+pub fn save(
+    pipeline: &str,
+    source: &Source,
+    position: &Sequences,
+    newest: Option<Witness>,
+) -> Result<(), Failure> {
+    // Sequences and times of one stream grow together.
     let query = "INSERT INTO sr_event_writer.stream_position AS p
-            (pipeline, stream, stream_created, floor, above, updated_at)
-        VALUES ($1, $2, $3, $4, $5::pg_catalog.text::pg_catalog.int8multirange, pg_catalog.now())
+            (pipeline, stream, stream_created, floor, above, updated_at,
+             newest_sequence, newest_published)
+        VALUES ($1, $2, $3, $4, $5::pg_catalog.text::pg_catalog.int8multirange, pg_catalog.now(),
+            $6, $7)
         ON CONFLICT (pipeline, stream, stream_created)
         DO UPDATE SET floor = EXCLUDED.floor, above = EXCLUDED.above,
-            updated_at = EXCLUDED.updated_at";
+            updated_at = EXCLUDED.updated_at,
+            newest_sequence = greatest(p.newest_sequence, EXCLUDED.newest_sequence),
+            newest_published = greatest(p.newest_published, EXCLUDED.newest_published)";
+    let sequence = newest.map(|newest| bigint(newest.sequence)).transpose()?;
+    let published = newest
+        .map(|newest| timestamptz(newest.published))
+        .transpose()?;
     let args = [
         pipeline.into(),
         source.stream.as_str().into(),
         created(source)?.into(),
         bigint(position.floor())?.into(),
         multirange(position).into(),
+        sequence.into(),
+        published.into(),
+    ];
+    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    Ok(())
+}
+
+/// The newest message that is recorded, if that is known.
+///
+/// # Errors
+/// What the database says.
+pub fn newest(pipeline: &str, source: &Source) -> Result<Option<Witness>, Failure> {
+    let query = "SELECT p.newest_sequence, p.newest_published
+        FROM sr_event_writer.stream_position p
+        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
+    ];
+    Spi::connect(|client| {
+        let Some(row) = client.select(query, Some(1), &args)?.next() else {
+            return Ok(None);
+        };
+        let published = row.get::<TimestampWithTimeZone>(2)?;
+        let published = published.and_then(|at| Timestamp::from_postgres_micros(at.into_inner()));
+        let sequence = row.get::<i64>(1)?.map(i64::unsigned_abs);
+        Ok(sequence
+            .zip(published)
+            .map(|(sequence, published)| Witness {
+                sequence,
+                published,
+            }))
+    })
+}
+
+/// Forgets which message is the newest, when the stream does not hold it.
+///
+/// # Errors
+/// What the database says.
+pub fn forget_newest(pipeline: &str, source: &Source) -> Result<(), Failure> {
+    let query = "UPDATE sr_event_writer.stream_position p
+        SET newest_sequence = NULL, newest_published = NULL
+        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
+    let args = [
+        pipeline.into(),
+        source.stream.as_str().into(),
+        created(source)?.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
     Ok(())
@@ -151,6 +213,11 @@ fn multirange(position: &Sequences) -> String {
 /// # Errors
 /// When it is out of PostgreSQL's range.
 pub fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
-    TimestampWithTimeZone::try_from(source.created.postgres_micros())
-        .map_err(|_| Failure::new("22008", "the stream's creation time is out of range"))
+    timestamptz(source.created)
+}
+
+/// A time of NATS as SQL has it.
+fn timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
+    TimestampWithTimeZone::try_from(time.postgres_micros())
+        .map_err(|_| Failure::new("22008", "a time of NATS is out of range"))
 }

@@ -6,7 +6,7 @@ use super::position;
 use super::seek::{self, Outcome};
 use crate::config::{self, Fault};
 use pgrx::prelude::*;
-use stream::{ResumeRequest, Sequences, Source};
+use stream::{ResumeRequest, Sequences, Source, Testimony, Witness};
 
 /// Reason of a gap whose messages the stream removed before they were read.
 const REMOVED: &str = "removed from the stream before they were read (limits or purge)";
@@ -14,7 +14,8 @@ const REMOVED: &str = "removed from the stream before they were read (limits or 
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
 /// `remembered` is what this process has committed itself; it counts where the record is gone.
-/// `in_hand` is what it has fetched and not committed yet: not lost, whatever the stream removes.
+/// `in_hand` is what it has fetched and not committed yet: not lost, whatever the stream removes; the
+/// last message of it is `newest_in_hand`.
 ///
 /// # Errors
 /// What the database says.
@@ -23,6 +24,7 @@ pub fn reconcile(
     request: &ResumeRequest,
     remembered: Option<Sequences>,
     in_hand: &Sequences,
+    newest_in_hand: Option<Witness>,
 ) -> Result<Outcome, Failure> {
     let source = &request.source;
     let stored = position::load(pipeline, source)?;
@@ -32,13 +34,22 @@ pub fn reconcile(
         _ => stored.or(remembered),
     };
     let is_new = recorded.is_none();
+    let newest = position::newest(pipeline, source)?;
+    if let Some(witness) = unverified(request, newest_in_hand, newest) {
+        return Ok(Outcome::Verify(witness));
+    }
+    let before = recorded.clone().unwrap_or_default();
+    let mut position = before.clone();
+    if let Some((witness, Testimony::SetBack(last))) = request.verified {
+        take_back(pipeline, request, &mut position, witness, last)?;
+    }
     if is_new && position::has_predecessor(pipeline, source)? {
         warning!(
             "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
             source.stream
         );
     }
-    let mut position = match seek::apply(pipeline, request, recorded.unwrap_or_default())? {
+    let mut position = match seek::apply(pipeline, request, position)? {
         Outcome::At(position) => position,
         needs => return Ok(needs),
     };
@@ -47,14 +58,51 @@ pub fn reconcile(
         position.raise_floor(request.first_sequence.saturating_sub(1));
         return Ok(Outcome::At(position));
     }
-    let before = position.clone();
     forget_what_is_not_there(pipeline, request, &mut position);
     record_what_is_gone(pipeline, request, &mut position, in_hand)?;
     // After DROP and CREATE EXTENSION what this process remembers must outlive it.
     if position != before || !is_stored {
-        position::save(pipeline, source, &position)?;
+        position::save(pipeline, source, &position, None)?;
     }
     Ok(Outcome::At(position))
+}
+
+/// Which message the stream has to be asked about first: the newest one that is known. When that was
+/// removed, the newest one that is recorded.
+fn unverified(
+    request: &ResumeRequest,
+    in_hand: Option<Witness>,
+    recorded: Option<Witness>,
+) -> Option<Witness> {
+    match request.verified {
+        None => in_hand
+            .into_iter()
+            .chain(recorded)
+            .max_by_key(|w| w.sequence),
+        Some((witness, Testimony::Gone)) => recorded.filter(|r| r.sequence < witness.sequence),
+        Some((_, Testimony::Intact | Testimony::SetBack(_))) => None,
+    }
+}
+
+/// A stream in which a message that was read is another one, or none, was set back, by a restore or by a
+/// server that lost its newest messages. Above `last` it holds new ones under old sequences.
+fn take_back(
+    pipeline: &str,
+    request: &ResumeRequest,
+    position: &mut Sequences,
+    witness: Witness,
+    last: u64,
+) -> Result<(), Failure> {
+    warning!(
+        "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" does not hold the message that was read as sequence {}: it was set back; going on behind {last}",
+        request.source.stream,
+        witness.sequence,
+    );
+    if position.last() > last {
+        position.forget_above(last);
+        position::save(pipeline, &request.source, position, None)?;
+    }
+    position::forget_newest(pipeline, &request.source)
 }
 
 /// A stream that ends before what was recorded was set back, by a restore or by a server that lost

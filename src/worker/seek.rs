@@ -7,7 +7,7 @@ use super::position;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;
-use stream::{ResumeRequest, Sequences, Source};
+use stream::{ResumeRequest, Sequences, Source, Witness};
 
 /// Reason of the gaps that are made here. A later seek may close them again.
 const REASON: &str = "seek";
@@ -18,6 +18,8 @@ pub enum Outcome {
     At(Sequences),
     /// The stream has to be asked which sequence this time is.
     Needs(Timestamp),
+    /// The stream has to be asked whether this message is still what it was.
+    Verify(Witness),
 }
 
 /// What was asked for.
@@ -54,7 +56,7 @@ pub fn apply(
     if wish.force {
         position.remove(target, u64::MAX);
     }
-    position::save(pipeline, &request.source, &position)?;
+    position::save(pipeline, &request.source, &position, None)?;
     let query = "UPDATE sr_event_writer.pipeline_control
         SET seek_sequence = NULL, seek_time = NULL, seek_force = false WHERE pipeline = $1";
     Spi::run_with_args(query, &[pipeline.into()])?;

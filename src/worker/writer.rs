@@ -19,7 +19,7 @@ use crate::config::{self, PipelineConfig};
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
-use stream::{Notice, Sequences, Source};
+use stream::{Message, Notice, Sequences, Source, Witness};
 
 /// Messages that are tried one by one before a table counts as one that takes none.
 const SAMPLE: usize = 16;
@@ -342,7 +342,9 @@ impl Writer {
                 Some(_) => 0,
             };
             let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
-            self.keep_position(step.source, &gaps, &next)?;
+            let newest = step.runs.iter().flat_map(Run::iter);
+            let newest = newest.max_by_key(|message| message.sequence);
+            self.keep_position(step.source, &gaps, &next, newest.map(Message::witness))?;
             Ok(Written {
                 messages: work::count(step.runs) as u64,
                 rows,
@@ -375,7 +377,7 @@ impl Writer {
         for range in passed {
             next.insert(range.first, range.last);
         }
-        transaction::run(limit, || self.keep_position(source, &gaps, &next))?;
+        transaction::run(limit, || self.keep_position(source, &gaps, &next, None))?;
         *position = next;
         Ok(())
     }
@@ -386,11 +388,12 @@ impl Writer {
         source: &Source,
         gaps: &[(u64, u64)],
         next: &Sequences,
+        newest: Option<Witness>,
     ) -> Result<(), Failure> {
         for gap in gaps {
             reconcile::record(&self.pipeline, source, *gap)?;
         }
-        position::save(&self.pipeline, source, next)
+        position::save(&self.pipeline, source, next, newest)
     }
 
     fn write_rows(

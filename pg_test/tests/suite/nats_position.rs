@@ -1,8 +1,15 @@
 //! What the stream says about itself is believed only when its leader says it: a record is cut for
 //! nothing less.
 
+use std::ptr;
+
+use async_nats::jetstream::stream::RetentionPolicy;
+use pg_test::feed::Feed;
+use pg_test::nats::{Access, Cluster};
+use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 
+use crate::fixtures::{detail_mentions, stream_status_where};
 use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,4 +29,116 @@ async fn what_was_removed_before_a_pipeline_existed_is_no_gap() {
     expect_exactly(&stack, 20).await;
     assert_eq!(gaps(&stack).await, []);
     assert!(!stack.pg.log_contains("were removed from the stream"));
+}
+
+const LOGS: Feed = Feed::Logs;
+
+async fn publish_logs(access: &Access, numbers: std::ops::Range<usize>, bytes: usize) {
+    let body = "x".repeat(bytes);
+    let payloads = numbers.map(|n| format!(r#"{{"span_id":"{n}","body":"{body}"}}"#));
+    access.publish_all("logs.app", payloads).await;
+}
+
+/// A server that was left alone answers with what its copy has, which is less than was read before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_left_alone_that_is_behind_takes_nothing_back() {
+    let cluster = Cluster::start().await;
+    cluster
+        .create_stream(&LOGS.stream(), &[&LOGS.subjects()], RetentionPolicy::Limits)
+        .await;
+    let stack = Stack::builder()
+        .without_streams()
+        .cluster(&cluster)
+        .setting("sr_event_writer.streams", LOGS.name())
+        .setting("sr_event_writer.stream_logs", "nats_stream=LOGS")
+        .setting("sr_event_writer.retry_max_delay", "1s")
+        .start()
+        .await;
+    publish_logs(&cluster, 0..10, 100).await;
+    stack.expect_rows(LOGS, 10, RECOVERY).await;
+    let leader = cluster.stream_leader(&LOGS.stream()).await;
+    let mut others = cluster.servers().iter().filter(|s| !ptr::eq(*s, leader));
+    let (behind, other) = (others.next().unwrap(), others.next().unwrap());
+    behind.freeze();
+    // More than fits into what the network keeps for a frozen server.
+    publish_logs(&cluster, 10..110, 200_000).await;
+    stack.expect_rows(LOGS, 110, RECOVERY).await;
+    tokio::join!(leader.kill(), other.kill());
+    behind.unfreeze();
+    stream_status_where(&stack, LOGS, "no leader", detail_mentions("no leader")).await;
+    tokio::join!(leader.start(), other.start());
+    publish_logs(&cluster, 110..120, 100).await;
+    stack.expect_rows(LOGS, 120, RECOVERY).await;
+    assert!(!stack.pg.log_contains("set back"));
+}
+
+/// A restore, or a server that lost power, gives old sequences to new messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_set_back_and_has_grown_beyond_what_was_read_is_read_again() {
+    let stack = builder().start().await;
+    publish(&stack.nats, 0..50).await;
+    stack.expect_rows(FEED, 50, RECOVERY).await;
+    stack.nats.stop().await;
+    let earlier = stack.nats.copy_store();
+    stack.nats.start().await;
+    publish(&stack.nats, 50..100).await;
+    stack.expect_rows(FEED, 100, RECOVERY).await;
+    stack.disable().await;
+    stack.nats.stop().await;
+    stack.nats.put_back(&earlier);
+    stack.nats.start().await;
+    publish(&stack.nats, 100..200).await;
+    stack.enable().await;
+    stack.expect_rows(FEED, 200, RECOVERY).await;
+    assert!(stack.pg.log_contains("it was set back; going on behind 50"));
+    publish(&stack.nats, 200..210).await;
+    expect_exactly(&stack, 210).await;
+}
+
+/// What is fetched and not written when the stream is set back would take the new messages' sequences.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_to_be_written_while_its_stream_is_set_back_hides_no_new_message() {
+    let stack = builder().start().await;
+    publish(&stack.nats, 0..50).await;
+    stack.expect_rows(FEED, 50, RECOVERY).await;
+    stack.nats.stop().await;
+    let earlier = stack.nats.copy_store();
+    stack.nats.start().await;
+    let lock = stack.pg.connect().await;
+    let sql = format!(
+        "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+        FEED.table()
+    );
+    lock.batch_execute(&sql).await.expect("a lock");
+    publish(&stack.nats, 50..100).await;
+    let name = FEED.consumer();
+    eventually(RECOVERY, "all are fetched", async || {
+        let info = stack.nats.consumer(&FEED.stream(), &name).await?;
+        match info.delivered.stream_sequence {
+            100 => Ok(()),
+            other => Err(format!("{other}")),
+        }
+    })
+    .await;
+    stack.nats.stop().await;
+    stack.nats.put_back(&earlier);
+    stack.nats.start().await;
+    publish(&stack.nats, 100..110).await;
+    lock.batch_execute("COMMIT")
+        .await
+        .expect("the end of the lock");
+    let new = format!(
+        "SELECT count(*) FROM {} WHERE {} >= 100",
+        FEED.table(),
+        FEED.marker_column()
+    );
+    eventually(RECOVERY, "every new message is a row", async || match stack
+        .pg
+        .try_value::<i64>(&new)
+        .await
+    {
+        Ok(10) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }
