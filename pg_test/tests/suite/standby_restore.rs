@@ -60,7 +60,10 @@ async fn a_restore_to_an_earlier_moment_reads_again_what_it_lacks_and_records_wh
     let backup = stack.pg.create_base_backup().await;
     publish(&stack, 100..200).await;
     expect(&stack, 200).await;
-    let moment: String = stack.pg.value("SELECT pg_current_wal_insert_lsn()::text").await;
+    let moment: String = stack
+        .pg
+        .value("SELECT pg_current_wal_insert_lsn()::text")
+        .await;
     publish(&stack, 200..300).await;
     expect(&stack, 300).await;
     archive_the_log(&stack).await;
