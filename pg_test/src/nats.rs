@@ -4,6 +4,7 @@
 mod access;
 mod cluster;
 mod publish;
+mod raw;
 
 use std::fs;
 use std::ops::Deref;
@@ -17,6 +18,7 @@ use async_nats::jetstream;
 pub use self::access::Access;
 use self::access::WITHIN;
 pub use self::cluster::Cluster;
+pub use self::raw::RawPublisher;
 use crate::directory::Directory;
 use crate::port::Port;
 use crate::postgres::tail;

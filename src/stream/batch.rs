@@ -79,6 +79,8 @@ pub struct Batch {
     /// For each message, for each table: number of rows up to and including this message.
     ends: Vec<usize>,
     payload_bytes: usize,
+    /// Bytes of headers and payloads in memory.
+    size: usize,
     /// Sequences behind the last message that are known to hold no message of this pipeline.
     tail: Option<(u64, u64)>,
     share: Option<Share>,
@@ -123,6 +125,7 @@ impl Batch {
             rows: RowSet::new(format.tables()),
             ends: Vec::new(),
             payload_bytes: 0,
+            size: 0,
             tail: None,
             share: None,
             counted: Counted {
@@ -140,6 +143,7 @@ impl Batch {
             rows: self.rows.successor(),
             ends: Vec::new(),
             payload_bytes: 0,
+            size: 0,
             tail: None,
             share: None,
             counted: Counted {
@@ -150,9 +154,11 @@ impl Batch {
         }
     }
 
-    /// Appends a message after its rows were appended to [`Batch::rows_mut`].
-    pub(crate) fn push(&mut self, message: Message, share: Share) {
+    /// Appends a message of `size` bytes, headers and payload, after its rows were appended to
+    /// [`Batch::rows_mut`].
+    pub(crate) fn push(&mut self, message: Message, size: usize, share: Share) {
         self.payload_bytes += message.payload.len();
+        self.size += size;
         self.messages.push(message);
         self.counted.add_one();
         self.ends
@@ -215,6 +221,11 @@ impl Batch {
     /// Whether there is no message.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// Bytes that its messages and their rows take in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.size + self.rows.size()
     }
 
     /// Payload bytes of all messages.

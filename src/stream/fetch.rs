@@ -37,8 +37,10 @@ const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
 const PULL_BYTES: usize = 1 << 20;
-/// What a message costs beside its payload: subject, reply, headers, bookkeeping.
+/// Bytes that a message costs beside its payload and headers: subject, reply, bookkeeping.
 const MESSAGE_OVERHEAD: usize = 512;
+/// Bytes that a value of a header costs beside itself: its place in the map, and three allocations.
+const HEADER_OVERHEAD: usize = 256;
 /// Header of a message that comes without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 /// Protocol bytes that the server counts with a message.
@@ -270,7 +272,8 @@ impl<'a> Fetch<'a> {
             self.ask().await?;
         }
         let payload = message.payload.len();
-        let share = self.afford(2 * payload + MESSAGE_OVERHEAD).await?;
+        let size = payload + headers_size(&message);
+        let share = self.afford(size + payload + MESSAGE_OVERHEAD).await?;
         self.wait_for_pace().await?;
         self.taken.insert(covers, delivery.sequence);
         let before = self.open.batch.rows().size();
@@ -289,7 +292,7 @@ impl<'a> Fetch<'a> {
             reject,
         };
         self.unsure |= covers < message.sequence || !ours;
-        self.open.batch.push(message, share);
+        self.open.batch.push(message, size, share);
         // What is between messages is confirmed batch by batch, so the batches are larger then.
         let hold = self.unsure && self.confirmed.elapsed() < CONFIRM_EVERY;
         self.open.pushed(self.pipeline, delivery.pending, hold);
@@ -398,6 +401,16 @@ impl<'a> Fetch<'a> {
     }
 }
 
+/// Bytes that the headers take: as they came, which the payload keeps in memory, and once more as they
+/// were read.
+fn headers_size(message: &async_nats::Message) -> usize {
+    let Some(headers) = message.headers.as_ref().filter(|h| !h.is_empty()) else {
+        return 0;
+    };
+    let values: usize = headers.iter().map(|(_, values)| values.len()).sum();
+    2 * message.length.saturating_sub(message.payload.len()) + values * HEADER_OVERHEAD
+}
+
 /// Whether the server may have left the payload out.
 fn is_bare(message: &async_nats::Message) -> bool {
     let headers = message.headers.as_ref();
@@ -419,4 +432,34 @@ fn pull_bytes(session: &Session, client: &Client) -> usize {
     let fair = session.settings.buffer_bytes / (4 * session.pipelines.max(1));
     fair.min(PULL_BYTES)
         .max(client.server_info().max_payload + PROTOCOL_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::HeaderMap;
+
+    fn message(headers: Option<HeaderMap>) -> async_nats::Message {
+        async_nats::Message {
+            subject: "logs.a".into(),
+            reply: None,
+            payload: "0123456789".into(),
+            headers,
+            status: None,
+            description: None,
+            length: 1_000,
+        }
+    }
+
+    #[test]
+    fn headers_count_as_they_came_and_once_more_for_each_value() {
+        assert_eq!(headers_size(&message(None)), 0);
+        assert_eq!(headers_size(&message(Some(HeaderMap::new()))), 0);
+        let mut headers = HeaderMap::new();
+        headers.append("a", "1");
+        headers.append("a", "2");
+        headers.append("b", "3");
+        let size = headers_size(&message(Some(headers)));
+        assert_eq!(size, 2 * 990 + 3 * HEADER_OVERHEAD);
+    }
 }

@@ -57,8 +57,7 @@ impl Open {
 
     /// Whether it is a whole transaction.
     pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
-        self.batch.weight() >= pipeline.max_batch_rows
-            || self.batch.payload_bytes() + self.batch.rows().size() >= BYTES
+        self.batch.weight() >= pipeline.max_batch_rows || self.batch.size() >= BYTES
     }
 
     /// When its oldest message has waited for long enough; `None` without a message.
@@ -145,7 +144,7 @@ mod tests {
         let mut ripe = Vec::new();
         for sequence in 1..=messages {
             open.batch
-                .push(message(sequence), budget.try_take(1).unwrap());
+                .push(message(sequence), 2, budget.try_take(1).unwrap());
             open.pushed(&pipeline, backlog, hold);
             ripe.push(open.is_ripe());
         }
@@ -174,12 +173,12 @@ mod tests {
         let budget = Budget::new(1_000);
         for (backlog, ripe) in [(1, false), (0, true)] {
             let share = budget.try_take(1).unwrap();
-            open.batch.push(message(100), share);
+            open.batch.push(message(100), 2, share);
             open.pushed(&pipeline(), backlog, false);
             assert_eq!(open.is_ripe(), ripe);
         }
         open.take(&pipeline());
-        open.batch.push(message(102), budget.try_take(1).unwrap());
+        open.batch.push(message(102), 2, budget.try_take(1).unwrap());
         open.pushed(&pipeline(), 0, false);
         assert!(
             !open.is_ripe(),

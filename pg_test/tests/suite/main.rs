@@ -29,6 +29,7 @@ mod install;
 mod lifecycle;
 mod limits;
 mod memory;
+mod memory_headers;
 mod nats_faults;
 mod nats_faults_cluster;
 mod nats_faults_cut;

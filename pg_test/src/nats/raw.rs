@@ -1,0 +1,56 @@
+//! A publisher that sends whatever bytes it is given. Client libraries refuse to send what servers take,
+//! store and deliver all the same.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A connection that speaks NATS without any library.
+#[derive(Debug)]
+pub struct RawPublisher {
+    stream: TcpStream,
+}
+
+impl RawPublisher {
+    /// Connects to a server on this machine.
+    pub async fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("a NATS server");
+        let mut publisher = Self { stream };
+        let hello = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n";
+        publisher.send(hello.as_bytes()).await;
+        publisher.flush().await;
+        publisher
+    }
+
+    /// Publishes a payload without headers.
+    pub async fn publish(&mut self, subject: &[u8], payload: &[u8]) {
+        let sizes = format!(" {}\r\n", payload.len());
+        let message = [b"PUB ", subject, sizes.as_bytes(), payload, b"\r\n"].concat();
+        self.send(&message).await;
+    }
+
+    /// Publishes a payload behind a block of header bytes, which has its first and its empty line.
+    pub async fn publish_with_headers(&mut self, subject: &[u8], header: &[u8], payload: &[u8]) {
+        let sizes = format!(" {} {}\r\n", header.len(), header.len() + payload.len());
+        let sizes = sizes.as_bytes();
+        let message = [b"HPUB ", subject, sizes, header, payload, b"\r\n"].concat();
+        self.send(&message).await;
+    }
+
+    /// Waits until the server has read everything; panics when it complains.
+    pub async fn flush(&mut self) {
+        self.send(b"PING\r\n").await;
+        let mut said = Vec::new();
+        while !said.ends_with(b"PONG\r\n") {
+            let count = self.stream.read_buf(&mut said).await;
+            assert_ne!(count.expect("an answer"), 0, "the server hung up");
+            let text = String::from_utf8_lossy(&said);
+            assert!(!text.contains("-ERR"), "{text}");
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("a connection");
+    }
+}
