@@ -125,7 +125,8 @@ CREATE TABLE sr_event_writer.dead_letter (
     error         text,
     resolved_at   timestamptz,
     resolution    text,
-    nats_stream   text
+    nats_stream   text,
+    raw_headers   bytea
 );
 COMMENT ON TABLE sr_event_writer.dead_letter IS
     'Messages that could not become rows, with the reason';
@@ -143,6 +144,8 @@ COMMENT ON COLUMN sr_event_writer.dead_letter.resolved_at IS
     'When somebody dealt with it; NULL until then';
 COMMENT ON COLUMN sr_event_writer.dead_letter.nats_stream IS
     'JetStream stream that the message came from';
+COMMENT ON COLUMN sr_event_writer.dead_letter.raw_headers IS
+    'Bytes of the headers where they are at fault; headers is NULL then';
 
 -- Removing old ones, and looking at recent ones.
 CREATE INDEX ON sr_event_writer.dead_letter (received_at);

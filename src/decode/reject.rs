@@ -29,6 +29,11 @@ impl Reject {
         Self::new(None, problem.into())
     }
 
+    /// What surrounds the payload is unusable.
+    pub fn message(problem: impl Into<String>) -> Self {
+        Self::new(None, problem.into())
+    }
+
     /// One field is unusable.
     pub(crate) fn field(name: &'static str, problem: impl Into<String>) -> Self {
         Self::new(Some(name), problem.into())

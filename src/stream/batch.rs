@@ -2,9 +2,10 @@
 //! writes.
 
 use crate::budget::Share;
+use crate::headers::Headers;
 use crate::session::Witness;
 use crate::state::Progress;
-use async_nats::{HeaderMap, Subject};
+use async_nats::Subject;
 use bytes::Bytes;
 use decode::{Format, Reject};
 use row::{RowSet, Timestamp};
@@ -44,12 +45,12 @@ pub struct Message {
     /// Subject it was published on.
     pub subject: Subject,
     /// Headers, if any.
-    pub headers: Option<HeaderMap>,
+    pub headers: Option<Headers>,
     /// Payload as published, kept until the commit for a dead letter.
     pub payload: Bytes,
     /// Subject that takes the acknowledgement.
     pub reply: Subject,
-    /// Why there are no rows, if the payload could not be decoded.
+    /// Why there are no rows, if the message could not be decoded.
     pub reject: Option<Reject>,
 }
 

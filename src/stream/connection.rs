@@ -8,6 +8,7 @@ use async_nats::{Client, ConnectOptions, Event};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// A dead peer is noticed after two of these without an answer.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -41,13 +42,22 @@ impl Connector {
         &self.state
     }
 
-    /// Makes a client for these settings; it connects in the background and for ever.
+    /// Makes a client for these settings, which connects in the background and for ever; and another one
+    /// whenever that has come to its end. A message can make it panic.
     pub(crate) async fn open(&self, settings: &Settings) -> Result<(), async_nats::ConnectError> {
-        let client = options(settings, self.state.clone())
-            .connect(&settings.servers)
-            .await?;
-        *self.client.lock() = Some(client);
-        Ok(())
+        loop {
+            let (alive, gone) = oneshot::channel();
+            let client = options(settings, self.state.clone(), alive)
+                .connect(&settings.servers)
+                .await?;
+            *self.client.lock() = Some(client);
+            // Only its end can come.
+            let _ = gone.await;
+            self.client.lock().take();
+            self.state.set_server(None);
+            self.state.set_link(Link::Disconnected);
+            tokio::time::sleep(settings.retry_min).await;
+        }
     }
 
     /// Returns a connected client, however long that takes.
@@ -65,7 +75,12 @@ impl Connector {
     }
 }
 
-fn options(settings: &Settings, state: Arc<Connection>) -> ConnectOptions {
+/// `alive` is dropped with the client's last task.
+fn options(
+    settings: &Settings,
+    state: Arc<Connection>,
+    alive: oneshot::Sender<()>,
+) -> ConnectOptions {
     let (min, max) = (settings.retry_min, settings.retry_max);
     ConnectOptions::new()
         .name(CLIENT_NAME)
@@ -82,6 +97,7 @@ fn options(settings: &Settings, state: Arc<Connection>) -> ConnectOptions {
             }
         })
         .event_callback(move |event| {
+            let _ = &alive;
             note(&state, &event);
             std::future::ready(())
         })

@@ -5,6 +5,7 @@ use crate::batch::{Acks, Batch, Message, Source};
 use crate::budget::{Budget, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
+use crate::headers::{self, Headers};
 use crate::lookup;
 use crate::open::Open;
 use crate::order::{Delivery, Order};
@@ -14,15 +15,17 @@ use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
 use crate::state::{Phase, PhaseKind, Progress};
+use crate::stored::Store;
 use crate::terms::Terms;
-use async_nats::Client;
 use async_nats::jetstream::{
     consumer::{self, Consumer, pull},
     stream,
 };
+use async_nats::{Client, StatusCode};
+use decode::Reject;
 use futures_util::FutureExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -38,9 +41,7 @@ const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
 const PULL_BYTES: usize = 1 << 20;
 /// Bytes that a message costs beside its payload and headers: subject, reply, bookkeeping.
-const MESSAGE_OVERHEAD: usize = 512;
-/// Bytes that a value of a header costs beside itself: its place in the map, and three allocations.
-const HEADER_OVERHEAD: usize = 256;
+pub(crate) const MESSAGE_OVERHEAD: usize = 512;
 /// Header of a message that comes without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 /// Protocol bytes that the server counts with a message.
@@ -71,8 +72,12 @@ pub(crate) struct Fetch<'a> {
     source: Arc<Source>,
     stream: stream::Stream,
     consumer: Consumer<pull::Config>,
-    /// What this session has taken so far.
+    /// The messages of the stream one by one.
+    store: Store,
+    /// What this session has taken so far …
     taken: Sequences,
+    /// … and the highest of it, for the session after it.
+    newest: &'a AtomicU64,
     order: Order,
     /// The consumer as it has to stay.
     terms: Terms,
@@ -94,6 +99,7 @@ impl<'a> Fetch<'a> {
         source: Arc<Source>,
         stream: stream::Stream,
         positioned: Positioned,
+        store: Store,
     ) -> Self {
         let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
@@ -111,10 +117,12 @@ impl<'a> Fetch<'a> {
             )),
             source,
             stream,
+            store,
             order: Order::after(&positioned),
             terms: positioned.terms,
             consumer: positioned.consumer,
             taken: Sequences::default(),
+            newest: &session.taken,
             pace: Pace::new(session.pipeline.max_rate),
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
@@ -276,9 +284,14 @@ impl<'a> Fetch<'a> {
         let share = self.afford(size + payload + MESSAGE_OVERHEAD).await?;
         self.wait_for_pace().await?;
         self.taken.insert(covers, delivery.sequence);
+        self.newest.store(self.taken.last(), Ordering::Relaxed);
         let before = self.open.batch.rows().size();
         let ours = self.pipeline.reads(&message.subject);
-        let reject = ours.then(|| self.decode(&message, &delivery)).flatten();
+        let (reject, raw) = match message.status {
+            _ if !ours => (None, None),
+            None => (self.decode(&message, &delivery), None),
+            Some(status) => self.refuse(status, &message, &delivery).await?,
+        };
         let beyond = (self.open.batch.rows().size() - before).saturating_sub(payload);
         let message = Message {
             sequence: delivery.sequence,
@@ -286,7 +299,7 @@ impl<'a> Fetch<'a> {
             delivered: delivery.delivered,
             published: delivery.published,
             subject: message.subject,
-            headers: message.headers,
+            headers: raw.or(message.headers.map(Headers::Read)),
             payload: message.payload,
             reply,
             reject,
@@ -348,20 +361,28 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    fn decode(
-        &mut self,
+    fn decode(&mut self, message: &async_nats::Message, delivery: &Delivery) -> Option<Reject> {
+        let input = self.pipeline.input(
+            &self.source,
+            (delivery.sequence, delivery.published),
+            &message.subject,
+            &message.payload,
+        );
+        decode::decode_message(self.pipeline.format, &input, self.open.batch.rows_mut()).err()
+    }
+
+    /// A message whose headers begin with a status, as only the server's own messages do. The client
+    /// does not give these bytes away.
+    async fn refuse(
+        &self,
+        status: StatusCode,
         message: &async_nats::Message,
         delivery: &Delivery,
-    ) -> Option<decode::Reject> {
-        let input = decode::Message {
-            subject: &message.subject,
-            payload: &message.payload,
-            stream: &self.source.stream,
-            sequence: delivery.sequence,
-            published: delivery.published,
-            window: self.pipeline.window(delivery.published),
-        };
-        decode::decode_message(self.pipeline.format, &input, self.open.batch.rows_mut()).err()
+    ) -> Result<(Option<Reject>, Option<Headers>), SessionError> {
+        let status = headers::status_text(status, message.description.as_deref());
+        let stored = self.store.get(delivery.sequence).await?;
+        let raw = stored.map(|stored| Headers::Raw(stored.headers));
+        Ok((Some(Reject::message(headers::status_line(&status))), raw))
     }
 
     /// Hands a ripe batch over when there is room for it. Until then it grows; a full one waits.
@@ -401,14 +422,11 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// Bytes that the headers take: as they came, which the payload keeps in memory, and once more as they
-/// were read.
+/// Bytes that the headers of a delivery take.
 fn headers_size(message: &async_nats::Message) -> usize {
-    let Some(headers) = message.headers.as_ref().filter(|h| !h.is_empty()) else {
-        return 0;
-    };
-    let values: usize = headers.iter().map(|(_, values)| values.len()).sum();
-    2 * message.length.saturating_sub(message.payload.len()) + values * HEADER_OVERHEAD
+    let wire = || message.length.saturating_sub(message.payload.len());
+    let headers = message.headers.as_ref();
+    headers.map_or(0, |headers| headers::size(headers, wire()))
 }
 
 /// Whether the server may have left the payload out.
@@ -432,34 +450,4 @@ fn pull_bytes(session: &Session, client: &Client) -> usize {
     let fair = session.settings.buffer_bytes / (4 * session.pipelines.max(1));
     fair.min(PULL_BYTES)
         .max(client.server_info().max_payload + PROTOCOL_BYTES)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use async_nats::HeaderMap;
-
-    fn message(headers: Option<HeaderMap>) -> async_nats::Message {
-        async_nats::Message {
-            subject: "logs.a".into(),
-            reply: None,
-            payload: "0123456789".into(),
-            headers,
-            status: None,
-            description: None,
-            length: 1_000,
-        }
-    }
-
-    #[test]
-    fn headers_count_as_they_came_and_once_more_for_each_value() {
-        assert_eq!(headers_size(&message(None)), 0);
-        assert_eq!(headers_size(&message(Some(HeaderMap::new()))), 0);
-        let mut headers = HeaderMap::new();
-        headers.append("a", "1");
-        headers.append("a", "2");
-        headers.append("b", "3");
-        let size = headers_size(&message(Some(headers)));
-        assert_eq!(size, 2 * 990 + 3 * HEADER_OVERHEAD);
-    }
 }

@@ -178,7 +178,8 @@ mod tests {
             assert_eq!(open.is_ripe(), ripe);
         }
         open.take(&pipeline());
-        open.batch.push(message(102), 2, budget.try_take(1).unwrap());
+        open.batch
+            .push(message(102), 2, budget.try_take(1).unwrap());
         open.pushed(&pipeline(), 0, false);
         assert!(
             !open.is_ripe(),

@@ -91,14 +91,17 @@ impl Pull {
             }
             let message = self.receive().await?;
             match message.status {
-                None => {
+                // A publisher can write a status into the headers of a message, too.
+                Some(status) if !is_delivery(&message) => {
+                    self.outstanding.sub(unused(status, &message, self.whole)?);
+                }
+                Some(_) | None => {
                     self.outstanding.sub(Amount {
                         messages: 1,
                         bytes: message.length,
                     });
                     return Ok(message);
                 }
-                Some(status) => self.outstanding.sub(unused(status, &message, self.whole)?),
             }
         }
     }
@@ -123,7 +126,8 @@ impl Pull {
             }
         };
         self.quiet_since = None;
-        message.ok_or_else(|| SessionError::Fetch("the subscription ended".to_owned()))
+        // Only with its client does a subscription end.
+        message.ok_or(SessionError::Disconnected)
     }
 
     /// Whether not even a heartbeat comes that was due.
@@ -151,6 +155,12 @@ fn request(whole: Amount) -> Bytes {
     Bytes::from(format!(
         r#"{{"batch":{messages},"max_bytes":{bytes},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#
     ))
+}
+
+/// Whether a consumer has sent it: it wants an acknowledgement, which the word of a server never does.
+fn is_delivery(message: &Message) -> bool {
+    let reply = message.reply.as_ref();
+    reply.is_some_and(|reply| reply.starts_with("$JS.ACK."))
 }
 
 /// What of a request will not come any more, by what the server says instead of a message.

@@ -13,7 +13,7 @@ use async_nats::Subject;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, watch};
@@ -119,6 +119,7 @@ impl Handle {
             resume: self.resume_sender.clone(),
             stop: stopped,
             wake: self.wake.clone(),
+            taken: AtomicU64::default(),
         };
         self.spawn(session.run());
     }

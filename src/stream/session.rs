@@ -5,6 +5,8 @@
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Source};
 use crate::budget::Budget;
+use crate::careful::Careful;
+use crate::caution::{Caution, Cut, Experience};
 use crate::connection::Connector;
 use crate::consumer;
 use crate::error::SessionError;
@@ -14,20 +16,25 @@ use crate::pull::Pull;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
+use crate::stored::Store;
 use crate::terms::{self, Terms};
 use crate::version;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
+use async_nats::jetstream::stream::RetentionPolicy;
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
 use row::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A session that fetched for this long counts as a success for the backoff.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// For so long a connection may be gone without a word.
+const BRIEF: Duration = Duration::from_secs(1);
 
 /// How often the server is asked for figures.
 const OBSERVE: Duration = Duration::from_secs(5);
@@ -110,6 +117,8 @@ pub(crate) struct Session {
     pub(crate) resume: mpsc::Sender<ResumeRequest>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) wake: Waker,
+    /// The highest sequence that the session before this one has taken, while that fetched.
+    pub(crate) taken: AtomicU64,
 }
 
 impl Session {
@@ -126,11 +135,16 @@ impl Session {
 
     async fn repeat(&mut self) {
         let mut backoff = Backoff::new(self.settings.retry_min, self.settings.retry_max);
+        let mut experience = Experience::default();
         loop {
             self.unless_waiting(PhaseKind::Connecting, "");
             let client = self.connector.connected().await;
             let started = Instant::now();
-            let error = match self.once(&client).await {
+            let ended = tokio::select! {
+                () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
+                ended = self.once(&client, &mut experience) => ended,
+            };
+            let error = match ended {
                 Err(SessionError::Stopped) | Ok(()) => return,
                 Err(error) => error,
             };
@@ -139,15 +153,16 @@ impl Session {
             }
             // A right that is missing shows as a request without an answer.
             let said = self.connector.state().error_since(started);
-            self.wait_after(&error, said, &mut backoff).await;
+            if matches!(error, SessionError::Disconnected) {
+                self.wait_after_cut(experience.cut(), &mut backoff).await;
+            } else {
+                experience.ended();
+                self.wait_after(&error, said, &mut backoff).await;
+            }
         }
     }
 
     async fn wait_after(&self, error: &SessionError, said: Option<String>, backoff: &mut Backoff) {
-        if matches!(error, SessionError::Disconnected) {
-            self.phase(PhaseKind::Connecting, "");
-            return;
-        }
         let delay = match error {
             SessionError::ConsumerTaken { .. } => Backoff::delay(TAKE_TURNS, TAKE_TURNS, 0),
             _ => backoff.next_delay(),
@@ -163,14 +178,43 @@ impl Session {
         tokio::time::sleep(delay).await;
     }
 
+    /// A connection that is there again at once is no change of state.
+    async fn wait_after_cut(&self, cut: Cut, backoff: &mut Backoff) {
+        let state = self.connector.state();
+        if tokio::time::timeout(BRIEF, state.connected())
+            .await
+            .is_err()
+        {
+            self.phase(PhaseKind::Connecting, "");
+        }
+        match cut {
+            Cut::Once => {}
+            Cut::Twice => tokio::time::sleep(BRIEF / 5).await,
+            Cut::Again => tokio::time::sleep(backoff.next_delay()).await,
+        }
+    }
+
     /// One session: from the stream's name to the first error.
-    async fn once(&self, client: &Client) -> Result<(), SessionError> {
+    async fn once(&self, client: &Client, experience: &mut Experience) -> Result<(), SessionError> {
+        let caution = experience.begin();
         let context = self.context(client);
         version::refuse_old(&client.server_info())?;
         let stream = self.find_stream(&context).await?;
         lookup::refuse_leaderless(stream.cached_info())?;
-        let source = source_of(&stream);
-        let position = self.ask_position(&stream, &source).await?;
+        let source = Arc::new(source_of(&stream));
+        let (domain, at_once) = (
+            self.settings.domain.as_deref(),
+            fetch::at_once(self, client),
+        );
+        let store = Store::new(client, &source.stream, domain);
+        let mut position = self.ask_position(&stream, &source).await?;
+        // Where an acknowledgement removes a message it has to be delivered for that.
+        let kept = stream.cached_info().config.retention == RetentionPolicy::Limits;
+        let caution = if kept { caution } else { Caution::None };
+        if caution == Caution::OneByOne {
+            let careful = Careful::new(self, &source, &stream, &store, position);
+            position = careful.run(at_once.messages).await?;
+        }
         let positioned =
             consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
         if positioned.consumer.cached_info().num_pending == 0 {
@@ -180,15 +224,12 @@ impl Session {
             self.unless_waiting(PhaseKind::Fetching, "");
         }
         let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
-        let (domain, at_once) = (
-            self.settings.domain.as_deref(),
-            fetch::at_once(self, client),
-        );
         let pull = Pull::begin(client, &consumer, domain, at_once).await?;
         let observed = stream.clone();
-        let fetch = Fetch::new(self, Arc::new(source), stream, positioned);
+        let fetch = Fetch::new(self, source, stream, positioned, store);
+        self.taken.store(0, Ordering::Relaxed);
+        experience.fetching(caution);
         tokio::select! {
-            () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
             changed = self.observe(&observed, &consumer, &terms) => Err(changed),
             ended = fetch.run(pull) => ended,
         }
@@ -302,9 +343,11 @@ impl Session {
         }
     }
 
-    /// A new try is no change of state: what is wrong stays shown until it is over.
+    /// A new try is no change of state: what is wrong stays shown until it is over, and a connection that
+    /// was cut and is there again is nothing to be shown.
     fn unless_waiting(&self, kind: PhaseKind, detail: &str) {
-        if self.progress.phase().kind != PhaseKind::Waiting {
+        let shown = self.progress.phase().kind;
+        if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {
             self.phase(kind, detail);
         }
     }

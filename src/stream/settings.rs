@@ -1,5 +1,6 @@
 //! What the NATS side is told: plain values, already validated by whoever read the settings.
 
+use crate::batch::Source;
 use crate::subject;
 use async_nats::jetstream::stream;
 use decode::{Format, Window};
@@ -70,6 +71,24 @@ impl Pipeline {
     pub(crate) fn reads(&self, subject: &str) -> bool {
         let mut filters = self.subjects.iter();
         filters.any(|filter| subject::matches(filter, subject))
+    }
+
+    /// What the decoder is given for a message: where it is from, its sequence and time, its contents.
+    pub(crate) fn input<'a>(
+        &self,
+        source: &'a Source,
+        (sequence, published): (u64, Timestamp),
+        subject: &'a str,
+        payload: &'a [u8],
+    ) -> decode::Message<'a> {
+        decode::Message {
+            subject,
+            payload,
+            stream: &source.stream,
+            sequence,
+            published,
+            window: self.window(published),
+        }
     }
 
     /// Times that the rows of a message may carry that was published at `now`.

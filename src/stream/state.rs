@@ -182,10 +182,12 @@ impl Connection {
         let _ = up.wait_for(|up| *up).await;
     }
 
-    /// Returns once the link is down.
+    /// Returns once the link is down, or was down for a moment.
     pub(crate) async fn disconnected(&self) {
+        let before = self.connects.load(Ordering::Relaxed);
+        let again = || self.connects.load(Ordering::Relaxed) != before;
         let mut up = self.changed.subscribe();
-        let _ = up.wait_for(|up| !*up).await;
+        let _ = up.wait_for(|up| !*up || again()).await;
     }
 }
 

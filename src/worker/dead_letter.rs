@@ -8,7 +8,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 use std::time::Duration;
-use stream::{Message, Notice};
+use stream::{Headers, Message, Notice};
 
 /// Where a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,10 @@ impl Letter<'_> {
             subject: self.message.subject.to_string(),
             stream: self.stream.to_owned(),
             sequence: self.message.sequence,
-            headers: self.message.headers.clone(),
+            headers: match &self.message.headers {
+                Some(Headers::Read(headers)) => Some(headers.clone()),
+                Some(Headers::Raw(_)) | None => None,
+            },
             payload: self.message.payload.clone(),
             stage: self.stage.word(),
             error: self.failure.message.clone(),
@@ -74,23 +77,29 @@ pub fn undecodable(reject: &decode::Reject) -> Failure {
 pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.dead_letter
             (stream, subject, sequence, delivered, published_at, headers, payload,
-             processor, stage, sqlstate, error, nats_stream)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+             processor, stage, sqlstate, error, nats_stream, raw_headers)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let message = letter.message;
     let published = TimestampWithTimeZone::try_from(message.published.postgres_micros()).ok();
+    let (read, raw) = match &message.headers {
+        Some(Headers::Read(read)) => (Some(headers(read)), None),
+        Some(Headers::Raw(raw)) => (None, Some(raw.as_ref())),
+        None => (None, None),
+    };
     let args = [
         letter.pipeline.into(),
         without_nul(&message.subject).into(),
         i64::try_from(message.sequence).ok().into(),
         message.delivered.into(),
         published.into(),
-        message.headers.as_ref().map(headers).into(),
+        read.into(),
         message.payload.as_ref().into(),
         letter.processor.into(),
         letter.stage.word().into(),
         letter.failure.sqlstate.as_str().into(),
         without_nul(&letter.failure.message).into(),
         letter.stream.into(),
+        raw.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
     Ok(())

@@ -40,6 +40,8 @@ mod nats_faults_server;
 mod nats_faults_silence;
 mod nats_faults_slow;
 mod nats_faults_sparse;
+mod nats_faults_status_line;
+mod nats_faults_unreadable;
 mod nats_position;
 mod nats_taken_over;
 mod observed;

@@ -47,11 +47,15 @@ async fn headers_of_any_shape_are_part_of_the_memory_budget() {
         let peak = peak.load(Ordering::Relaxed);
         assert!(peak < LIMIT, "the worker used {} MB", peak / MEGABYTE);
     };
-    eventually(Duration::from_secs(60), "messages are fetched", async || {
-        look();
-        let status = stack.stream_status(Feed::Netflow).await;
-        status.is_ok_and(|status| status["ack_pending"].as_i64() > Some(0))
-    })
+    eventually(
+        Duration::from_secs(60),
+        "messages are fetched",
+        async || {
+            look();
+            let status = stack.stream_status(Feed::Netflow).await;
+            status.is_ok_and(|status| status["ack_pending"].as_i64() > Some(0))
+        },
+    )
     .await;
     throughout(Duration::from_secs(8), "memory is bounded", async || {
         look();

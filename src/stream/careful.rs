@@ -1,0 +1,169 @@
+//! Reading one by one. When the client cannot read a message it takes the connection for broken, and
+//! with it go all pipelines. So after such cuts the next messages are asked for one at a time, in a form
+//! that cannot disturb it; what it could not read is set aside, and everything else handled as always.
+
+use crate::batch::{Acks, Batch, Message, Source};
+use crate::error::SessionError;
+use crate::fetch;
+use crate::headers::{self, Headers};
+use crate::open::Open;
+use crate::sequences::Sequences;
+use crate::session::Session;
+use crate::stored::{Store, Stored};
+use async_nats::Subject;
+use async_nats::jetstream::stream::Stream;
+use decode::Reject;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Pull requests whose messages may have been on their way when the connection was cut.
+const REQUESTS: usize = 2;
+
+/// Reads a pipeline's next messages.
+pub(crate) struct Careful<'a> {
+    session: &'a Session,
+    source: &'a Arc<Source>,
+    store: &'a Store,
+    open: Open,
+    /// What is recorded or was read.
+    position: Sequences,
+    /// The last sequence that was looked at.
+    last: u64,
+}
+
+impl<'a> Careful<'a> {
+    /// Behind `position`.
+    pub(crate) fn new(
+        session: &'a Session,
+        source: &'a Arc<Source>,
+        stream: &Stream,
+        store: &'a Store,
+        position: Sequences,
+    ) -> Self {
+        let pipeline = &session.pipeline;
+        Self {
+            session,
+            source,
+            store,
+            open: Open::new(Batch::new(
+                source.clone(),
+                Acks::Nothing,
+                pipeline.reads_all_of(&stream.cached_info().config),
+                pipeline.format,
+                session.progress.clone(),
+            )),
+            last: position.floor(),
+            position,
+        }
+    }
+
+    /// Reads all that may have been on its way when the connection was cut, or to the end of the stream.
+    /// Returns the position behind that.
+    pub(crate) async fn run(mut self, on_its_way: usize) -> Result<Sequences, SessionError> {
+        let taken = self.session.taken.load(Ordering::Relaxed);
+        let mut further = REQUESTS * on_its_way;
+        let all = [">".to_owned()];
+        let subjects = match self.open.batch.whole_stream {
+            true => all.as_slice(),
+            false => self.session.pipeline.subjects.as_slice(),
+        };
+        while further > 0 {
+            let Some(stored) = self.store.next(subjects, self.last + 1).await? else {
+                break;
+            };
+            if stored.sequence > taken {
+                further -= 1;
+            }
+            self.take(stored).await?;
+        }
+        self.hand_over().await?;
+        Ok(self.position)
+    }
+
+    async fn take(&mut self, stored: Stored) -> Result<(), SessionError> {
+        let sequence = stored.sequence;
+        let covers = self.last + 1;
+        self.last = sequence;
+        if self.position.contains(sequence) {
+            return Ok(());
+        }
+        self.position.insert(covers, sequence);
+        let (headers, problem) = self.judge(&stored).await?;
+        let size =
+            stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
+        let share = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
+        let share = match self.session.budget.try_take(share) {
+            Some(share) => share,
+            None => {
+                self.hand_over().await?;
+                let taken = self.session.budget.take(share).await;
+                taken.ok_or(SessionError::Stopped)?
+            }
+        };
+        let reject = self.decode(&stored, problem);
+        let message = Message {
+            sequence,
+            covers,
+            delivered: 1,
+            published: stored.published,
+            subject: Subject::from(stored.subject),
+            headers,
+            payload: stored.payload,
+            // It was not delivered.
+            reply: Subject::from_static(""),
+            reject,
+        };
+        self.open.batch.push(message, size, share);
+        if self.open.is_full(&self.session.pipeline) {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    /// The headers, and what of the message the client could not have read.
+    async fn judge(
+        &self,
+        stored: &Stored,
+    ) -> Result<(Option<Headers>, Option<String>), SessionError> {
+        let raw = Some(&stored.headers).filter(|raw| !raw.is_empty());
+        let read = raw.map(|raw| headers::read(raw)).transpose();
+        let subject = if self.store.has_a_readable_subject(stored).await? {
+            headers::refuse_subject(&stored.subject, raw.is_some())
+        } else {
+            Err("subject: not UTF-8".to_owned())
+        };
+        Ok(match (read, subject) {
+            (Ok(read), subject) => (read.map(Headers::Read), subject.err()),
+            (Err(problem), _) => (raw.cloned().map(Headers::Raw), Some(problem)),
+        })
+    }
+
+    /// Appends the rows of a message of ours; what is on other subjects is passed over.
+    fn decode(&mut self, stored: &Stored, problem: Option<String>) -> Option<Reject> {
+        let pipeline = &self.session.pipeline;
+        if !pipeline.reads(&stored.subject) {
+            return None;
+        }
+        if let Some(problem) = problem {
+            return Some(Reject::message(problem));
+        }
+        let input = pipeline.input(
+            self.source,
+            (stored.sequence, stored.published),
+            &stored.subject,
+            &stored.payload,
+        );
+        decode::decode_message(pipeline.format, &input, self.open.batch.rows_mut()).err()
+    }
+
+    async fn hand_over(&mut self) -> Result<(), SessionError> {
+        if self.open.batch.is_empty() {
+            return Ok(());
+        }
+        let batch = self.open.take(&self.session.pipeline);
+        let sent = self.session.batches.send(batch).await;
+        sent.map_err(|_| SessionError::Stopped)?;
+        (self.session.wake)();
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! What a cut connection says about the messages that come next. One cut says nothing. A second one right
+//! after fetching began may mean that the client cannot read a message and takes the connection for
+//! broken: then the next messages are looked at one by one before they are fetched.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A connection that is cut so soon after fetching began was cut by what was fetched, perhaps.
+const SOON: Duration = Duration::from_secs(5);
+
+/// How a session reads its first messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caution {
+    /// Fetches them.
+    None,
+    /// Looks at them one by one.
+    OneByOne,
+}
+
+/// What the sessions of a pipeline have gone through.
+#[derive(Debug)]
+pub(crate) struct Experience {
+    caution: Caution,
+    /// When the present session began to fetch.
+    fetching_since: Option<Instant>,
+    /// What it had done before that.
+    done: Caution,
+    /// Cuts in a row, each soon after fetching began, without a look in between.
+    cuts: u32,
+}
+
+impl Default for Experience {
+    fn default() -> Self {
+        Self {
+            caution: Caution::None,
+            fetching_since: None,
+            done: Caution::None,
+            cuts: 0,
+        }
+    }
+}
+
+impl Experience {
+    /// How the session that begins now is to read.
+    pub(crate) fn begin(&mut self) -> Caution {
+        self.fetching_since = None;
+        self.caution
+    }
+
+    /// The session has begun to fetch, after it has read so.
+    pub(crate) fn fetching(&mut self, done: Caution) {
+        self.done = done;
+        self.fetching_since = Some(Instant::now());
+    }
+
+    /// The session has ended, not by a cut.
+    pub(crate) fn ended(&mut self) {
+        if self.fetching_since.is_some() {
+            *self = Self::default();
+        }
+    }
+
+    /// The session was cut. Whether that has happened several times in a row.
+    pub(crate) fn cut(&mut self) -> Cut {
+        match self.fetching_since {
+            Some(since) if since.elapsed() < SOON => {
+                self.caution = Caution::OneByOne;
+                self.cuts = match self.done {
+                    Caution::None => self.cuts + 1,
+                    Caution::OneByOne => 1,
+                };
+            }
+            Some(_) => *self = Self::default(),
+            // It came to nothing, so it says nothing.
+            None => {}
+        }
+        match self.cuts {
+            0 => Cut::Once,
+            1 => Cut::Twice,
+            _ => Cut::Again,
+        }
+    }
+}
+
+/// How often the connection was cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Most losses are a restarted server.
+    Once,
+    /// Twice, or again after what was there had been looked at.
+    Twice,
+    /// Again and again, and nothing helps.
+    Again,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_cut_right_after_fetching_began_makes_cautious() {
+        let mut experience = Experience::default();
+        assert_eq!(experience.begin(), Caution::None);
+        experience.fetching(Caution::None);
+        experience.fetching_since = Instant::now().checked_sub(SOON);
+        assert_eq!(experience.cut(), Cut::Once);
+        assert_eq!(experience.begin(), Caution::None);
+        experience.fetching(Caution::None);
+        assert_eq!(experience.cut(), Cut::Twice);
+        // Cut while it looks, so it looks again.
+        assert_eq!(experience.begin(), Caution::OneByOne);
+        assert_eq!(experience.cut(), Cut::Twice);
+        assert_eq!(experience.begin(), Caution::OneByOne);
+        experience.fetching(Caution::OneByOne);
+        assert_eq!(experience.cut(), Cut::Twice);
+        assert_eq!(experience.begin(), Caution::OneByOne);
+        experience.fetching(Caution::None);
+        assert_eq!(
+            experience.cut(),
+            Cut::Again,
+            "where looking is not possible"
+        );
+        experience.begin();
+        experience.fetching(Caution::OneByOne);
+        experience.ended();
+        assert_eq!(experience.begin(), Caution::None);
+    }
+}
