@@ -79,7 +79,8 @@ test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
 	@$(if $(filter 17,$(MAJORS)),$(ENTER) env SR_PG_MAJOR=17 \
 		PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --test suite --no-fail-fast -- --test-threads=3 \
-		durable:: install:: poison:: position:: samples seven_streams shutdown:: standby::)
+		durable:: install:: poison:: position:: privileges samples seven_streams \
+		shutdown:: standby::)
 
 MINUTES ?= 10
 .PHONY: soak
