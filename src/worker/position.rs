@@ -152,25 +152,28 @@ pub fn forget_newest(pipeline: &str, source: &Source) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A range of a stream that can no longer be read.
+/// Ranges of a stream that can no longer be read.
 ///
 /// # Errors
 /// What the database says.
-pub fn save_gap(
+pub fn save_gaps(
     pipeline: &str,
     source: &Source,
-    (first, last): (u64, u64),
+    gaps: &[(u64, u64)],
     reason: &str,
 ) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.stream_gap
             (pipeline, stream, stream_created, first_sequence, last_sequence, reason)
-        VALUES ($1, $2, $3, $4, $5, $6)";
+        SELECT $1, $2, $3, gap.first, gap.last, $6
+        FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) AS gap(first, last)";
+    let first = gaps.iter().map(|(first, _)| bigint(*first));
+    let last = gaps.iter().map(|(_, last)| bigint(*last));
     let args = [
         pipeline.into(),
         source.stream.as_str().into(),
         created(source)?.into(),
-        bigint(first)?.into(),
-        bigint(last)?.into(),
+        first.collect::<Result<Vec<i64>, Failure>>()?.into(),
+        last.collect::<Result<Vec<i64>, Failure>>()?.into(),
         reason.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;

@@ -135,21 +135,31 @@ fn record_what_is_gone(
     in_hand
         .above()
         .for_each(|(first, last)| known.insert(first, last));
-    for gap in known.missing(1, gone) {
-        record(pipeline, &request.source, gap)?;
-        position.insert(gap.0, gap.1);
+    let gaps: Vec<(u64, u64)> = known.missing(1, gone).into_iter().collect();
+    for (first, last) in &gaps {
+        position.insert(*first, *last);
     }
-    Ok(())
+    record(pipeline, &request.source, &gaps)
 }
 
-/// Makes a range that can no longer be read known. Inside the transaction that passes over it.
+/// Makes ranges that can no longer be read known: each is a row, and all are one line in the log, since
+/// a stream that keeps only the last message of each subject may have thousands. Inside the transaction
+/// that passes over them.
 ///
 /// # Errors
 /// What the database says.
-pub fn record(pipeline: &str, source: &Source, (first, last): (u64, u64)) -> Result<(), Failure> {
-    position::save_gap(pipeline, source, (first, last), REMOVED)?;
+pub fn record(pipeline: &str, source: &Source, gaps: &[(u64, u64)]) -> Result<(), Failure> {
+    let ((first, _), (_, last)) = match (gaps.first(), gaps.last()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => return Ok(()),
+    };
+    position::save_gaps(pipeline, source, gaps, REMOVED)?;
+    let ranges = match gaps.len() {
+        1 => String::new(),
+        count => format!(" ({count} ranges of them)"),
+    };
     warning!(
-        "sr_event_writer: stream {pipeline}: sequences {first} to {last} of JetStream stream \"{}\" were {REMOVED}; see sr_event_writer.stream_gap",
+        "sr_event_writer: stream {pipeline}: sequences {first} to {last}{ranges} of JetStream stream \"{}\" were {REMOVED}; see sr_event_writer.stream_gap",
         source.stream
     );
     Ok(())

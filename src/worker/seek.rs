@@ -99,7 +99,7 @@ fn leave_out(
 ) -> Result<(), Failure> {
     let first = request.first_sequence.max(1);
     for (from, to) in position.missing(first, target - 1) {
-        position::save_gap(pipeline, &request.source, (from, to), REASON)?;
+        position::save_gaps(pipeline, &request.source, &[(from, to)], REASON)?;
         warning!(
             "sr_event_writer: stream {pipeline}: sequences {from} to {to} are left out, as sr_event_writer_seek() asked for"
         );
@@ -138,7 +138,7 @@ fn take_in_again(
     for (first, last) in gaps {
         position.remove(first.max(target), last);
         if first < target {
-            position::save_gap(pipeline, source, (first, target - 1), REASON)?;
+            position::save_gaps(pipeline, source, &[(first, target - 1)], REASON)?;
         }
     }
     Ok(())

@@ -390,9 +390,7 @@ impl Writer {
         next: &Sequences,
         newest: Option<Witness>,
     ) -> Result<(), Failure> {
-        for gap in gaps {
-            reconcile::record(&self.pipeline, source, *gap)?;
-        }
+        reconcile::record(&self.pipeline, source, gaps)?;
         position::save(&self.pipeline, source, next, newest)
     }
 

@@ -50,6 +50,7 @@ mod outage;
 mod panics;
 mod poison;
 mod position;
+mod position_gaps;
 mod postgres_life;
 mod postgres_life_deferred;
 mod privileges;

@@ -2,7 +2,7 @@
 //! can do that, the columnstore.
 
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
+use pg_test::messages::{Generator, Message};
 use pg_test::stack::{SOON, Stack};
 
 const MESSAGES: u64 = 1_000;
@@ -34,6 +34,28 @@ async fn rows_lie_in_the_order_of_the_index_that_does_not_begin_with_the_time() 
     let by_device = descents(&stack, "device_id COLLATE \"C\"").await;
     assert!(by_device < 20, "{by_device} of {MESSAGES} rows");
     assert!(descents(&stack, "\"timestamp\"").await > 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_of_many_rows_is_copied_and_one_of_few_is_inserted() {
+    let stack = Stack::builder().plain_tables().start().await;
+    let generator = Generator::new(33);
+    let array = |numbers: std::ops::Range<u64>| {
+        let messages: Vec<_> = generator.range(Feed::Telemetry, numbers).collect();
+        let objects = messages.iter().map(|message| message.payload.as_slice());
+        let objects = objects.collect::<Vec<_>>().join(&b","[..]);
+        Message::plain(&messages[0].subject, [b"[", &objects[..], b"]"].concat())
+    };
+    // Also the first batch, before which nothing is known about the table.
+    stack.nats.publish_messages([array(0..30)]).await;
+    stack.expect_rows(Feed::Telemetry, 30, SOON).await;
+    let by_device = descents(&stack, "device_id COLLATE \"C\"").await;
+    assert!(by_device > 5, "{by_device} of 30 rows");
+    stack.pg.execute("TRUNCATE timeseries_metrics").await;
+    stack.nats.publish_messages([array(30..1_030)]).await;
+    stack.expect_rows(Feed::Telemetry, MESSAGES, SOON).await;
+    let by_device = descents(&stack, "device_id COLLATE \"C\"").await;
+    assert!(by_device < 20, "{by_device} of {MESSAGES} rows");
 }
 
 #[tokio::test(flavor = "multi_thread")]
