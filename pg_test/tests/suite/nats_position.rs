@@ -5,6 +5,7 @@ use std::ptr;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
+use pg_test::messages::Generator;
 use pg_test::nats::{Access, Cluster};
 use pg_test::stack::Stack;
 use pg_test::wait::eventually;
@@ -67,7 +68,8 @@ async fn a_follower_left_alone_that_is_behind_takes_nothing_back() {
     behind.unfreeze();
     stream_status_where(&stack, LOGS, "no leader", detail_mentions("no leader")).await;
     tokio::join!(leader.start(), other.start());
-    publish_logs(&cluster, 110..120, 100).await;
+    let more = Generator::new(11).range(LOGS, 110..120);
+    cluster.publish_surely(more).await;
     stack.expect_rows(LOGS, 120, RECOVERY).await;
     assert!(!stack.pg.log_contains("set back"));
 }
