@@ -272,7 +272,7 @@ impl<'a> Fetch<'a> {
         self.doubt = false;
         let covers = self.order.next(&delivery)?;
         self.show_that_all_is_well();
-        if self.in_flight(delivery.sequence) {
+        if self.is_settled_by_an_earlier_copy(delivery.sequence) {
             return Ok(());
         }
         if is_bare(&message) {
@@ -328,16 +328,17 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// A message that this session has already taken will be acknowledged by its first copy. What
-    /// was recorded before the session began is not in the set and passes, to be acknowledged.
-    fn in_flight(&self, sequence: u64) -> bool {
-        let duplicate = self.taken.contains(sequence);
-        if duplicate {
+    /// A message that this session has already taken needs no second copy where none is acknowledged.
+    /// Elsewhere the copy says that the first acknowledgement may be lost: it passes, and the main
+    /// thread acknowledges it once the message is recorded.
+    fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
+        let settled = self.open.batch.acks == Acks::Nothing && self.taken.contains(sequence);
+        if settled {
             self.progress
                 .duplicates_in_flight
                 .fetch_add(1, Ordering::Relaxed);
         }
-        duplicate
+        settled
     }
 
     /// Takes a share of the byte budget. Before waiting, the open batch is handed over: it may hold

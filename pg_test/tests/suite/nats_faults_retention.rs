@@ -7,7 +7,8 @@ use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 
 use crate::nats_faults::{
-    FEED, RECOVERY, builder, expect_exactly, gaps, publish, publish_during, rows_go_on,
+    FEED, RECOVERY, behind_a_proxy, builder, expect_exactly, gaps, publish, publish_during,
+    rows_go_on,
 };
 
 async fn start(retention: RetentionPolicy) -> Stack {
@@ -95,6 +96,39 @@ async fn a_work_queue_does_not_keep_what_an_earlier_worker_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interest_stream_does_not_keep_what_an_earlier_worker_wrote() {
     acknowledges_what_an_earlier_worker_wrote(RetentionPolicy::Interest).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_queue_does_not_keep_what_was_acknowledged_in_vain() {
+    let (stack, proxy) = behind_a_proxy(builder().without_streams()).await;
+    stack
+        .nats
+        .create_stream_keeping(
+            &FEED.stream(),
+            &[&FEED.subjects()],
+            RetentionPolicy::WorkQueue,
+        )
+        .await;
+    proxy.swallow("$JS.ACK");
+    publish(&stack.nats, 0..200).await;
+    stack.expect_rows(FEED, 200, RECOVERY).await;
+    eventually(
+        RECOVERY,
+        "200 acknowledgements are lost",
+        async || match proxy.lost() {
+            200.. => Ok(()),
+            lost => Err(format!("{lost} are lost")),
+        },
+    )
+    .await;
+    let kept = stack.nats.stream_state(&FEED.stream()).await.messages;
+    assert_eq!(kept, 200, "nothing is acknowledged");
+
+    // The session goes on; the server sends them again after a minute.
+    proxy.heal();
+    expect_empty(&stack).await;
+    expect_exactly(&stack, 200).await;
+    assert_eq!(proxy.connections(), 1, "the session went on");
 }
 
 async fn delete_consumer(stack: &Stack) {
