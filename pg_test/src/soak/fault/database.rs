@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::ground::{Ground, PATIENCE, last};
+use super::super::ground::{Ground, PATIENCE, last, retention};
 use super::super::load::Load;
 use crate::feed::Feed;
 use crate::postgres::Stop;
 use crate::random::Random;
 use crate::wait::eventually;
+use async_nats::jetstream::stream::RetentionPolicy;
 
 /// The message that crashes whoever writes it is so many messages ahead.
 const AHEAD: u64 = 60;
@@ -21,10 +22,19 @@ fn tables() -> String {
     Feed::ALL.map(Feed::table).join(", ")
 }
 
+/// Those whose streams drop what is acknowledged.
+fn tables_of_dropping_streams() -> String {
+    let feeds = Feed::ALL.into_iter();
+    let feeds = feeds.filter(|feed| retention(*feed) != RetentionPolicy::Limits);
+    feeds.map(Feed::table).collect::<Vec<_>>().join(", ")
+}
+
 impl Ground {
-    /// Messages that were fetched wait for a lock when the process is killed.
+    /// Messages that were fetched wait for a lock when the process is killed: those that would be lost
+    /// if they were acknowledged already.
     pub(super) async fn kill_worker_in_lock(&self) {
-        let lock = format!("BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", tables());
+        let tables = tables_of_dropping_streams();
+        let lock = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
         let session = eventually(PATIENCE, "the tables are locked", async || {
             let session = self.primary.try_connect("postgres", "postgres").await?;
             session.batch_execute(&lock).await?;
