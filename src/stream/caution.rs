@@ -1,5 +1,5 @@
-//! What a cut connection says about the messages that come next. One cut says nothing. A second one right
-//! after fetching began may mean that the client cannot read a message and takes the connection for
+//! What a cut connection says about the messages that come next. One cut says nothing. Two in a row, each
+//! right after fetching began, may mean that the client cannot read a message and takes the connection for
 //! broken: then the next messages are looked at one by one before they are fetched.
 
 use std::time::Duration;
@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 /// A connection that is cut so soon after fetching began was cut by what was fetched, perhaps.
 const SOON: Duration = Duration::from_secs(5);
+
+/// So many of them in a row make cautious: a server that is restarted twice is rare.
+const ENOUGH: u32 = 2;
 
 /// How a session reads its first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,19 +67,21 @@ impl Experience {
     pub(crate) fn cut(&mut self) -> Cut {
         match self.fetching_since {
             Some(since) if since.elapsed() < SOON => {
-                self.caution = Caution::OneByOne;
                 self.cuts = match self.done {
                     Caution::None => self.cuts + 1,
-                    Caution::OneByOne => 1,
+                    Caution::OneByOne => ENOUGH,
                 };
+                if self.cuts >= ENOUGH {
+                    self.caution = Caution::OneByOne;
+                }
             }
             Some(_) => *self = Self::default(),
             // It came to nothing, so it says nothing.
             None => {}
         }
         match self.cuts {
-            0 => Cut::Once,
-            1 => Cut::Twice,
+            ..ENOUGH => Cut::Once,
+            ENOUGH => Cut::Twice,
             _ => Cut::Again,
         }
     }
@@ -103,6 +108,9 @@ mod tests {
         assert_eq!(experience.begin(), Caution::None);
         experience.fetching(Caution::None);
         experience.fetching_since = Instant::now().checked_sub(SOON);
+        assert_eq!(experience.cut(), Cut::Once);
+        assert_eq!(experience.begin(), Caution::None);
+        experience.fetching(Caution::None);
         assert_eq!(experience.cut(), Cut::Once);
         assert_eq!(experience.begin(), Caution::None);
         experience.fetching(Caution::None);
