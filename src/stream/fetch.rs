@@ -209,7 +209,7 @@ impl<'a> Fetch<'a> {
         if let Some(first) = self.order.unsettled(last) {
             // In a cluster the consumer may not have heard of the newest messages yet; or somebody
             // has moved it behind them.
-            if !lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await {
+            if !lookup::is_empty(&self.store, &self.pipeline.subjects, first, last).await {
                 return self.doubt(SessionError::ConsumerMoved);
             }
             if self.batches.capacity() > 0 {
@@ -408,7 +408,7 @@ impl<'a> Fetch<'a> {
             }
         }
         if let Some((first, last)) = self.order.take_unverified()
-            && !lookup::is_empty(&self.stream, &self.pipeline.subjects, first, last).await
+            && !lookup::is_empty(&self.store, &self.pipeline.subjects, first, last).await
         {
             return Err(SessionError::ConsumerMoved);
         }

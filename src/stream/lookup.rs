@@ -4,7 +4,8 @@
 
 use crate::error::SessionError;
 use crate::session::{Found, Testimony, Witness};
-use async_nats::jetstream::stream::{ClusterInfo, Info, LastRawMessageErrorKind, Stream};
+use crate::stored::Store;
+use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
 use row::Timestamp;
 use std::time::Duration;
 
@@ -13,12 +14,16 @@ const HEARD_OF: Duration = Duration::from_secs(3);
 
 /// The first sequence of `stream` that was published at `time` or later. Sequences of one stream
 /// are in the order of their times.
-pub(crate) async fn first_at(stream: &Stream, time: Timestamp) -> Result<Found, SessionError> {
+pub(crate) async fn first_at(
+    stream: &Stream,
+    store: &Store,
+    time: Timestamp,
+) -> Result<Found, SessionError> {
     let state = &stream.cached_info().state;
     let (mut low, mut high) = (state.first_sequence, state.last_sequence + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        match message_from(stream, ">", middle).await? {
+        match message_from(store, ">", middle).await? {
             Some((sequence, published)) if published < time => low = sequence + 1,
             // What lies between `middle` and the message was removed.
             Some(_) | None => high = middle,
@@ -43,12 +48,13 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
 
 /// Asks the stream's leader whether a message that was read is still what it was. That it never was is
 /// believed only of a leader whom most of the others follow: one that was cut off may be behind.
-pub(crate) async fn verify(stream: &Stream, witness: Witness) -> Result<Testimony, SessionError> {
-    let found = match stream.get_raw_message(witness.sequence).await {
-        Ok(message) => Some(time_of(message.time.unix_timestamp_nanos())),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => None,
-        Err(error) => return Err(SessionError::Api(error.to_string())),
-    };
+pub(crate) async fn verify(
+    stream: &Stream,
+    store: &Store,
+    witness: Witness,
+) -> Result<Testimony, SessionError> {
+    let found = store.get(witness.sequence).await?;
+    let found = found.map(|message| message.published);
     if found == Some(witness.published) {
         return Ok(Testimony::Intact);
     }
@@ -65,7 +71,7 @@ pub(crate) async fn verify(stream: &Stream, witness: Witness) -> Result<Testimon
         return Ok(Testimony::Gone);
     }
     // What was published after it cannot have been read before it.
-    let first = first_at(stream, witness.published.saturating_add_micros(1)).await?;
+    let first = first_at(stream, store, witness.published.saturating_add_micros(1)).await?;
     Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
 }
 
@@ -77,15 +83,11 @@ fn is_followed(cluster: &ClusterInfo) -> bool {
     2 * present > 1 + cluster.replicas.len()
 }
 
-fn time_of(nanos: i128) -> Timestamp {
-    Timestamp::from_unix_nanos(nanos).unwrap_or_default()
-}
-
 /// Whether no message with one of these subjects lies in `first..=last`. Not, when that cannot be
 /// told.
-pub(crate) async fn is_empty(stream: &Stream, subjects: &[String], first: u64, last: u64) -> bool {
+pub(crate) async fn is_empty(store: &Store, subjects: &[String], first: u64, last: u64) -> bool {
     for subject in subjects {
-        match message_from(stream, subject, first).await {
+        match message_from(store, subject, first).await {
             Ok(Some((sequence, _))) if sequence <= last => return false,
             Ok(_) => {}
             Err(_) => return false,
@@ -96,19 +98,10 @@ pub(crate) async fn is_empty(stream: &Stream, subjects: &[String], first: u64, l
 
 /// Sequence and time of the first message with `subject` from `sequence` on.
 async fn message_from(
-    stream: &Stream,
+    store: &Store,
     subject: &str,
     sequence: u64,
 ) -> Result<Option<(u64, Timestamp)>, SessionError> {
-    match stream
-        .get_first_raw_message_by_subject(subject, sequence)
-        .await
-    {
-        Ok(message) => {
-            let published = time_of(message.time.unix_timestamp_nanos());
-            Ok(Some((message.sequence, published)))
-        }
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(SessionError::Api(error.to_string())),
-    }
+    let found = store.next_of(subject, sequence).await?;
+    Ok(found.map(|message| (message.sequence, message.published)))
 }

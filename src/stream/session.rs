@@ -207,7 +207,7 @@ impl Session {
             fetch::at_once(self, client),
         );
         let store = Store::new(client, &source.stream, domain);
-        let mut position = self.ask_position(&stream, &source).await?;
+        let mut position = self.ask_position(&stream, &store, &source).await?;
         // Where an acknowledgement removes a message it has to be delivered for that.
         let kept = stream.cached_info().config.retention == RetentionPolicy::Limits;
         let caution = if kept { caution } else { Caution::None };
@@ -309,6 +309,7 @@ impl Session {
     async fn ask_position(
         &self,
         stream: &jetstream::stream::Stream,
+        store: &Store,
         source: &Source,
     ) -> Result<Sequences, SessionError> {
         self.unless_waiting(
@@ -335,9 +336,9 @@ impl Session {
             (self.wake)();
             match answered.await.map_err(|_| SessionError::NoPosition)? {
                 Answer::Position(position) => return Ok(position),
-                Answer::LookUp(time) => found = Some(lookup::first_at(stream, time).await?),
+                Answer::LookUp(time) => found = Some(lookup::first_at(stream, store, time).await?),
                 Answer::Verify(witness) => {
-                    verified = Some((witness, lookup::verify(stream, witness).await?));
+                    verified = Some((witness, lookup::verify(stream, store, witness).await?));
                 }
             }
         }

@@ -68,7 +68,12 @@ impl Store {
         Ok(first)
     }
 
-    async fn next_of(&self, subject: &str, from: u64) -> Result<Option<Stored>, SessionError> {
+    /// The first message from `from` on with this subject.
+    pub(crate) async fn next_of(
+        &self,
+        subject: &str,
+        from: u64,
+    ) -> Result<Option<Stored>, SessionError> {
         self.ask(&json!({ "seq": from, "next_by_subj": subject }))
             .await
     }
