@@ -1,8 +1,11 @@
 //! The connection to NATS is cut at every step of the protocol: before anything was said, within a
 //! greeting, an answer, a message, and between them.
 
+use std::time::Duration;
+
 use pg_test::wait::eventually;
 
+use crate::fixtures::number;
 use crate::nats_faults::{
     RECOVERY, behind_a_proxy, builder, expect_exactly, publish_during, rows_go_on,
 };
@@ -26,6 +29,25 @@ async fn a_connection_cut_anywhere_neither_loses_nor_doubles_a_message() {
             eventually(RECOVERY, what, async || proxy.connections() >= before + 2).await;
             rows_go_on(&stack).await;
         }
+    };
+    let count = publish_during(&stack.nats, 0, faults).await;
+    expect_exactly(&stack, count).await;
+}
+
+/// Each cut comes while the session after the last one reads its first messages, if it has come that far.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_cut_twice_a_second_neither_loses_nor_doubles_a_message() {
+    let cuts = number("SR_CUTS", 30);
+    let (stack, proxy) = behind_a_proxy(builder()).await;
+    let faults = async {
+        let before = proxy.connections();
+        let mut pace = tokio::time::interval(Duration::from_millis(500));
+        for _ in 0..cuts {
+            pace.tick().await;
+            proxy.cut();
+        }
+        let again = (proxy.connections() - before) as u64;
+        assert!(again >= cuts / 3, "of {cuts} cuts {again} hit a connection");
     };
     let count = publish_during(&stack.nats, 0, faults).await;
     expect_exactly(&stack, count).await;
