@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::stream::RetentionPolicy;
 use serde_json::Value;
 
 use crate::feed::Feed;
@@ -221,10 +222,16 @@ impl Stack {
         }
     }
 
-    /// Makes one of them.
+    /// Makes one of them, which keeps everything.
     pub async fn create_stream(&self, feed: Feed) {
+        self.create_stream_keeping(feed, RetentionPolicy::Limits)
+            .await;
+    }
+
+    /// Makes one of them, with a policy for what it keeps.
+    pub async fn create_stream_keeping(&self, feed: Feed, retention: RetentionPolicy) {
         self.jetstream
-            .create_stream(&feed.stream(), &[&feed.subjects()])
+            .create_stream_keeping(&feed.stream(), &[&feed.subjects()], retention)
             .await;
     }
 

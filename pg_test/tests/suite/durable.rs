@@ -17,12 +17,7 @@ const REST: Duration = Duration::from_secs(120);
 async fn start() -> Stack {
     let stack = Stack::builder().without_streams().start().await;
     stack
-        .nats
-        .create_stream_keeping(
-            &FEED.stream(),
-            &[&FEED.subjects()],
-            RetentionPolicy::WorkQueue,
-        )
+        .create_stream_keeping(FEED, RetentionPolicy::WorkQueue)
         .await;
     stack
 }

@@ -126,10 +126,8 @@ async fn a_crash_between_commit_and_acknowledgement_doubles_nothing() {
     let builder = Stack::builder().without_keys().without_streams();
     let stack = builder.start().await;
     // A stream that keeps everything takes no acknowledgements.
-    let (name, subjects) = (Feed::Netflow.stream(), Feed::Netflow.subjects());
     stack
-        .nats
-        .create_stream_keeping(&name, &[&subjects], RetentionPolicy::WorkQueue)
+        .create_stream_keeping(Feed::Netflow, RetentionPolicy::WorkQueue)
         .await;
     let mut sent = 0;
     // No table has a unique key: nothing but the recorded position can tell a redelivery.

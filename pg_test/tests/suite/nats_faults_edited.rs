@@ -62,10 +62,7 @@ async fn limits_on_a_consumer_that_takes_no_acknowledgements_are_put_right_too()
 
 async fn limits_are_put_right(retention: RetentionPolicy) {
     let stack = builder().without_streams().start().await;
-    stack
-        .nats
-        .create_stream_keeping(&FEED.stream(), &[&FEED.subjects()], retention)
-        .await;
+    stack.create_stream_keeping(FEED, retention).await;
     let faults = async {
         rows_go_on(&stack).await;
         let edits: [fn(&mut pull::Config); 5] = [

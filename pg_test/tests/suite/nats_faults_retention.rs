@@ -13,10 +13,7 @@ use crate::nats_faults::{
 
 async fn start(retention: RetentionPolicy) -> Stack {
     let stack = builder().without_streams().start().await;
-    stack
-        .nats
-        .create_stream_keeping(&FEED.stream(), &[&FEED.subjects()], retention)
-        .await;
+    stack.create_stream_keeping(FEED, retention).await;
     consumer_is_there(&stack).await;
     stack
 }
@@ -102,12 +99,7 @@ async fn an_interest_stream_does_not_keep_what_an_earlier_worker_wrote() {
 async fn a_work_queue_does_not_keep_what_was_acknowledged_in_vain() {
     let (stack, proxy) = behind_a_proxy(builder().without_streams()).await;
     stack
-        .nats
-        .create_stream_keeping(
-            &FEED.stream(),
-            &[&FEED.subjects()],
-            RetentionPolicy::WorkQueue,
-        )
+        .create_stream_keeping(FEED, RetentionPolicy::WorkQueue)
         .await;
     proxy.swallow("$JS.ACK");
     publish(&stack.nats, 0..200).await;

@@ -150,12 +150,7 @@ async fn a_writer_that_may_not_acknowledge_writes_everything_once() {
     let stack = start_with_users().await;
     stack.nats.delete_stream(&FEED.stream()).await;
     stack
-        .nats
-        .create_stream_keeping(
-            &FEED.stream(),
-            &[&FEED.subjects()],
-            RetentionPolicy::WorkQueue,
-        )
+        .create_stream_keeping(FEED, RetentionPolicy::WorkQueue)
         .await;
     publish(&stack.nats, 0..100).await;
     stack.expect_rows(FEED, 100, RECOVERY).await;

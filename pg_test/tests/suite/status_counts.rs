@@ -26,10 +26,8 @@ async fn work_queue() -> Stack {
         .setting("sr_event_writer.retry_max_delay", "1s")
         .start()
         .await;
-    let (name, subjects) = (FEED.stream(), FEED.subjects());
     stack
-        .nats
-        .create_stream_keeping(&name, &[&subjects], RetentionPolicy::WorkQueue)
+        .create_stream_keeping(FEED, RetentionPolicy::WorkQueue)
         .await;
     stack
 }
