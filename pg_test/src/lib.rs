@@ -8,6 +8,7 @@
 //! - [`proxy`]: the faults of the network between the writer and NATS.
 //! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
 //! - [`soak`]: all of that for a long time, with a schedule of faults, and the account at the end.
+//! - [`recorded`]: how far the database is with a stream.
 //! - [`wait`]: the only place where anything waits.
 //! - [`directory`], [`port`], [`process`], [`random`]: what the servers stand on.
 #![allow(
@@ -26,6 +27,7 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod recorded;
 pub mod soak;
 pub mod stack;
 pub mod wait;

@@ -13,6 +13,7 @@ use crate::feed::Feed;
 use crate::nats::{Access, Cluster};
 use crate::postgres::{Failure, Options, Postgres};
 use crate::proxy::Proxy;
+use crate::recorded;
 use crate::stack::drop_unique_keys;
 use crate::wait::{eventually, try_eventually};
 
@@ -172,10 +173,10 @@ impl Ground {
         }
     }
 
-    /// Waits until nothing is pending and nothing waits for its acknowledgement; what still does
+    /// Waits until everything is recorded and nothing waits for its acknowledgement; what still does
     /// when the patience is over.
     pub(super) async fn catch_up(&self) -> String {
-        let what = "everything is written and acknowledged";
+        let what = "everything is recorded and acknowledged";
         let done = try_eventually(CATCH_UP, what, async || self.behind().await);
         done.await.err().unwrap_or_default()
     }
@@ -191,8 +192,21 @@ impl Ground {
                     "{stream}: {waiting} waiting, {unacknowledged} unacknowledged; {status}"
                 ));
             }
+            recorded::everything(&self.primary, &self.cluster, feed).await?;
         }
         Ok(())
+    }
+
+    /// What is in the database now is also with the server that may take over.
+    pub(super) async fn standby_has_all(&self) {
+        let end: String = self.value("SELECT pg_current_wal_insert_lsn()::text").await;
+        let sql = format!(
+            "SELECT coalesce(bool_or(flush_lsn >= '{end}'), false) FROM pg_stat_replication"
+        );
+        eventually(PATIENCE, "the standby has all", async || {
+            self.primary.try_value::<bool>(&sql).await.unwrap_or(false)
+        })
+        .await;
     }
 
     async fn status(&self, feed: Feed) -> Result<String, Failure> {

@@ -10,6 +10,7 @@ use super::super::ground::{Ground, PATIENCE, last, make_stream, retention};
 use super::super::load::Load;
 use crate::feed::Feed;
 use crate::random::Random;
+use crate::recorded;
 use crate::wait::eventually;
 use async_nats::jetstream::stream::RetentionPolicy;
 
@@ -116,16 +117,12 @@ impl Ground {
             load.next_number(feed) >= before + REMOVED
         })
         .await;
-        let floor: i64 = self
-            .value(&format!(
-                "SELECT coalesce(max(floor), 0) FROM sr_event_writer.stream_position p
-                 WHERE pipeline = '{name}' AND stream_created =
-                     (SELECT max(stream_created) FROM sr_event_writer.stream_position
-                      WHERE pipeline = p.pipeline)"
-            ))
-            .await;
         let _quiet = load.hold(feed).await;
         let stream = self.stream(feed).await;
+        let created = recorded::created(stream.cached_info());
+        let floor: i64 = self.value(&recorded::floor_of(feed, created)).await;
+        // What is read and removed now cannot be read again, so no other server may lack its rows.
+        self.standby_has_all().await;
         let state = &stream.cached_info().state;
         let first = state.first_sequence.max(floor.unsigned_abs() + 1);
         let mut messages = Vec::new();
@@ -138,9 +135,8 @@ impl Ground {
                 messages.push((sequence, number.parse().expect("a number")));
             }
         }
-        let created = stream.cached_info().created.unix_timestamp_nanos() / 1_000;
         Unread {
-            created: created.try_into().expect("microseconds"),
+            created,
             messages,
             stream,
         }
@@ -151,7 +147,8 @@ impl Ground {
             .await;
     }
 
-    /// A stream is deleted and made anew when everything in it was read.
+    /// A stream is deleted and made anew when everything in it is recorded, also where another
+    /// server may take over.
     pub(super) async fn stream_anew(&self, load: &Load, random: &mut Random) {
         let feeds: Vec<_> = Feed::ALL
             .into_iter()
@@ -159,17 +156,11 @@ impl Ground {
             .collect();
         let feed = *random.pick(&feeds);
         let hold = load.hold(feed).await;
-        eventually(PATIENCE, "everything is read", async || {
-            let info = self
-                .cluster
-                .consumer(&feed.stream(), &feed.consumer())
-                .await?;
-            match (info.num_pending, info.num_ack_pending) {
-                (0, 0) => Ok(()),
-                left => Err(format!("{left:?}")),
-            }
+        eventually(PATIENCE, "everything is recorded", async || {
+            recorded::everything(&self.primary, &self.cluster, feed).await
         })
         .await;
+        self.standby_has_all().await;
         self.cluster.delete_stream(&feed.stream()).await;
         last(Duration::from_millis(random.below(1_000))).await;
         make_stream(&self.cluster, feed).await;
