@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::feed::Feed;
 use crate::nats::{self, Access, Cluster, Nats};
 use crate::postgres::{self, Failure, Postgres, tail};
+use crate::recorded;
 use crate::wait;
 
 /// For what takes a moment: a batch, a reload, a reconnect after a backoff.
@@ -309,7 +310,8 @@ impl Stack {
         );
     }
 
-    /// Waits until every message of the stream that was ever stored is acknowledged.
+    /// Waits until every message of the stream that was ever stored is recorded and, where that is
+    /// done, acknowledged.
     pub async fn expect_all_acknowledged(&self, feed: Feed) {
         let what = format!("everything in {} is acknowledged", feed.stream());
         wait::eventually(SOON, what, async || {
@@ -318,7 +320,7 @@ impl Stack {
                 .consumer(&feed.stream(), &feed.consumer())
                 .await?;
             match (consumer.num_pending, consumer.num_ack_pending) {
-                (0, 0) => Ok(()),
+                (0, 0) => recorded::everything(&self.pg, &self.jetstream, feed).await,
                 (waiting, unacknowledged) => Err(format!(
                     "{waiting} waiting, {unacknowledged} unacknowledged"
                 )),
