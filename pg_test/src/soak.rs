@@ -1,12 +1,15 @@
 //! Seven live streams, faults of every kind in an order that a seed decides, and the account at the
 //! end: each published message is a row once, or a dead letter once, or was removed from its stream
-//! on purpose and stands in `stream_gap`.
+//! on purpose and stands in `stream_gap`. The row or dead letter says what the message said.
 //!
 //! [`ground`] has the servers, [`load`] publishes and remembers what was published, [`fault`] says
-//! what can go wrong and does it, [`account`] compares, [`report`] tells. The faults are on purpose
+//! what can go wrong and does it, [`closing`] starts the writer a last time,
+//! [`books`] reads what there is, [`account`] compares, [`report`] tells. The faults are on purpose
 //! not waited out: the next one comes while the writer is still busy with the last.
 
 mod account;
+mod books;
+mod closing;
 mod fault;
 mod ground;
 mod load;
@@ -14,9 +17,9 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-pub use self::account::{Account, Expected, Found, Letter, Removed};
+pub use self::account::{Account, Expected, Fate, Found, Removed};
 pub use self::fault::Fault;
-pub use self::report::Report;
+pub use self::report::{Effects, Report};
 
 use self::ground::Ground;
 use self::load::Load;
@@ -71,7 +74,7 @@ pub async fn run(plan: &Plan) -> Report {
     let mut ground = Ground::start(&plan.settings).await;
     let load = Load::start(ground.access(), plan.seed);
     ground.is_writing().await;
-    let mut faults = Vec::new();
+    let (mut faults, mut effects) = (Vec::new(), Effects::default());
     while !plan.is_over(faults.len(), began) {
         let mut deck = plan.kinds.clone();
         random.shuffle(&mut deck);
@@ -83,6 +86,7 @@ pub async fn run(plan: &Plan) -> Report {
             eprintln!("soak: {:>6.1} s {fault:?}", began.elapsed().as_secs_f32());
             fault.inflict(&mut ground, &load, &mut random).await;
             faults.push((fault, at.elapsed()));
+            ground.notice(&mut effects).await;
             ground::last(Duration::from_millis(100 + random.below(900))).await;
         }
     }
@@ -91,12 +95,15 @@ pub async fn run(plan: &Plan) -> Report {
     ground.heal().await;
     let behind = ground.catch_up().await;
     let caught_up = healed.elapsed();
+    let complaints = ground.close(&published).await;
     let account = ground.account(&published).await;
     Report {
         seed: plan.seed,
         took: began.elapsed(),
         caught_up,
         behind,
+        complaints,
+        effects,
         faults,
         account,
         log: ground.log().await,

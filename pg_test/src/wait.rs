@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Between two looks. Short against what is awaited, long against what a look costs.
 const STEP: Duration = Duration::from_millis(40);
 
+/// What a look may take on a busy machine before it counts as one that hangs.
+const A_LOOK: Duration = Duration::from_secs(30);
+
 /// What a look can say: here it is, or why not yet.
 pub trait Outcome {
     /// What [`eventually`] returns.
@@ -120,7 +123,9 @@ pub async fn throughout<O: Outcome>(
 ) {
     let began = Instant::now();
     while began.elapsed() < span {
-        if let Err(seen) = probe().await.settle() {
+        let looked = tokio::time::timeout(span + A_LOOK, probe()).await;
+        let seen = looked.map_or_else(|_| Err("the look did not end".to_owned()), Outcome::settle);
+        if let Err(seen) = seen {
             panic!(
                 "after {:.1} s it no longer held that {what}: {seen}",
                 began.elapsed().as_secs_f32()

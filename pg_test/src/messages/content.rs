@@ -88,6 +88,7 @@ fn sweep(random: &mut Random, time: u64, number: u64) -> (String, Value) {
         "tcp_ports_scanned": [22, 80, 443],
         "tcp_ports_open": if up { json!([22]) } else { json!([]) },
         "last_sweep_time": time,
+        "first_seen": time,
     });
     ("sweep.results".to_owned(), message)
 }

@@ -65,17 +65,20 @@ impl Access {
     }
 
     /// Publishes messages, each once, while servers are being stopped and started: what is not
-    /// acknowledged is sent again under the same id, and the stream drops the repetition.
-    pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) {
+    /// acknowledged is sent again under the same id, and the stream drops the repetition. Their
+    /// sequence numbers, in the same order.
+    pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
         let mut context = self.jetstream().await;
-        let mut messages = messages.into_iter().peekable();
+        let mut messages = messages.into_iter().enumerate().peekable();
+        let mut sequences = Vec::new();
         while messages.peek().is_some() {
-            let mut left: Vec<Message> = messages.by_ref().take(WINDOW).collect();
+            let mut left: Vec<_> = messages.by_ref().take(WINDOW).collect();
+            sequences.resize(sequences.len() + left.len(), 0);
             wait::eventually(
                 Duration::from_secs(120),
                 "NATS takes all messages",
                 async || {
-                    left = unacknowledged(&context, left.clone()).await;
+                    left = unacknowledged(&context, left.clone(), &mut sequences).await;
                     if left.is_empty() {
                         return Ok(());
                     }
@@ -86,27 +89,33 @@ impl Access {
             )
             .await;
         }
+        sequences
     }
 }
 
-/// Sends all, and returns those that were not acknowledged.
-async fn unacknowledged(context: &Context, messages: Vec<Message>) -> Vec<Message> {
+/// Sends all, notes the sequences of those that were acknowledged, and returns the others.
+async fn unacknowledged(
+    context: &Context,
+    messages: Vec<(usize, Message)>,
+    sequences: &mut [u64],
+) -> Vec<(usize, Message)> {
     let mut sent = Vec::with_capacity(messages.len());
-    for message in messages {
+    for (place, message) in messages {
         let id = format!("{} {}", message.subject, message.marker);
         let ack = send(context, message.clone(), Some(id)).await;
-        sent.push((message, ack));
+        sent.push((place, message, ack));
     }
     // One deadline for all: when the server went away, none of them comes any more.
     let deadline = Instant::now() + Duration::from_secs(2);
     let mut left = Vec::new();
-    for (message, ack) in sent {
+    for (place, message, ack) in sent {
         let acknowledged = match ack {
-            Ok(ack) => matches!(timeout_at(deadline, sequence(ack)).await, Ok(Ok(_))),
-            Err(_) => false,
+            Ok(ack) => timeout_at(deadline, sequence(ack)).await,
+            Err(why) => Ok(Err(why)),
         };
-        if !acknowledged {
-            left.push(message);
+        match acknowledged {
+            Ok(Ok(sequence)) => sequences[place] = sequence,
+            _ => left.push((place, message)),
         }
     }
     left

@@ -1,19 +1,32 @@
 //! The comparison of what was published with what the database holds. Pure, so that it can be shown
 //! to find what is wrong.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::feed::Feed;
 
-/// What is to have become of a message.
+/// What is to become of a message that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum Fate {
     /// One row.
     Row,
-    /// One dead letter.
-    Letter,
-    /// It was removed from its stream: a gap, unless it had become a row or a dead letter before.
-    Removed(Removed),
+    /// A dead letter, since it is no message of its format.
+    Undecodable,
+    /// A dead letter, since the table refuses its row.
+    Refused,
+    /// A dead letter, since it crashes whoever writes it.
+    Crashing,
+}
+
+/// What is to have become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Once it was read.
+    pub fate: Fate,
+    /// It was removed from its stream: a gap, unless it was read before.
+    pub removed: Option<Removed>,
+    /// A hash of its row or of its dead letter, where that can be told.
+    pub content: Option<i64>,
 }
 
 /// Where a removed message was.
@@ -25,16 +38,13 @@ pub struct Removed {
     pub sequence: u64,
 }
 
-/// A dead letter: the number of its message, if that can be told.
-pub type Letter = Option<u64>;
-
 /// What the database holds of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// For the number of a message, how many rows there are of it.
-    pub rows: HashMap<u64, u32>,
-    /// All dead letters.
-    pub letters: Vec<Letter>,
+    /// For the number of a message, the hashes of all its rows.
+    pub rows: HashMap<u64, Vec<i64>>,
+    /// All dead letters: the number of the message, if that can be told, and the hash.
+    pub letters: Vec<(Option<u64>, i64)>,
     /// Recorded gaps: creation of the stream, first and last sequence.
     pub gaps: Vec<(i64, u64, u64)>,
 }
@@ -56,8 +66,12 @@ pub struct Account {
     pub duplicated: Vec<(Feed, u64)>,
     /// Removed before it was read, and not in `stream_gap`.
     pub unrecorded: Vec<(Feed, u64)>,
+    /// A row or a dead letter that does not say what its message said.
+    pub wrong: Vec<(Feed, u64)>,
     /// A row that should be a dead letter, or the other way round.
     pub misplaced: Vec<(Feed, u64)>,
+    /// Sequences in recorded gaps that nobody removed.
+    pub too_wide: u64,
     /// Rows and dead letters of messages that were never published.
     pub unexplained: u64,
 }
@@ -80,40 +94,45 @@ impl Account {
             &self.duplicated,
             &self.unrecorded,
             &self.misplaced,
+            &self.wrong,
         ];
-        differences.iter().all(|messages| messages.is_empty()) && self.unexplained == 0
+        let even = differences.iter().all(|messages| messages.is_empty());
+        even && self.unexplained == 0 && self.too_wide == 0
     }
 
     fn add(&mut self, feed: Feed, expected: &[Expected], found: &Found) {
-        let mut letters: HashMap<u64, u32> = HashMap::new();
-        for letter in &found.letters {
+        let mut letters: HashMap<u64, Vec<i64>> = HashMap::new();
+        for (letter, content) in &found.letters {
             match letter {
-                Some(number) => *letters.entry(*number).or_default() += 1,
+                Some(number) => letters.entry(*number).or_default().push(*content),
                 None => self.unexplained += 1,
             }
         }
         self.published += expected.len() as u64;
-        self.rows += found
-            .rows
-            .values()
-            .map(|&rows| u64::from(rows))
-            .sum::<u64>();
+        self.rows += found.rows.values().flatten().count() as u64;
         self.letters += found.letters.len() as u64;
+        self.too_wide += found.sequences_in_gaps_but_for(expected);
         let unknown = |number: &&u64| **number >= expected.len() as u64;
         let strangers = found.rows.keys().chain(letters.keys()).filter(unknown);
         self.unexplained += strangers.count() as u64;
         for (number, expected) in (0..).zip(expected) {
-            let count = |of: &HashMap<u64, u32>| of.get(&number).copied().unwrap_or(0);
-            let (rows, letters) = (count(&found.rows), count(&letters));
+            let of = |all: &HashMap<u64, Vec<i64>>| all.get(&number).cloned().unwrap_or_default();
+            let (rows, letters) = (of(&found.rows), of(&letters));
             let message = (feed, number);
-            match (rows + letters, expected) {
-                (0, Expected::Removed(removed)) if found.has_gap(removed) => self.in_gaps += 1,
-                (0, Expected::Removed(_)) => self.unrecorded.push(message),
-                (0, _) => self.lost.push(message),
+            let right_place = match expected.fate {
+                Fate::Row => &rows,
+                Fate::Undecodable | Fate::Refused | Fate::Crashing => &letters,
+            };
+            match (rows.len() + letters.len(), expected.removed) {
+                (0, Some(removed)) if found.has_gap(&removed) => self.in_gaps += 1,
+                (0, Some(_)) => self.unrecorded.push(message),
+                (0, None) => self.lost.push(message),
                 (2.., _) => self.duplicated.push(message),
-                (1, Expected::Row) if rows == 0 => self.misplaced.push(message),
-                (1, Expected::Letter) if letters == 0 => self.misplaced.push(message),
-                (1, _) => {}
+                (1, _) if right_place.is_empty() => self.misplaced.push(message),
+                (1, _) => match expected.content {
+                    Some(content) if right_place[0] != content => self.wrong.push(message),
+                    _ => {}
+                },
             }
         }
     }
@@ -125,6 +144,16 @@ impl Found {
             created == removed.created && (first..=last).contains(&removed.sequence)
         })
     }
+
+    fn sequences_in_gaps_but_for(&self, expected: &[Expected]) -> u64 {
+        let removed = expected.iter().filter_map(|expected| expected.removed);
+        let removed: BTreeSet<_> = removed.map(|at| (at.created, at.sequence)).collect();
+        let excess = self.gaps.iter().map(|&(created, first, last)| {
+            let excused = removed.range((created, first)..=(created, last)).count() as u64;
+            last - first + 1 - excused
+        });
+        excess.sum()
+    }
 }
 
 #[cfg(test)]
@@ -132,55 +161,95 @@ mod tests {
     use super::*;
 
     const FEED: Feed = Feed::Logs;
+    /// What each of them should say.
+    const RIGHT: i64 = 7;
 
-    fn account(expected: &[Expected], rows: &[u64], letters: &[Letter]) -> Account {
-        let mut found = Found {
-            letters: letters.to_vec(),
-            gaps: vec![(5, 10, 12)],
-            ..Found::default()
-        };
-        rows.iter()
-            .for_each(|&row| *found.rows.entry(row).or_default() += 1);
-        Account::of(&[(FEED, expected.to_vec())].into(), &[(FEED, found)].into())
+    fn expected(fate: Fate) -> Expected {
+        Expected {
+            fate,
+            removed: None,
+            content: Some(RIGHT),
+        }
     }
 
     fn removed(created: i64, sequence: u64) -> Expected {
-        Expected::Removed(Removed { created, sequence })
+        Expected {
+            removed: Some(Removed { created, sequence }),
+            ..expected(Fate::Row)
+        }
+    }
+
+    fn account(expected: &[Expected], rows: &[u64], letters: &[Option<u64>]) -> Account {
+        let mut found = Found {
+            letters: letters.iter().map(|&letter| (letter, RIGHT)).collect(),
+            ..Found::default()
+        };
+        for &row in rows {
+            found.rows.entry(row).or_default().push(RIGHT);
+        }
+        account_of(expected, found)
+    }
+
+    fn account_of(expected: &[Expected], found: Found) -> Account {
+        Account::of(&[(FEED, expected.to_vec())].into(), &[(FEED, found)].into())
+    }
+
+    fn gaps(gaps: &[(i64, u64, u64)]) -> Found {
+        Found {
+            gaps: gaps.to_vec(),
+            ..Found::default()
+        }
     }
 
     #[test]
     fn what_is_right_is_even() {
         let expected = [
-            Expected::Row,
-            Expected::Letter,
+            expected(Fate::Row),
+            expected(Fate::Refused),
             removed(5, 11),
+            removed(5, 12),
             removed(5, 99),
         ];
-        let account = account(&expected, &[0, 3], &[Some(1)]);
+        let found = Found {
+            rows: [(0, vec![RIGHT]), (4, vec![RIGHT])].into(),
+            letters: vec![(Some(1), RIGHT)],
+            gaps: vec![(5, 11, 12)],
+        };
+        let account = account_of(&expected, found);
         assert!(account.is_even(), "{account:?}");
-        assert_eq!((account.rows, account.letters, account.in_gaps), (2, 1, 1));
+        assert_eq!((account.rows, account.letters, account.in_gaps), (2, 1, 2));
     }
 
     #[test]
     fn a_message_that_nobody_removed_is_lost_whatever_the_gaps_say() {
-        let account = account(&[Expected::Row, Expected::Letter], &[], &[]);
+        let expected = [expected(Fate::Row), expected(Fate::Undecodable)];
+        let account = account_of(&expected, gaps(&[(5, 1, 2)]));
         assert_eq!(account.lost, [(FEED, 0), (FEED, 1)]);
         assert!(!account.is_even());
     }
 
     #[test]
     fn a_removed_message_without_its_gap_is_told() {
-        let account = account(&[removed(5, 9), removed(6, 11)], &[], &[]);
+        let found = gaps(&[(5, 10, 12)]);
+        let account = account_of(&[removed(5, 9), removed(6, 11)], found);
         assert_eq!(account.unrecorded, [(FEED, 0), (FEED, 1)]);
+        assert!(!account.is_even());
+    }
+
+    #[test]
+    fn a_gap_that_is_wider_than_what_was_removed_is_told() {
+        let found = gaps(&[(5, 10, 12), (4, 11, 11)]);
+        let account = account_of(&[removed(5, 11)], found);
+        assert_eq!((account.in_gaps, account.too_wide), (1, 3));
         assert!(!account.is_even());
     }
 
     #[test]
     fn two_of_anything_are_a_duplicate() {
         let expected = [
-            Expected::Row,
-            Expected::Letter,
-            Expected::Row,
+            expected(Fate::Row),
+            expected(Fate::Crashing),
+            expected(Fate::Row),
             removed(5, 10),
         ];
         let account = account(&expected, &[0, 0, 2, 3, 3], &[Some(1), Some(1), Some(2)]);
@@ -193,14 +262,28 @@ mod tests {
 
     #[test]
     fn a_good_message_set_aside_and_a_bad_one_written_are_told() {
-        let account = account(&[Expected::Row, Expected::Letter], &[1], &[Some(0)]);
+        let expected = [expected(Fate::Row), expected(Fate::Undecodable)];
+        let account = account(&expected, &[1], &[Some(0)]);
         assert_eq!(account.misplaced, [(FEED, 0), (FEED, 1)]);
         assert!(!account.is_even());
     }
 
     #[test]
+    fn rows_and_dead_letters_that_say_something_else_are_told() {
+        let expected = [expected(Fate::Row), expected(Fate::Refused)];
+        let found = Found {
+            rows: [(0, vec![8])].into(),
+            letters: vec![(Some(1), 8)],
+            ..Found::default()
+        };
+        let account = account_of(&expected, found);
+        assert_eq!(account.wrong, [(FEED, 0), (FEED, 1)]);
+        assert!(!account.is_even());
+    }
+
+    #[test]
     fn what_was_never_published_is_told() {
-        let account = account(&[Expected::Row], &[0, 7], &[None, Some(8)]);
+        let account = account(&[expected(Fate::Row)], &[0, 7], &[None, Some(8)]);
         assert_eq!(account.unexplained, 3);
         assert!(!account.is_even());
     }

@@ -140,7 +140,7 @@ impl Fault {
             Self::SeekBack => ground.seek_back(feed).await,
             Self::ExtensionAnew => ground.extension_anew().await,
             Self::DropOtherDatabase => ground.drop_other_database().await,
-            Self::CutConnections => ground.cut_connections(),
+            Self::CutConnections => ground.cut_connections().await,
             Self::CutInAMessage => ground.cut_in_a_message(random).await,
             Self::Blackhole => ground.blackhole(random).await,
             Self::LoseDeliveries => ground.lose_deliveries(random).await,

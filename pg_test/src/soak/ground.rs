@@ -1,14 +1,13 @@
 //! The servers of a run: a primary with its synchronous standby, a cluster of three NATS servers,
 //! and a proxy before each of those.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use futures_util::future::join_all;
 
-use super::account::{Account, Expected, Found};
 use super::load::REFUSING;
+use super::report::Effects;
 use crate::feed::Feed;
 use crate::nats::{Access, Cluster};
 use crate::postgres::{Failure, Options, Postgres};
@@ -153,6 +152,23 @@ impl Ground {
         }
     }
 
+    /// Takes note of what the last fault did.
+    pub(super) async fn notice(&self, effects: &mut Effects) {
+        let pids = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
+            WHERE application_name = 'sr_event_writer'";
+        // The server may be away just now.
+        if let Ok(pids) = self.primary.try_value::<Vec<i32>>(pids).await {
+            effects.workers.extend(pids);
+        }
+        let again = "SELECT coalesce(sum(redelivered_total + duplicates_skipped_total), 0)::bigint
+            FROM sr_event_writer.stream_status";
+        if let Ok(again) = self.primary.try_value::<i64>(again).await {
+            effects.again = effects.again.max(again);
+        }
+        effects.connections = self.proxies.iter().map(Proxy::connections).sum();
+        effects.lost = self.proxies.iter().map(Proxy::lost).sum();
+    }
+
     /// Runs statements on the primary, as soon as it lets them through.
     pub(super) async fn surely(&self, sql: &str) {
         eventually(PATIENCE, sql, async || self.primary.try_execute(sql).await).await;
@@ -213,56 +229,6 @@ impl Ground {
         let name = feed.name();
         let sql = "SELECT to_jsonb(s)::text FROM sr_event_writer.stream_status s WHERE name";
         self.primary.try_value(&format!("{sql} = '{name}'")).await
-    }
-
-    /// Compares what was published with what is in the database.
-    pub(super) async fn account(&self, published: &BTreeMap<Feed, Vec<Expected>>) -> Account {
-        let mut found = BTreeMap::new();
-        for feed in Feed::ALL {
-            found.insert(feed, self.found(feed).await);
-        }
-        Account::of(published, &found)
-    }
-
-    async fn found(&self, feed: Feed) -> Found {
-        let (table, marker, name) = (feed.table(), feed.marker_column(), feed.name());
-        let rows = format!("SELECT {marker}::text, count(*) FROM {table} GROUP BY 1");
-        let rows = self.primary.query(&rows, &[]).await;
-        let mut counts = HashMap::new();
-        for row in rows {
-            let marker: String = row.get(0);
-            let number = feed.number_of(&marker);
-            let number = number.unwrap_or_else(|| panic!("{marker} in {table}"));
-            let count: i64 = row.get(1);
-            counts.insert(number, count.try_into().expect("a number of rows"));
-        }
-        // The publishers' message id is the subject and the number.
-        let letters = format!(
-            "SELECT split_part(headers -> 'Nats-Msg-Id' ->> 0, ' ', 2)
-             FROM (TABLE sr_event_writer.dead_letter UNION ALL TABLE soak_letter) l
-             WHERE stream = '{name}'"
-        );
-        let letters = self.primary.query(&letters, &[]).await;
-        let letters = letters.iter().map(|row| {
-            let number: Option<String> = row.get(0);
-            number.and_then(|number| number.parse().ok())
-        });
-        let gaps = format!(
-            "SELECT (extract(epoch FROM stream_created) * 1000000)::bigint,
-                first_sequence, last_sequence
-             FROM (TABLE sr_event_writer.stream_gap UNION ALL TABLE soak_gap) g
-             WHERE pipeline = '{name}'"
-        );
-        let gaps = self.primary.query(&gaps, &[]).await;
-        let unsigned = |value: i64| value.unsigned_abs();
-        Found {
-            rows: counts,
-            letters: letters.collect(),
-            gaps: gaps
-                .iter()
-                .map(|row| (row.get(0), unsigned(row.get(1)), unsigned(row.get(2))))
-                .collect(),
-        }
     }
 }
 

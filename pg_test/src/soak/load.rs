@@ -10,7 +10,7 @@ use tokio::sync::{Mutex as Turnstile, MutexGuard as Hold};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::account::{Expected, Removed};
+use super::account::{Expected, Fate, Removed};
 use crate::feed::Feed;
 use crate::messages::{Defect, Generator, Message};
 use crate::nats::Access;
@@ -26,6 +26,8 @@ const BROKEN: u64 = 97;
 struct Lane {
     /// All messages below this number are in the stream.
     published: AtomicU64,
+    /// Of each of them, where it is.
+    sequences: Mutex<Vec<u64>>,
     /// Held while a burst is under way.
     turnstile: Turnstile<()>,
     removed: Mutex<BTreeMap<u64, Removed>>,
@@ -86,15 +88,53 @@ impl Load {
         lock(&self.shared.lane(feed).crashing).insert(number);
     }
 
-    /// Ends them. For each stream, what is to have become of each message, from number 0 on.
-    pub async fn stop(self) -> BTreeMap<Feed, Vec<Expected>> {
+    /// Ends them.
+    pub async fn stop(self) -> Published {
         self.shared.stopped.store(true, Ordering::Release);
         for task in self.tasks {
             task.await.expect("a publisher ends");
         }
-        Feed::ALL
-            .map(|feed| (feed, self.shared.expected(feed)))
-            .into()
+        Published(self.shared)
+    }
+}
+
+/// What was published in the end.
+#[derive(Debug)]
+pub struct Published(Arc<Shared>);
+
+/// One message, and what is to have become of it.
+#[derive(Debug)]
+pub struct Sent {
+    /// As it was published.
+    pub message: Message,
+    /// In its stream.
+    pub sequence: u64,
+    /// Where it was to go.
+    pub expected: Expected,
+}
+
+impl Published {
+    /// Publishes one more burst; how many messages that is, and how many of them have no row.
+    pub async fn burst(&self, feed: Feed) -> (u64, u64) {
+        let next = self.len(feed);
+        self.0.burst(feed).await;
+        let expected = (next..next + BURST).map(|number| self.0.expected(feed, number));
+        let letters = expected.filter(|expected| expected.fate != Fate::Row);
+        (BURST, letters.count() as u64)
+    }
+
+    /// How many messages, numbered from 0 on.
+    pub fn len(&self, feed: Feed) -> u64 {
+        self.0.lane(feed).published.load(Ordering::Acquire)
+    }
+
+    /// The message of this number.
+    pub fn sent(&self, feed: Feed, number: u64) -> Sent {
+        Sent {
+            message: self.0.message(feed, number),
+            sequence: lock(&self.0.lane(feed).sequences)[number as usize],
+            expected: self.0.expected(feed, number),
+        }
     }
 }
 
@@ -113,18 +153,29 @@ impl Shared {
         }
     }
 
-    fn expected(&self, feed: Feed) -> Vec<Expected> {
+    fn expected(&self, feed: Feed, number: u64) -> Expected {
         let lane = self.lane(feed);
-        let (removed, crashing) = (lock(&lane.removed), lock(&lane.crashing));
-        (0..lane.published.load(Ordering::Acquire))
-            .map(|number| match removed.get(&number) {
-                Some(removed) => Expected::Removed(*removed),
-                None if number % BROKEN == 0 => Expected::Letter,
-                None if is_refused(feed, number) => Expected::Letter,
-                None if crashing.contains(&number) => Expected::Letter,
-                None => Expected::Row,
-            })
-            .collect()
+        let fate = match number % BROKEN {
+            0 => Fate::Undecodable,
+            _ if is_refused(feed, number) => Fate::Refused,
+            _ if lock(&lane.crashing).contains(&number) => Fate::Crashing,
+            _ => Fate::Row,
+        };
+        Expected {
+            fate,
+            removed: lock(&lane.removed).get(&number).copied(),
+            content: None,
+        }
+    }
+
+    async fn burst(&self, feed: Feed) {
+        let lane = self.lane(feed);
+        let _burst = lane.turnstile.lock().await;
+        let next = lane.published.load(Ordering::Acquire);
+        let messages = (next..next + BURST).map(|number| self.message(feed, number));
+        let sequences = self.access.publish_surely(messages).await;
+        lock(&lane.sequences).extend(sequences);
+        lane.published.store(next + BURST, Ordering::Release);
     }
 }
 
@@ -142,14 +193,9 @@ pub fn is_refused(feed: Feed, number: u64) -> bool {
 async fn publish(shared: &Shared, feed: Feed) {
     let mut pace = interval(EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let lane = shared.lane(feed);
     while !shared.stopped.load(Ordering::Acquire) {
         pace.tick().await;
-        let _burst = lane.turnstile.lock().await;
-        let next = lane.published.load(Ordering::Acquire);
-        let messages = (next..next + BURST).map(|number| shared.message(feed, number));
-        shared.access.publish_surely(messages).await;
-        lane.published.store(next + BURST, Ordering::Release);
+        shared.burst(feed).await;
     }
 }
 

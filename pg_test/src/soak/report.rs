@@ -1,6 +1,6 @@
 //! What a run has shown, for people to read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::PathBuf;
@@ -12,6 +12,19 @@ use crate::feed::Feed;
 
 /// Messages that are named where there are many.
 const NAMED: usize = 12;
+
+/// What shows that faults hit something.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Process ids that workers had, as far as they were seen.
+    pub workers: BTreeSet<i32>,
+    /// That went through the proxies.
+    pub connections: usize,
+    /// Requests and deliveries that the proxies lost.
+    pub lost: usize,
+    /// Messages that one server start saw a second time, at most.
+    pub again: i64,
+}
 
 /// The result of a run.
 #[derive(Debug)]
@@ -26,6 +39,10 @@ pub struct Report {
     pub behind: String,
     /// What was inflicted, in order, and how long it lasted.
     pub faults: Vec<(Fault, Duration)>,
+    /// What was not as it should be after the last restart.
+    pub complaints: Vec<String>,
+    /// What the faults did.
+    pub effects: Effects,
     /// Published against found.
     pub account: Account,
     /// Logs of the last two primaries, and what the extension has recorded: for what failed.
@@ -51,7 +68,7 @@ impl Report {
 
     /// Whether nothing was lost or doubled, and nothing is left to be done.
     pub fn is_good(&self) -> bool {
-        self.account.is_even() && self.behind.is_empty()
+        self.account.is_even() && self.behind.is_empty() && self.complaints.is_empty()
     }
 }
 
@@ -74,10 +91,19 @@ impl Display for Report {
         if !self.behind.is_empty() {
             writeln!(f, "still behind          {}", self.behind)?;
         }
+        for complaint in &self.complaints {
+            writeln!(f, "in the end            {complaint}")?;
+        }
+        writeln!(f, "worker processes      {}", self.effects.workers.len())?;
+        writeln!(f, "connections           {}", self.effects.connections)?;
+        writeln!(f, "frames lost           {}", self.effects.lost)?;
+        writeln!(f, "came again            {}", self.effects.again)?;
         writeln!(f, "lost                  {}", Messages(&account.lost))?;
         writeln!(f, "duplicated            {}", Messages(&account.duplicated))?;
         writeln!(f, "gaps not recorded     {}", Messages(&account.unrecorded))?;
         writeln!(f, "wrongly set aside/in  {}", Messages(&account.misplaced))?;
+        writeln!(f, "wrong values          {}", Messages(&account.wrong))?;
+        writeln!(f, "too much in gaps      {}", account.too_wide)?;
         write!(f, "of nobody             {}", account.unexplained)
     }
 }

@@ -11,6 +11,7 @@
     reason = "test code: whatever fails ends the test, with its message"
 )]
 
+mod all_at_once;
 mod columns;
 mod control;
 mod dead_letters;

@@ -95,9 +95,13 @@ impl Ground {
     }
 
     pub(super) async fn signal_worker(&self, function: &str) {
-        self.surely(&format!(
-            "SELECT {function}(pid) FROM pg_stat_activity WHERE application_name = 'sr_event_writer'"
-        ))
+        let sql = format!(
+            "SELECT count({function}(pid)) > 0 FROM pg_stat_activity
+             WHERE application_name = 'sr_event_writer'"
+        );
+        eventually(PATIENCE, "a worker is signalled", async || {
+            self.primary.try_value::<bool>(&sql).await.unwrap_or(false)
+        })
         .await;
     }
 

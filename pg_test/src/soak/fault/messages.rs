@@ -71,8 +71,11 @@ impl Ground {
         let unread = self.collect_unread(load, feed).await;
         for (sequence, number) in unread.messages.iter().step_by(3) {
             let deleted = eventually(PATIENCE, "a message is deleted", async || {
-                let deleted = unread.stream.delete_message(*sequence).await;
-                deleted.map_err(|error| error.to_string())
+                match unread.stream.delete_message(*sequence).await {
+                    // The answer to an earlier try may have been lost.
+                    Err(error) if is_gone(&error) => Ok(()),
+                    other => other.map(drop).map_err(|error| error.to_string()),
+                }
             });
             deleted.await;
             load.was_removed(feed, *number, unread.removed(*sequence));
@@ -127,14 +130,24 @@ impl Ground {
         let first = state.first_sequence.max(floor.unsigned_abs() + 1);
         let mut messages = Vec::new();
         for sequence in first..=state.last_sequence.min(first + REMOVED) {
+            let message = eventually(PATIENCE, "a message is read", async || {
+                match stream.get_raw_message(sequence).await {
+                    Err(error) if is_gone(&error) => Ok(None),
+                    other => other.map(Some).map_err(|error| error.to_string()),
+                }
+            });
             // What was deleted before is not there.
-            if let Ok(message) = stream.get_raw_message(sequence).await
+            if let Some(message) = message.await
                 && let Some(id) = message.headers.get("Nats-Msg-Id")
                 && let Some((_, number)) = id.as_str().split_once(' ')
             {
                 messages.push((sequence, number.parse().expect("a number")));
             }
         }
+        assert!(
+            !messages.is_empty(),
+            "nothing of {name} waits above {floor}"
+        );
         Unread {
             created,
             messages,
@@ -166,6 +179,12 @@ impl Ground {
         make_stream(&self.cluster, feed).await;
         drop(hold);
     }
+}
+
+/// Whether a server says that there is no such message.
+fn is_gone(error: &impl std::fmt::Display) -> bool {
+    let text = error.to_string();
+    text.contains("no message found") || text.contains("deleted message")
 }
 
 /// Messages of a paused pipeline, by sequence and number.

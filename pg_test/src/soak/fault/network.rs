@@ -7,6 +7,7 @@ use crate::feed::Feed;
 use crate::nats::Nats;
 use crate::proxy::Proxy;
 use crate::random::Random;
+use crate::wait::eventually;
 
 /// Longer than a heartbeat, and than two of them.
 fn a_long_while(random: &mut Random) -> Duration {
@@ -22,7 +23,13 @@ impl Ground {
         self.proxies.iter().for_each(Proxy::heal);
     }
 
-    pub(super) fn cut_connections(&self) {
+    pub(super) async fn cut_connections(&self) {
+        eventually(PATIENCE, "there are connections", async || {
+            self.proxies
+                .iter()
+                .any(|proxy| proxy.open_connections() > 0)
+        })
+        .await;
         self.proxies.iter().for_each(Proxy::cut);
     }
 
