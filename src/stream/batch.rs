@@ -1,6 +1,7 @@
 //! Decoded messages on their way to the database: what a fetch hands over and a transaction
 //! writes.
 
+use crate::ack::Receipt;
 use crate::budget::Share;
 use crate::headers::Headers;
 use crate::session::Witness;
@@ -12,6 +13,7 @@ use row::{RowSet, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::sync::oneshot;
 
 /// The stream a batch was read from. Two streams of one name are told apart by their creation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +29,8 @@ pub struct Source {
 pub enum Acks {
     /// Its own message.
     Each,
-    /// There is none: the stream keeps messages whatever its consumers do.
+    /// There is none: the stream keeps messages whatever its consumers do, or the session acknowledges
+    /// them itself.
     Nothing,
 }
 
@@ -84,6 +87,8 @@ pub struct Batch {
     size: usize,
     /// Sequences behind the last message that are known to hold no message of this pipeline.
     tail: Option<(u64, u64)>,
+    /// Tells the session that all of it is durable.
+    report: Option<oneshot::Sender<()>>,
     share: Option<Share>,
     counted: Counted,
 }
@@ -128,6 +133,7 @@ impl Batch {
             payload_bytes: 0,
             size: 0,
             tail: None,
+            report: None,
             share: None,
             counted: Counted {
                 progress,
@@ -146,6 +152,7 @@ impl Batch {
             payload_bytes: 0,
             size: 0,
             tail: None,
+            report: None,
             share: None,
             counted: Counted {
                 progress: self.counted.progress.clone(),
@@ -207,6 +214,20 @@ impl Batch {
     /// Sequences behind the last message that are known to hold no message of this pipeline.
     pub fn tail(&self) -> Option<(u64, u64)> {
         self.tail
+    }
+
+    /// Lets the session know when all of it is durable.
+    pub(crate) fn report_to(&mut self, report: oneshot::Sender<()>) {
+        self.report = Some(report);
+    }
+
+    /// Moves whoever has to know that it is durable into `receipts`.
+    pub fn take_receipts(&mut self, receipts: &mut Vec<Receipt>) {
+        if self.acks == Acks::Each {
+            let replies = self.messages.iter().map(|message| message.reply.clone());
+            receipts.extend(replies.map(Receipt::Reply));
+        }
+        receipts.extend(self.report.take().map(Receipt::Report));
     }
 
     /// Number of messages.

@@ -1,8 +1,12 @@
 //! Reading one by one. When the client cannot read a message it takes the connection for broken, and
 //! with it go all pipelines. So after such cuts the next messages are asked for one at a time, in a form
 //! that cannot disturb it; what it could not read is set aside, and everything else handled as always.
+//!
+//! Then the consumer is set behind all of it. Where that removes messages from the stream they have to be
+//! durable before, so that is waited for; and while it takes long, reading one by one goes on.
 
 use crate::batch::{Acks, Batch, Message, Source};
+use crate::consumer::{self, Positioned};
 use crate::error::SessionError;
 use crate::fetch;
 use crate::headers::{self, Headers};
@@ -10,14 +14,21 @@ use crate::open::Open;
 use crate::sequences::Sequences;
 use crate::session::Session;
 use crate::stored::{Store, Stored};
+use async_nats::Client;
 use async_nats::Subject;
 use async_nats::jetstream::stream::Stream;
 use decode::Reject;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 /// Pull requests whose messages may have been on their way when the connection was cut.
 const REQUESTS: usize = 2;
+/// New messages do not wait for longer than this until older ones are durable.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads a pipeline's next messages.
 pub(crate) struct Careful<'a> {
@@ -25,20 +36,26 @@ pub(crate) struct Careful<'a> {
     source: &'a Arc<Source>,
     store: &'a Store,
     open: Open,
-    /// What is recorded or was read.
+    /// What is recorded.
     position: Sequences,
+    /// The consumer, which stands still meanwhile.
+    positioned: Positioned,
     /// The last sequence that was looked at.
     last: u64,
+    /// Messages that the session has to acknowledge …
+    kept: Vec<u64>,
+    /// … once all these say that they are durable.
+    reports: VecDeque<oneshot::Receiver<()>>,
 }
 
 impl<'a> Careful<'a> {
-    /// Behind `position`.
+    /// From where the consumer stands, of which `position` is recorded.
     pub(crate) fn new(
         session: &'a Session,
         source: &'a Arc<Source>,
         stream: &Stream,
         store: &'a Store,
-        position: Sequences,
+        (position, positioned): (Sequences, Positioned),
     ) -> Self {
         let pipeline = &session.pipeline;
         Self {
@@ -52,20 +69,40 @@ impl<'a> Careful<'a> {
                 pipeline.format,
                 session.progress.clone(),
             )),
-            last: position.floor(),
+            last: positioned.delivered,
             position,
+            positioned,
+            kept: Vec::new(),
+            reports: VecDeque::new(),
         }
     }
 
-    /// Reads all that may have been on its way when the connection was cut, or to the end of the stream.
-    /// Returns the position behind that.
-    pub(crate) async fn run(mut self, on_its_way: usize) -> Result<Sequences, SessionError> {
+    /// Reads all that may have been on its way when the connection was cut, or to the end of the stream,
+    /// and sets the consumer behind it.
+    pub(crate) async fn run(
+        mut self,
+        client: &Client,
+        on_its_way: usize,
+    ) -> Result<Positioned, SessionError> {
+        loop {
+            self.read(on_its_way).await?;
+            if self.is_durable().await? {
+                break;
+            }
+        }
+        let behind = consumer::move_behind(self.positioned, self.last).await?;
+        consumer::acknowledge(client, &behind.consumer, &self.kept).await?;
+        Ok(behind)
+    }
+
+    async fn read(&mut self, on_its_way: usize) -> Result<(), SessionError> {
         let taken = self.session.taken.load(Ordering::Relaxed);
         let mut further = REQUESTS * on_its_way;
         let all = [">".to_owned()];
-        let subjects = match self.open.batch.whole_stream {
-            true => all.as_slice(),
-            false => self.session.pipeline.subjects.as_slice(),
+        let subjects = match (self.positioned.acks, self.open.batch.whole_stream) {
+            (Acks::Nothing, true) => all.as_slice(),
+            // To acknowledge other messages would be a theft.
+            (Acks::Each, _) | (Acks::Nothing, false) => self.session.pipeline.subjects.as_slice(),
         };
         while further > 0 {
             let Some(stored) = self.store.next(subjects, self.last + 1).await? else {
@@ -76,18 +113,32 @@ impl<'a> Careful<'a> {
             }
             self.take(stored).await?;
         }
-        self.hand_over().await?;
-        Ok(self.position)
+        self.hand_over().await
+    }
+
+    /// Waits until all that was handed over is durable, though not for ever.
+    async fn is_durable(&mut self) -> Result<bool, SessionError> {
+        let until = Instant::now() + PATIENCE;
+        while let Some(report) = self.reports.front_mut() {
+            match timeout_at(until, report).await {
+                Ok(Ok(())) => self.reports.pop_front(),
+                Ok(Err(_)) => return Err(SessionError::Dropped),
+                Err(_) => return Ok(false),
+            };
+        }
+        Ok(true)
     }
 
     async fn take(&mut self, stored: Stored) -> Result<(), SessionError> {
         let sequence = stored.sequence;
         let covers = self.last + 1;
         self.last = sequence;
-        if self.position.contains(sequence) {
-            return Ok(());
+        match self.positioned.acks {
+            Acks::Nothing if self.position.contains(sequence) => return Ok(()),
+            Acks::Nothing => {}
+            // What is recorded is recognised by the main thread, which knows whether it is durable.
+            Acks::Each => self.kept.push(sequence),
         }
-        self.position.insert(covers, sequence);
         let (headers, problem) = self.judge(&stored).await?;
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
@@ -160,7 +211,12 @@ impl<'a> Careful<'a> {
         if self.open.batch.is_empty() {
             return Ok(());
         }
-        let batch = self.open.take(&self.session.pipeline);
+        let mut batch = self.open.take(&self.session.pipeline);
+        if self.positioned.acks == Acks::Each {
+            let (durable, report) = oneshot::channel();
+            batch.report_to(durable);
+            self.reports.push_back(report);
+        }
         let sent = self.session.batches.send(batch).await;
         sent.map_err(|_| SessionError::Stopped)?;
         (self.session.wake)();

@@ -26,9 +26,7 @@ pub(crate) struct Experience {
     caution: Caution,
     /// When the present session began to fetch.
     fetching_since: Option<Instant>,
-    /// What it had done before that.
-    done: Caution,
-    /// Cuts in a row, each soon after fetching began, without a look in between.
+    /// Cuts in a row, each soon after fetching began.
     cuts: u32,
 }
 
@@ -37,7 +35,6 @@ impl Default for Experience {
         Self {
             caution: Caution::None,
             fetching_since: None,
-            done: Caution::None,
             cuts: 0,
         }
     }
@@ -50,9 +47,8 @@ impl Experience {
         self.caution
     }
 
-    /// The session has begun to fetch, after it has read so.
-    pub(crate) fn fetching(&mut self, done: Caution) {
-        self.done = done;
+    /// The session has begun to fetch.
+    pub(crate) fn fetching(&mut self) {
         self.fetching_since = Some(Instant::now());
     }
 
@@ -67,11 +63,8 @@ impl Experience {
     pub(crate) fn cut(&mut self) -> Cut {
         match self.fetching_since {
             Some(since) if since.elapsed() < SOON => {
-                self.cuts = match self.done {
-                    Caution::None => self.cuts + 1,
-                    Caution::OneByOne => ENOUGH,
-                };
-                if self.cuts >= ENOUGH {
+                self.cuts = ENOUGH.min(self.cuts + 1);
+                if self.cuts == ENOUGH {
                     self.caution = Caution::OneByOne;
                 }
             }
@@ -81,8 +74,7 @@ impl Experience {
         }
         match self.cuts {
             ..ENOUGH => Cut::Once,
-            ENOUGH => Cut::Twice,
-            _ => Cut::Again,
+            ENOUGH.. => Cut::Twice,
         }
     }
 }
@@ -92,10 +84,8 @@ impl Experience {
 pub(crate) enum Cut {
     /// Most losses are a restarted server.
     Once,
-    /// Twice, or again after what was there had been looked at.
+    /// Twice or more often in a row.
     Twice,
-    /// Again and again, and nothing helps.
-    Again,
 }
 
 #[cfg(test)]
@@ -106,30 +96,23 @@ mod tests {
     fn only_a_cut_right_after_fetching_began_makes_cautious() {
         let mut experience = Experience::default();
         assert_eq!(experience.begin(), Caution::None);
-        experience.fetching(Caution::None);
+        experience.fetching();
         experience.fetching_since = Instant::now().checked_sub(SOON);
         assert_eq!(experience.cut(), Cut::Once);
         assert_eq!(experience.begin(), Caution::None);
-        experience.fetching(Caution::None);
+        experience.fetching();
         assert_eq!(experience.cut(), Cut::Once);
         assert_eq!(experience.begin(), Caution::None);
-        experience.fetching(Caution::None);
+        experience.fetching();
         assert_eq!(experience.cut(), Cut::Twice);
         // Cut while it looks, so it looks again.
         assert_eq!(experience.begin(), Caution::OneByOne);
         assert_eq!(experience.cut(), Cut::Twice);
         assert_eq!(experience.begin(), Caution::OneByOne);
-        experience.fetching(Caution::OneByOne);
+        experience.fetching();
         assert_eq!(experience.cut(), Cut::Twice);
-        assert_eq!(experience.begin(), Caution::OneByOne);
-        experience.fetching(Caution::None);
-        assert_eq!(
-            experience.cut(),
-            Cut::Again,
-            "where looking is not possible"
-        );
         experience.begin();
-        experience.fetching(Caution::OneByOne);
+        experience.fetching();
         experience.ended();
         assert_eq!(experience.begin(), Caution::None);
     }

@@ -6,12 +6,13 @@ use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::terms::{self, SESSION, Terms};
-use async_nats::Client;
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
     stream::{self, ConsumerResetErrorKind, RetentionPolicy, Stream},
 };
+use async_nats::{Client, Subject};
+use bytes::Bytes;
 use std::time::Duration;
 
 /// Deliveries the server lets be on their way at once, where it counts them. The byte budget is the real
@@ -50,6 +51,44 @@ pub(crate) async fn prepare(
     };
     let before = before_first(stream, &consumer, position.floor());
     move_to(consumer, before).await
+}
+
+/// Moves a consumer on, if it is still what it was: the next delivery is the first message after `last`.
+pub(crate) async fn move_behind(before: Positioned, last: u64) -> Result<Positioned, SessionError> {
+    let mut consumer = before.consumer;
+    let info = consumer.info().await;
+    let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+    before.terms.hold_for(info)?;
+    move_to(consumer, last).await
+}
+
+/// Acknowledges messages that the consumer has passed over, and waits until the server has taken that.
+///
+/// It asks for the sequence alone, so whether it has sent a message does not matter: only what lies before
+/// the consumer counts, and elsewhere nothing happens.
+pub(crate) async fn acknowledge(
+    client: &Client,
+    consumer: &Consumer<pull::Config>,
+    sequences: &[u64],
+) -> Result<(), SessionError> {
+    let Some((last, others)) = sequences.split_last() else {
+        return Ok(());
+    };
+    let info = consumer.cached_info();
+    let reply = |sequence| reply_for(&info.stream_name, &info.name, sequence);
+    for &sequence in others {
+        client.publish(reply(sequence), Bytes::new()).await?;
+    }
+    // They are taken in order.
+    let taken = client.request(reply(*last), Bytes::new()).await;
+    taken.map_err(|error| SessionError::Unacknowledged(error.to_string()))?;
+    Ok(())
+}
+
+/// The subject that takes the acknowledgement of a message, as if it had been delivered once (ADR-15 of
+/// NATS); of the numbers behind the sequence none is looked at.
+fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
+    Subject::from(format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0"))
 }
 
 /// A stream that keeps messages whatever its consumers do needs no acknowledgements: where the pipeline
@@ -176,4 +215,18 @@ async fn move_to(
         }
         _ => SessionError::Consumer(refused.to_string()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::Delivery;
+
+    #[test]
+    fn an_acknowledgement_without_a_delivery_names_the_message() {
+        let reply = reply_for("LOGS", "db-writer-logs", 42);
+        assert_eq!(reply.as_str(), "$JS.ACK.LOGS.db-writer-logs.1.42.1.0.0");
+        let delivery = Delivery::of(&reply).unwrap();
+        assert_eq!((delivery.delivered, delivery.sequence), (1, 42));
+    }
 }

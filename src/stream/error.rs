@@ -60,6 +60,10 @@ pub(crate) enum SessionError {
     Stalled(u64),
     #[error("the recorded position could not be read")]
     NoPosition,
+    #[error("what was read one by one was dropped before it was durable; reading it again")]
+    Dropped,
+    #[error("messages that are written could not be removed from the stream ({0})")]
+    Unacknowledged(String),
     #[error("the worker is shutting down")]
     Stopped,
 }

@@ -32,6 +32,7 @@ mod subject;
 mod terms;
 mod version;
 
+pub use ack::Receipt;
 pub use backoff::Backoff;
 pub use batch::{Acks, Batch, Message, Source};
 pub use headers::Headers;

@@ -1,7 +1,7 @@
 //! Threads and channels of the NATS side, behind one handle that the main thread owns. Everything
 //! the main thread calls here returns at once.
 
-use crate::ack;
+use crate::ack::{self, Receipt};
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
@@ -9,7 +9,6 @@ use crate::notice::{self, Notice};
 use crate::session::{ResumeRequest, Session, Waker};
 use crate::settings::{Pipeline, Settings};
 use crate::state::{Connection, Progress};
-use async_nats::Subject;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -40,7 +39,7 @@ pub struct Handle {
     lanes: Vec<Lane>,
     resume: mpsc::Receiver<ResumeRequest>,
     resume_sender: mpsc::Sender<ResumeRequest>,
-    acks: mpsc::Sender<Vec<Subject>>,
+    acks: mpsc::Sender<Vec<Receipt>>,
     notices: mpsc::Sender<(String, Notice)>,
     panicked: Arc<AtomicBool>,
     wake: Waker,
@@ -156,14 +155,14 @@ impl Handle {
         self.resume.try_recv().ok()
     }
 
-    /// Hands acknowledgements over. Gives them back when there is no room right now.
+    /// Says that these are durable. Gives them back when there is no room right now.
     ///
     /// # Errors
     /// The list itself, to be tried again.
-    pub fn acknowledge(&self, replies: Vec<Subject>) -> Result<(), Vec<Subject>> {
-        self.acks.try_send(replies).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(replies)
-            | mpsc::error::TrySendError::Closed(replies) => replies,
+    pub fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<(), Vec<Receipt>> {
+        self.acks.try_send(receipts).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(receipts)
+            | mpsc::error::TrySendError::Closed(receipts) => receipts,
         })
     }
 

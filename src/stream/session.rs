@@ -21,7 +21,6 @@ use crate::terms::{self, Terms};
 use crate::version;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
-use async_nats::jetstream::stream::RetentionPolicy;
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
 use row::Timestamp;
 use std::sync::Arc;
@@ -154,7 +153,7 @@ impl Session {
             // A right that is missing shows as a request without an answer.
             let said = self.connector.state().error_since(started);
             if matches!(error, SessionError::Disconnected) {
-                self.wait_after_cut(experience.cut(), &mut backoff).await;
+                self.wait_after_cut(experience.cut()).await;
             } else {
                 experience.ended();
                 self.wait_after(&error, said, &mut backoff).await;
@@ -179,7 +178,7 @@ impl Session {
     }
 
     /// A connection that is there again at once is no change of state.
-    async fn wait_after_cut(&self, cut: Cut, backoff: &mut Backoff) {
+    async fn wait_after_cut(&self, cut: Cut) {
         let state = self.connector.state();
         if tokio::time::timeout(BRIEF, state.connected())
             .await
@@ -187,10 +186,8 @@ impl Session {
         {
             self.phase(PhaseKind::Connecting, "");
         }
-        match cut {
-            Cut::Once => {}
-            Cut::Twice => tokio::time::sleep(BRIEF / 5).await,
-            Cut::Again => tokio::time::sleep(backoff.next_delay()).await,
+        if cut == Cut::Twice {
+            tokio::time::sleep(BRIEF / 5).await;
         }
     }
 
@@ -207,16 +204,14 @@ impl Session {
             fetch::at_once(self, client),
         );
         let store = Store::new(client, &source.stream, domain);
-        let mut position = self.ask_position(&stream, &store, &source).await?;
-        // Where an acknowledgement removes a message it has to be delivered for that.
-        let kept = stream.cached_info().config.retention == RetentionPolicy::Limits;
-        let caution = if kept { caution } else { Caution::None };
-        if caution == Caution::OneByOne {
-            let careful = Careful::new(self, &source, &stream, &store, position);
-            position = careful.run(at_once.messages).await?;
-        }
-        let positioned =
+        let position = self.ask_position(&stream, &store, &source).await?;
+        let mut positioned =
             consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
+        if caution == Caution::OneByOne {
+            let from = (position, positioned);
+            let careful = Careful::new(self, &source, &stream, &store, from);
+            positioned = careful.run(client, at_once.messages).await?;
+        }
         if positioned.consumer.cached_info().num_pending == 0 {
             self.phase(PhaseKind::Fetching, "");
         } else {
@@ -228,7 +223,7 @@ impl Session {
         let observed = stream.clone();
         let fetch = Fetch::new(self, source, stream, positioned, store);
         self.taken.store(0, Ordering::Relaxed);
-        experience.fetching(caution);
+        experience.fetching();
         tokio::select! {
             changed = self.observe(&observed, &consumer, &terms) => Err(changed),
             ended = fetch.run(pull) => ended,

@@ -2,11 +2,10 @@
 //! of the log releases the acknowledgements of many batches at once.
 
 use crate::config::AckAfter;
-use async_nats::Subject;
 use pgrx::prelude::*;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stream::Handle;
+use stream::{Handle, Receipt};
 
 /// A position in the write-ahead log.
 type Lsn = u64;
@@ -31,18 +30,18 @@ struct List {
     lsn: Lsn,
     at: Instant,
     lane: usize,
-    replies: Vec<Subject>,
+    receipts: Vec<Receipt>,
 }
 
 impl Waiting {
     /// Adds what lane number `lane` has committed just now.
-    pub fn after_commit(&mut self, lane: usize, replies: Vec<Subject>) {
-        if !replies.is_empty() {
+    pub fn after_commit(&mut self, lane: usize, receipts: Vec<Receipt>) {
+        if !receipts.is_empty() {
             self.lists.push_back(List {
                 lsn: last_commit(),
                 at: Instant::now(),
                 lane,
-                replies,
+                receipts,
             });
         }
     }
@@ -86,8 +85,8 @@ impl Waiting {
                 self.lists.push_front(list);
                 return;
             }
-            if let Err(replies) = handle.acknowledge(list.replies) {
-                self.lists.push_front(List { replies, ..list });
+            if let Err(receipts) = handle.acknowledge(list.receipts) {
+                self.lists.push_front(List { receipts, ..list });
                 return;
             }
         }

@@ -404,7 +404,7 @@ impl Active {
                     .for_each(|l| self.handle.notify(subject.clone(), l));
             }
             judge(breaker, turn.failure.as_ref());
-            self.acks.after_commit(self.turn, turn.replies);
+            self.acks.after_commit(self.turn, turn.receipts);
             return true;
         }
         false

@@ -43,6 +43,7 @@ mod nats_faults_slow;
 mod nats_faults_sparse;
 mod nats_faults_status_line;
 mod nats_faults_unreadable;
+mod nats_faults_unreadable_queue;
 mod nats_position;
 mod nats_taken_over;
 mod observed;

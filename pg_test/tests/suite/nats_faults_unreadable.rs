@@ -11,10 +11,11 @@ use pg_test::wait::{eventually, eventually_equal};
 use tokio::time::Instant;
 
 /// A block of headers, what is behind the first token of the subject, and what the dead letter says.
-type Kind = (&'static [u8], &'static [u8], &'static str);
+pub type Kind = (&'static [u8], &'static [u8], &'static str);
 
 const PLAIN: &[u8] = b".odd";
-const KINDS: [Kind; 15] = [
+/// All of them.
+pub const KINDS: [Kind; 15] = [
     (b"NATS/1.0\r\nX: \xff\r\n\r\n", PLAIN, "headers: not UTF-8"),
     (b"NATS/1.0\r\nA B: c\r\n\r\n", PLAIN, "headers: a name"),
     (b"NATS/1.0\r\n\xc3\x84: c\r\n\r\n", PLAIN, "headers: a name"),
@@ -45,7 +46,7 @@ const KINDS: [Kind; 15] = [
 ];
 const PAYLOAD: &[u8] = b"\x00\x01 what it was";
 /// Neither is a pipeline delayed by more than this, nor do others wait for it.
-const PROMPT: Duration = Duration::from_secs(10);
+pub const PROMPT: Duration = Duration::from_secs(10);
 const GOOD: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +105,8 @@ async fn rows(stack: &Stack, count: u64, within: Duration) {
     }
 }
 
-async fn publish(publisher: &mut RawPublisher, feed: Feed, kind: &Kind) {
+/// Publishes a message of this kind.
+pub async fn publish(publisher: &mut RawPublisher, feed: Feed, kind: &Kind) {
     let name = feed.subjects();
     let name = name.trim_end_matches(".>").as_bytes();
     let &(header, rest, _) = kind;
@@ -119,7 +121,8 @@ async fn publish(publisher: &mut RawPublisher, feed: Feed, kind: &Kind) {
     }
 }
 
-async fn expect_letters(stack: &Stack, feed: Feed, count: usize) {
+/// Waits until so many messages of a pipeline are set aside.
+pub async fn expect_letters(stack: &Stack, feed: Feed, count: usize) {
     let count = i64::try_from(count).unwrap();
     let what = format!("dead letters of {}", feed.name());
     let within = Duration::from_secs(60);

@@ -8,10 +8,9 @@ use super::super::work::{self, Passed, Run};
 use super::super::writer::{Process, Writer, Written};
 use super::{Lane, position_of};
 use crate::config::{self, Fault, WriteConfig};
-use async_nats::Subject;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Acks, Batch, Handle, Sequences, Source};
+use stream::{Batch, Handle, Receipt, Sequences, Source};
 
 /// Messages of a probe while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
@@ -31,8 +30,8 @@ pub struct Turn {
     pub tried: usize,
     /// How long it took.
     pub took: Duration,
-    /// Acknowledgements to send once the commit is durable.
-    pub replies: Vec<Subject>,
+    /// Who has to know once the commit is durable.
+    pub receipts: Vec<Receipt>,
     /// What went wrong after that.
     pub failure: Option<Failure>,
 }
@@ -72,9 +71,9 @@ impl Lane {
     /// What must not be done: a message that is acknowledged now is lost if it is not written.
     fn acknowledge_all(&self, handle: &Handle) {
         let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
-        let replies = messages.map(|message| message.reply.clone());
+        let receipts = messages.map(|message| Receipt::Reply(message.reply.clone()));
         // As good as never: what has no room now is acknowledged after its commit, as it should be.
-        let _ = handle.acknowledge(replies.collect());
+        let _ = handle.acknowledge(receipts.collect());
     }
 
     /// Takes batches until a transaction is full.
@@ -174,7 +173,7 @@ impl Lane {
             newest: newest.max(),
             tried,
             took: Duration::ZERO,
-            replies: self.finish(done, handle),
+            receipts: self.finish(done, handle),
             failure,
         }
     }
@@ -191,16 +190,14 @@ impl Lane {
         self.waiting.iter().take_while(fits).count()
     }
 
-    /// Drops the first `count` batches and gives what acknowledges them, where that is wanted.
-    fn finish(&mut self, count: usize, handle: &Handle) -> Vec<Subject> {
-        let mut replies = Vec::new();
-        for batch in self.waiting.drain(..count) {
-            if batch.acks == Acks::Each {
-                replies.extend(batch.messages.iter().map(|m| m.reply.clone()));
-            }
+    /// Drops the first `count` batches and gives who has to know when they are durable.
+    fn finish(&mut self, count: usize, handle: &Handle) -> Vec<Receipt> {
+        let mut receipts = Vec::new();
+        for mut batch in self.waiting.drain(..count) {
+            batch.take_receipts(&mut receipts);
             handle.discard(batch);
         }
-        replies
+        receipts
     }
 }
 
