@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -146,8 +147,31 @@ pub fn command_line(pid: i32) -> String {
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// Memory that the process alone uses (heap, stacks; not PostgreSQL's shared buffers), in bytes.
+/// Memory that the process alone uses, in bytes: heap, stacks and files in memory; not PostgreSQL's
+/// shared buffers.
 pub fn private_memory(pid: i32) -> Option<u64> {
+    Some(anonymous_memory(pid)? + files_in_memory(pid))
+}
+
+/// What `memfd_create` made: it counts as shared memory, as PostgreSQL's shared buffers do.
+fn files_in_memory(pid: i32) -> u64 {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    let open = open.into_iter().flatten().flatten();
+    let mut files: Vec<(u64, u64)> = open
+        .filter(|entry| {
+            let name = fs::read_link(entry.path()).unwrap_or_default();
+            name.to_string_lossy().starts_with("/memfd:")
+        })
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .map(|file| (file.ino(), file.blocks() * 512))
+        .collect();
+    files.sort_unstable();
+    // Two descriptors of one file are one file.
+    files.dedup();
+    files.iter().map(|(_, bytes)| bytes).sum()
+}
+
+fn anonymous_memory(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()

@@ -23,8 +23,15 @@ enum Weather {
     Fine,
     /// Nothing passes either way.
     Blackhole,
-    /// So many bytes a second pass from the server to the client.
-    Slow(u64),
+    /// So many bytes a second pass in this direction.
+    Slow(Towards, u64),
+}
+
+/// A direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Towards {
+    Client,
+    Server,
 }
 
 /// What the connections share.
@@ -118,7 +125,14 @@ impl Proxy {
     pub fn slow(&self, bytes_per_second: u64) {
         self.shared
             .weather
-            .send_replace(Weather::Slow(bytes_per_second.max(1)));
+            .send_replace(Weather::Slow(Towards::Client, bytes_per_second.max(1)));
+    }
+
+    /// Passes no more than that from the client to the server.
+    pub fn slow_to_server(&self, bytes_per_second: u64) {
+        self.shared
+            .weather
+            .send_replace(Weather::Slow(Towards::Server, bytes_per_second.max(1)));
     }
 
     /// Loses what the client publishes to subjects that begin so: `$JS.API.CONSUMER.MSG.NEXT` are

@@ -246,7 +246,7 @@ impl Batch {
     }
 
     /// Bytes that its messages and their rows take in memory.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.size + self.rows.size()
     }
 

@@ -1,87 +1,214 @@
-//! One byte budget for every message in memory, all pipelines together. A fetch takes its share
-//! before it keeps a message; dropping a batch gives the share back. When nothing is left, fetching
-//! stops and the server keeps the messages.
+//! One byte budget for every message in memory. Half of it is common; the other half is dealt out, so
+//! that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch takes a
+//! share before it keeps a message; dropping a batch gives the share back. When nothing is left,
+//! fetching stops and the server keeps the messages.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A share of the budget, given back when dropped.
 #[derive(Debug)]
-pub struct Share(OwnedSemaphorePermit);
+pub struct Share {
+    own: Option<OwnedSemaphorePermit>,
+    common: Option<OwnedSemaphorePermit>,
+}
 
 impl Share {
-    /// Joins another share into this one.
+    /// Joins another share of the same pipeline into this one.
     pub fn absorb(&mut self, other: Share) {
-        self.0.merge(other.0);
+        join(&mut self.own, other.own);
+        join(&mut self.common, other.common);
+    }
+}
+
+fn join(mine: &mut Option<OwnedSemaphorePermit>, other: Option<OwnedSemaphorePermit>) {
+    match (mine, other) {
+        (Some(mine), Some(other)) => mine.merge(other),
+        (mine, other) => *mine = mine.take().or(other),
     }
 }
 
 /// The budget itself.
 #[derive(Debug)]
 pub struct Budget {
-    free: Arc<Semaphore>,
-    total: usize,
+    common: Part,
+    own: Vec<Part>,
 }
 
 impl Budget {
-    /// A budget of `total` bytes.
-    pub fn new(total: usize) -> Self {
+    /// A budget of `total` bytes for so many pipelines.
+    pub fn new(total: usize, pipelines: usize) -> Self {
+        let own = total / (2 * pipelines.max(1));
         Self {
-            free: Arc::new(Semaphore::new(total)),
-            total,
+            common: Part::new(total - own * pipelines),
+            own: (0..pipelines).map(|_| Part::new(own)).collect(),
         }
     }
 
-    /// Takes `bytes` if they are free now.
-    pub fn try_take(&self, bytes: usize) -> Option<Share> {
-        self.free
-            .clone()
-            .try_acquire_many_owned(self.permits(bytes))
-            .ok()
-            .map(Share)
+    /// What pipeline number `number` may take.
+    pub fn purse(&self, number: usize) -> Purse {
+        Purse {
+            own: self.own.get(number).unwrap_or(&self.common).clone(),
+            common: self.common.clone(),
+        }
     }
 
-    /// Waits until `bytes` are free and takes them. `None` only when the budget is closed.
-    pub async fn take(&self, bytes: usize) -> Option<Share> {
-        self.free
-            .clone()
-            .acquire_many_owned(self.permits(bytes))
-            .await
-            .ok()
-            .map(Share)
+    /// Bytes that each pipeline has for itself.
+    pub fn own_bytes(&self) -> usize {
+        self.own.first().map_or(0, |own| own.size)
     }
 
     /// Bytes in use.
     pub fn used(&self) -> usize {
-        self.total.saturating_sub(self.free.available_permits())
+        self.own.iter().map(Part::used).sum::<usize>() + self.common.used()
+    }
+}
+
+/// What one pipeline may take of the budget: its own part, and the common one while that lasts.
+///
+/// A message is paid from one of the two. One that is larger than the own part may take all of it, so
+/// whatever the others hold, each pipeline gets one message at a time through.
+#[derive(Clone, Debug)]
+pub struct Purse {
+    own: Part,
+    common: Part,
+}
+
+impl Purse {
+    /// Takes `bytes` if they are free now.
+    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+        let whole = |part: &Part| (bytes <= part.size).then(|| part.try_take(bytes)).flatten();
+        if let Some(own) = whole(&self.own) {
+            return Some(Share::of_own(own));
+        }
+        if let Some(common) = whole(&self.common) {
+            return Some(Share::of_common(common));
+        }
+        self.own.try_take(bytes).map(Share::of_own)
+    }
+
+    /// Waits until `bytes` are free and takes them. `None` only when the budget is closed.
+    pub async fn take(&self, bytes: usize) -> Option<Share> {
+        tokio::select! {
+            biased;
+            own = self.own.take(bytes) => own.map(Share::of_own),
+            common = self.common.take(bytes), if bytes <= self.common.size => {
+                common.map(Share::of_common)
+            }
+        }
+    }
+}
+
+/// Some bytes of the budget.
+#[derive(Clone, Debug)]
+struct Part {
+    free: Arc<Semaphore>,
+    size: usize,
+}
+
+impl Part {
+    fn new(size: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(size)),
+            size,
+        }
+    }
+
+    fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let free = self.free.clone();
+        free.try_acquire_many_owned(self.permits(bytes)).ok()
+    }
+
+    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let free = self.free.clone();
+        free.acquire_many_owned(self.permits(bytes)).await.ok()
+    }
+
+    fn used(&self) -> usize {
+        self.size.saturating_sub(self.free.available_permits())
     }
 
     /// One message may never ask for more than there is, or it would wait for ever.
     fn permits(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.min(self.total)).unwrap_or(u32::MAX)
+        u32::try_from(bytes.min(self.size)).unwrap_or(u32::MAX)
+    }
+}
+
+impl Share {
+    fn of_own(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            own: Some(permit),
+            common: None,
+        }
+    }
+
+    fn of_common(permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            own: None,
+            common: Some(permit),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+
+    /// 100 bytes for two pipelines: 25 each, and 50 for both.
+    fn two() -> (Budget, Purse, Purse) {
+        let budget = Budget::new(100, 2);
+        let (first, second) = (budget.purse(0), budget.purse(1));
+        (budget, first, second)
+    }
 
     #[test]
     fn shares_come_back_when_dropped() {
-        let budget = Budget::new(100);
-        let mut share = budget.try_take(60).unwrap();
-        assert!(budget.try_take(60).is_none());
-        share.absorb(budget.try_take(40).unwrap());
-        assert_eq!(budget.used(), 100);
+        let (budget, purse, _) = two();
+        let mut share = purse.try_take(20).unwrap();
+        share.absorb(purse.try_take(5).unwrap());
+        share.absorb(purse.try_take(30).unwrap());
+        share.absorb(purse.try_take(20).unwrap());
+        assert_eq!(budget.used(), 75);
+        assert!(purse.try_take(1).is_none(), "the rest is the other's");
         drop(share);
         assert_eq!(budget.used(), 0);
     }
 
     #[test]
-    fn a_message_larger_than_the_budget_takes_all_of_it() {
-        let budget = Budget::new(100);
-        let _all = budget.try_take(1_000_000).unwrap();
-        assert_eq!(budget.used(), 100);
-        assert!(budget.try_take(1).is_none());
+    fn what_one_pipeline_holds_leaves_another_its_own_part() {
+        let (budget, greedy, other) = two();
+        let held: Vec<_> = std::iter::from_fn(|| greedy.try_take(5)).collect();
+        assert_eq!((held.len(), budget.used()), (15, 75));
+        let share = other.try_take(25).unwrap();
+        assert!(other.try_take(1).is_none());
+        drop(share);
+        assert!(other.take(25).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_message_of_any_size_gets_through_and_only_one_of_each_pipeline() {
+        let (budget, first, second) = two();
+        let large = first.try_take(1_000_000).unwrap();
+        assert_eq!(budget.used(), 25, "what the first has for itself");
+        assert!(first.try_take(1_000_000).is_none());
+        assert!(first.take(1_000_000).now_or_never().is_none());
+        assert!(second.try_take(1_000_000).is_some());
+        drop(large);
+        assert!(first.take(1_000_000).now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_is_waited_for_may_come_from_either_part() {
+        let (_, first, second) = two();
+        let mut own = first.try_take(25);
+        let mut common = second.try_take(40);
+        for held in [&mut own, &mut common] {
+            assert!(first.take(20).now_or_never().is_none());
+            *held = None;
+            let share = first.take(20).now_or_never().flatten();
+            assert!(share.is_some());
+            *held = share;
+        }
     }
 }

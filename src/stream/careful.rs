@@ -143,11 +143,11 @@ impl<'a> Careful<'a> {
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
         let share = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
-        let share = match self.session.budget.try_take(share) {
+        let share = match self.session.purse.try_take(share) {
             Some(share) => share,
             None => {
                 self.hand_over().await?;
-                let taken = self.session.budget.take(share).await;
+                let taken = self.session.purse.take(share).await;
                 taken.ok_or(SessionError::Stopped)?
             }
         };

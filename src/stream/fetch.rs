@@ -2,7 +2,7 @@
 //! over. It ends at the first sign that a message could be missing; the session then starts over.
 
 use crate::batch::{Acks, Batch, Message, Source};
-use crate::budget::{Budget, Share};
+use crate::budget::{Purse, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
 use crate::headers::{self, Headers};
@@ -36,6 +36,11 @@ const QUIET: Duration = Duration::from_secs(10);
 const DOUBT: Duration = Duration::from_secs(4);
 /// How often the server is asked, at most, whether nothing lies between two messages.
 const CONFIRM_EVERY: Duration = Duration::from_millis(100);
+/// After this long without memory for a message that is shown: a transaction gives some back sooner.
+const SHORT: Duration = Duration::from_secs(2);
+/// … in these words.
+const OUT_OF_MEMORY: &str =
+    "waits for memory: what is not written yet fills sr_event_writer.buffer_memory";
 /// Messages asked for at once: enough to keep the way to the server full.
 const PULL_MESSAGES: usize = 1_000;
 /// … and bytes of them. What a link does not carry within ten seconds makes the server cut it.
@@ -65,7 +70,7 @@ enum Event {
 
 pub(crate) struct Fetch<'a> {
     pipeline: &'a Pipeline,
-    budget: &'a Budget,
+    purse: &'a Purse,
     progress: &'a Arc<Progress>,
     batches: &'a mpsc::Sender<Batch>,
     wake: &'a Waker,
@@ -104,7 +109,7 @@ impl<'a> Fetch<'a> {
         let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
             pipeline: &session.pipeline,
-            budget: &session.budget,
+            purse: &session.purse,
             progress: &session.progress,
             batches: &session.batches,
             wake: &session.wake,
@@ -318,12 +323,9 @@ impl<'a> Fetch<'a> {
         if bytes == 0 {
             return Ok(());
         }
-        match self.budget.try_take(bytes) {
+        match self.purse.try_take(bytes) {
             Some(share) => self.open.batch.charge(share),
-            None => {
-                self.hand_over().await?;
-                self.budget.take(bytes).await.ok_or(SessionError::Stopped)?;
-            }
+            None => drop(self.wait_for_memory(bytes).await?),
         }
         Ok(())
     }
@@ -341,14 +343,34 @@ impl<'a> Fetch<'a> {
         settled
     }
 
-    /// Takes a share of the byte budget. Before waiting, the open batch is handed over: it may hold
-    /// the very bytes that are waited for.
+    /// Takes a share of the byte budget.
     async fn afford(&mut self, bytes: usize) -> Result<Share, SessionError> {
-        if let Some(share) = self.budget.try_take(bytes) {
-            return Ok(share);
+        match self.purse.try_take(bytes) {
+            Some(share) => Ok(share),
+            None => self.wait_for_memory(bytes).await,
         }
-        self.hand_over().await?;
-        self.budget.take(bytes).await.ok_or(SessionError::Stopped)
+    }
+
+    /// Waits for a share of the byte budget. Before that the open batch is handed over: it may hold
+    /// the very bytes that are waited for.
+    async fn wait_for_memory(&mut self, bytes: usize) -> Result<Share, SessionError> {
+        let (purse, progress, wake) = (self.purse, self.progress, self.wake);
+        let share = {
+            let share = async {
+                self.hand_over().await?;
+                purse.take(bytes).await.ok_or(SessionError::Stopped)
+            };
+            let mut share = std::pin::pin!(share);
+            if let Ok(share) = tokio::time::timeout(SHORT, &mut share).await {
+                return share;
+            }
+            progress.set_phase(PhaseKind::OutOfMemory, OUT_OF_MEMORY);
+            wake();
+            share.await?
+        };
+        self.well = false;
+        self.show_that_all_is_well();
+        Ok(share)
     }
 
     async fn wait_for_pace(&mut self) -> Result<(), SessionError> {

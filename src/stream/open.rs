@@ -140,11 +140,11 @@ mod tests {
             Arc::default(),
         );
         let mut open = Open::new(batch);
-        let budget = Budget::new(1_000);
+        let purse = Budget::new(1_000, 1).purse(0);
         let mut ripe = Vec::new();
         for sequence in 1..=messages {
             open.batch
-                .push(message(sequence), 2, budget.try_take(1).unwrap());
+                .push(message(sequence), 2, purse.try_take(1).unwrap());
             open.pushed(&pipeline, backlog, hold);
             ripe.push(open.is_ripe());
         }
@@ -170,16 +170,15 @@ mod tests {
     fn the_rest_of_a_backlog_is_ripe_when_it_is_complete() {
         let (mut open, _) = filled(100, BACKLOG, false);
         open.take(&pipeline());
-        let budget = Budget::new(1_000);
+        let purse = Budget::new(1_000, 1).purse(0);
         for (backlog, ripe) in [(1, false), (0, true)] {
-            let share = budget.try_take(1).unwrap();
+            let share = purse.try_take(1).unwrap();
             open.batch.push(message(100), 2, share);
             open.pushed(&pipeline(), backlog, false);
             assert_eq!(open.is_ripe(), ripe);
         }
         open.take(&pipeline());
-        open.batch
-            .push(message(102), 2, budget.try_take(1).unwrap());
+        open.batch.push(message(102), 2, purse.try_take(1).unwrap());
         open.pushed(&pipeline(), 0, false);
         assert!(
             !open.is_ripe(),

@@ -34,7 +34,7 @@ pub struct Handle {
     runtime: Option<Runtime>,
     connector: Arc<Connector>,
     connection: Arc<Connection>,
-    budget: Arc<Budget>,
+    budget: Budget,
     settings: Arc<Settings>,
     lanes: Vec<Lane>,
     resume: mpsc::Receiver<ResumeRequest>,
@@ -74,7 +74,7 @@ impl Handle {
             runtime: Some(signal_free_runtime()?),
             connector: connector.clone(),
             connection,
-            budget: Arc::new(Budget::new(settings.buffer_bytes)),
+            budget: Budget::new(settings.buffer_bytes, pipelines.len()),
             settings: Arc::new(settings),
             lanes: pipelines.into_iter().map(Lane::stopped).collect(),
             resume,
@@ -112,7 +112,7 @@ impl Handle {
             pipeline: lane.pipeline.clone(),
             pipelines,
             connector: self.connector.clone(),
-            budget: self.budget.clone(),
+            purse: self.budget.purse(number),
             progress: lane.progress.clone(),
             batches: sender,
             resume: self.resume_sender.clone(),
@@ -189,6 +189,11 @@ impl Handle {
     /// Bytes of messages in memory.
     pub fn memory_in_use(&self) -> usize {
         self.budget.used()
+    }
+
+    /// Bytes of memory that each pipeline has for itself.
+    pub fn memory_of_each(&self) -> usize {
+        self.budget.own_bytes()
     }
 
     /// Whether a task of the NATS side has panicked. The worker then has to start over.

@@ -4,7 +4,7 @@
 
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Source};
-use crate::budget::Budget;
+use crate::budget::Purse;
 use crate::careful::Careful;
 use crate::caution::{Caution, Cut, Experience};
 use crate::connection::Connector;
@@ -110,7 +110,7 @@ pub(crate) struct Session {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) pipelines: usize,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) budget: Arc<Budget>,
+    pub(crate) purse: Purse,
     pub(crate) progress: Arc<Progress>,
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) resume: mpsc::Sender<ResumeRequest>,

@@ -17,6 +17,8 @@ pub enum PhaseKind {
     Positioning,
     /// Messages are fetched.
     Fetching,
+    /// There are messages, and no memory for them.
+    OutOfMemory,
     /// Stopped by request.
     Stopped,
 }

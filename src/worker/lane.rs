@@ -5,6 +5,7 @@ mod turn;
 
 pub use self::turn::Turn;
 
+use super::breaker::Permission;
 use super::failure::{Class, Failure};
 use super::reconcile;
 use super::seek;
@@ -169,7 +170,7 @@ impl Lane {
         let name = self.config.pipeline.name.clone();
         if let Some((_, Testimony::SetBack(_))) = request.verified {
             // Its sequences may be given to other messages. What is there still is read again.
-            self.gather(handle, usize::MAX);
+            self.gather_all(handle);
             self.drop_waiting();
         }
         let in_hand = self.in_hand(handle, &request.source);
@@ -208,7 +209,7 @@ impl Lane {
 
     /// What was fetched from this stream and is not written yet.
     fn in_hand(&mut self, handle: &mut Handle, source: &Source) -> Sequences {
-        self.gather(handle, usize::MAX);
+        self.gather_all(handle);
         let mut in_hand = Sequences::default();
         let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
         for message in batches.flat_map(|batch| &batch.messages) {
@@ -226,9 +227,12 @@ impl Lane {
     }
 
     /// Whether a turn could write something now, or when that may be.
-    pub fn next_turn(&self, handle: &Handle, now: Instant) -> NextTurn {
+    pub fn next_turn(&self, handle: &Handle, now: Instant, permission: Permission) -> NextTurn {
         if self.hold == Some(Hold::Paused) {
             return NextTurn::Nothing;
+        }
+        if let Permission::Wait(until) = permission {
+            return NextTurn::At(until);
         }
         match self.try_at {
             Some(at) if at > now => NextTurn::At(at),
@@ -236,6 +240,15 @@ impl Lane {
             Some(_) => NextTurn::Now,
             None if self.waiting.is_empty() && handle.ready(self.number) == 0 => NextTurn::Nothing,
             None => NextTurn::Now,
+        }
+    }
+
+    /// What this lane may try. An open breaker stops those that have failed; of the others a single
+    /// message tells whether it is the server or a table.
+    pub fn permitted(&self, permission: Permission) -> Permission {
+        match (permission, &self.hold) {
+            (Permission::Wait(_), None | Some(Hold::Schema(_) | Hold::Paused)) => Permission::Probe,
+            (permission, _) => permission,
         }
     }
 

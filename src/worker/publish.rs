@@ -9,7 +9,7 @@ use crate::status::page::{self, State, StreamPage};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use stream::{Handle, Link, PhaseKind, Settings};
+use stream::{Handle, Link, PhaseKind, Progress, Settings};
 
 /// Separates what is wrong from when it is tried again, which alone is no change of state.
 const NEXT: &str = "; next try";
@@ -174,6 +174,11 @@ fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
 
 /// What a pipeline is doing, in the words of the status functions.
 pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String) {
+    let phase = handle.progress(lane.number).map(Progress::phase);
+    let short = match &phase {
+        Some(phase) if phase.kind == PhaseKind::OutOfMemory => format!("; {}", phase.detail),
+        _ => String::new(),
+    };
     match &lane.hold {
         Some(Hold::Paused) => {
             return (
@@ -184,16 +189,15 @@ pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String)
         Some(Hold::Schema(failure)) => {
             return (
                 State::Paused,
-                format!("{failure}; resumes by itself when the table fits"),
+                format!("{failure}; resumes by itself when the table fits{short}"),
             );
         }
-        Some(Hold::Retry(failure)) => return (State::Degraded, format!("{failure}{NEXT} follows")),
+        Some(Hold::Retry(failure)) => {
+            return (State::Degraded, format!("{failure}{NEXT} follows{short}"));
+        }
         None => {}
     }
-    let Some(phase) = handle
-        .progress(lane.number)
-        .map(|progress| progress.phase())
-    else {
+    let Some(phase) = phase else {
         return (State::Stopped, String::new());
     };
     match phase.kind {
@@ -201,7 +205,7 @@ pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String)
             Some(reason) => (State::Degraded, reason.to_owned()),
             None => (State::Running, phase.detail),
         },
-        PhaseKind::Waiting => (State::Degraded, phase.detail),
+        PhaseKind::Waiting | PhaseKind::OutOfMemory => (State::Degraded, phase.detail),
         PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
         PhaseKind::Connecting if handle.connection().is_trying_first() => {
             (State::Starting, "connecting to NATS".to_owned())

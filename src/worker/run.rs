@@ -374,15 +374,13 @@ impl Active {
     ) -> bool {
         let now = Instant::now();
         let permission = breaker.permission(now);
-        if matches!(permission, Permission::Wait(_)) {
-            return false;
-        }
         for _ in 0..self.lanes.len() {
             self.turn = (self.turn + 1) % self.lanes.len();
             let Some(lane) = self.lanes.get_mut(self.turn) else {
                 return false;
             };
-            if lane.next_turn(&self.handle, now) != NextTurn::Now {
+            let own = lane.permitted(permission);
+            if lane.next_turn(&self.handle, now, own) != NextTurn::Now {
                 continue;
             }
             if permission == Permission::Probe
@@ -392,7 +390,7 @@ impl Active {
                 return false;
             }
             transaction::report_running(c"writing a batch");
-            let Some(turn) = lane.turn(&mut self.handle, permission, process, &config.write) else {
+            let Some(turn) = lane.turn(&mut self.handle, own, process, &config.write) else {
                 continue;
             };
             publish::turn(lane, &turn);
@@ -412,13 +410,11 @@ impl Active {
 
     /// When the earliest retry is due, if one is.
     fn next_turn(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
-        if let Permission::Wait(until) = breaker.permission(now) {
-            return Some(until);
-        }
+        let permission = breaker.permission(now);
         let turns = self
             .lanes
             .iter()
-            .map(|lane| lane.next_turn(&self.handle, now));
+            .map(|lane| lane.next_turn(&self.handle, now, lane.permitted(permission)));
         turns
             .filter_map(|turn| match turn {
                 NextTurn::Now => Some(now),

@@ -22,7 +22,7 @@ use std::time::Duration;
 use stream::{Message, Notice, Sequences, Source, Witness};
 
 /// Messages that are tried one by one before a table counts as one that takes none.
-const SAMPLE: usize = 16;
+pub const SAMPLE: usize = 16;
 
 /// Writes what one pipeline has fetched.
 pub struct Writer {

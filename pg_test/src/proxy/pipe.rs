@@ -9,7 +9,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until};
 
 use super::frames::{Frames, is_delivery, published_to};
-use super::{Shared, Weather, lock};
+use super::{Shared, Towards, Weather, lock};
 
 const CHUNK: usize = 16 << 10;
 const UNLIMITED: u64 = u64::MAX;
@@ -69,6 +69,7 @@ pub(super) async fn to_server(
                 }),
             )
         });
+        throttle(shared, Towards::Server, output.len()).await;
         to.write_all(&output).await?;
     }
 }
@@ -94,7 +95,7 @@ pub(super) async fn to_client(
             *left -= usize::from(lost);
             count_loss(shared, lost)
         });
-        throttle(shared, output.len()).await;
+        throttle(shared, Towards::Client, output.len()).await;
         let granted = allowance.take(output.len());
         to.write_all(&output[..granted]).await?;
         if granted < output.len() {
@@ -125,10 +126,11 @@ async fn daylight(shared: &Shared) {
 }
 
 /// Takes as long as that many bytes take, unless the weather changes meanwhile.
-async fn throttle(shared: &Shared, bytes: usize) {
+async fn throttle(shared: &Shared, towards: Towards, bytes: usize) {
     let mut weather = shared.weather.subscribe();
-    let Weather::Slow(rate) = *weather.borrow_and_update() else {
-        return;
+    let rate = match *weather.borrow_and_update() {
+        Weather::Slow(slow, rate) if slow == towards => rate,
+        _ => return,
     };
     let until = Instant::now() + Duration::from_secs_f64(bytes as f64 / rate as f64);
     tokio::select! {

@@ -132,3 +132,37 @@ async fn a_table_that_does_not_fit_opens_no_breaker() {
     let (count, ()) = under_load(&stack, &feeds, 0, fault).await;
     expect_exactly_once(&stack, &feeds, count).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_fails_for_good_opens_the_breaker_for_no_other_pipeline() {
+    let stack = Stack::builder()
+        .without_keys()
+        .setting("sr_event_writer.retry_min_delay", "50ms")
+        .setting("sr_event_writer.retry_max_delay", "200ms")
+        .setting("sr_event_writer.breaker_failures", "3")
+        .setting("sr_event_writer.breaker_reset", "5min")
+        .start()
+        .await;
+    sick(&stack, true).await;
+    let generator = Generator::new(0);
+    stack
+        .nats
+        .publish_messages(generator.range(FEED, 0..100))
+        .await;
+    breaker_is(&stack, "open").await;
+    // Meanwhile the others were quiet, so nothing has closed it.
+    let messages = generator.range(Feed::Logs, 0..500);
+    stack.nats.publish_messages(messages).await;
+    stack.expect_rows(Feed::Logs, 500, SOON).await;
+    // That the server is well says nothing about this table.
+    breaker_is(&stack, "open").await;
+    let more = generator.range(Feed::Logs, 500..1_000);
+    stack.nats.publish_messages(more).await;
+    stack.expect_rows(Feed::Logs, 1_000, SOON).await;
+    sick(&stack, false).await;
+    stack
+        .nats
+        .publish_messages(generator.range(Feed::Netflow, 0..1))
+        .await;
+    expect_exactly_once(&stack, &[FEED], 100).await;
+}

@@ -5,7 +5,7 @@ use super::super::breaker::Permission;
 use super::super::durable;
 use super::super::failure::Failure;
 use super::super::work::{self, Passed, Run};
-use super::super::writer::{Process, Writer, Written};
+use super::super::writer::{Process, SAMPLE, Writer, Written};
 use super::{Lane, position_of};
 use crate::config::{self, Fault, WriteConfig};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use stream::{Batch, Handle, Receipt, Sequences, Source};
 
 /// Messages of a probe while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
+/// Bytes of messages and rows after which a transaction takes no further batch.
+const BYTES: usize = 8 << 20;
 
 /// What a lane did in one turn.
 #[derive(Debug, Default)]
@@ -76,14 +78,27 @@ impl Lane {
         let _ = handle.acknowledge(receipts.collect());
     }
 
-    /// Takes batches until a transaction is full.
-    pub(super) fn gather(&mut self, handle: &mut Handle, limit: usize) {
-        let mut rows: usize = self.waiting.iter().map(Batch::weight).sum();
-        while rows < limit {
+    /// Takes batches until a transaction is full. What cannot be written must not grow with each try,
+    /// so a few large messages are enough, as long as they can tell a bad row from a bad table.
+    fn gather(&mut self, handle: &mut Handle, limit: usize) {
+        let enough = BYTES.min(handle.memory_of_each());
+        let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
+        let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
+        let mut bytes = sum(Batch::size);
+        while rows < limit && (bytes < enough || messages <= SAMPLE) {
             let Some(batch) = handle.try_batch(self.number) else {
                 return;
             };
             rows += batch.weight();
+            messages += batch.len();
+            bytes += batch.size();
+            self.waiting.push_back(batch);
+        }
+    }
+
+    /// Takes all batches that are ready.
+    pub(super) fn gather_all(&mut self, handle: &mut Handle) {
+        while let Some(batch) = handle.try_batch(self.number) {
             self.waiting.push_back(batch);
         }
     }
