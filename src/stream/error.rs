@@ -50,6 +50,8 @@ pub(crate) enum SessionError {
     Consumer(String),
     #[error("fetch: {0}")]
     Fetch(String),
+    #[error("NATS refuses to send messages ({0})")]
+    Refused(String),
     #[error("fetch: missed idle heartbeat")]
     Silent,
     #[error("connection lost")]

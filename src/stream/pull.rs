@@ -17,6 +17,13 @@ use tokio::time::Instant;
 const EXPIRES: Duration = Duration::from_secs(30);
 /// The server says that it is alive this often while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// So many refusals in a row, without a message or a sign of life between them, are no accident. To ask again
+/// at once would be a loop at the speed of the link.
+const MOST_REFUSALS: u32 = 8;
+/// No message is larger than half of this, so no request has to ask for more bytes.
+const MOST_BYTES: usize = 128 << 20;
+/// What the server says when the next message is larger than what is left of the request.
+const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 /// Headers of a status: what of its request was not used up.
 const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
 const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
@@ -57,6 +64,8 @@ pub(crate) struct Pull {
     whole: Amount,
     /// What was asked for and has not come.
     outstanding: Amount,
+    /// Requests that the server has refused in a row.
+    refusals: u32,
     /// Since when there is nothing to be had.
     quiet_since: Option<Instant>,
 }
@@ -79,6 +88,7 @@ impl Pull {
             request: request(whole),
             whole,
             outstanding: Amount::default(),
+            refusals: 0,
             quiet_since: None,
         })
     }
@@ -92,10 +102,9 @@ impl Pull {
             let message = self.receive().await?;
             match message.status {
                 // A publisher can write a status into the headers of a message, too.
-                Some(status) if !is_delivery(&message) => {
-                    self.outstanding.sub(unused(status, &message, self.whole)?);
-                }
+                Some(status) if !is_delivery(&message) => self.heed(status, &message)?,
                 Some(_) | None => {
+                    self.refusals = 0;
                     self.outstanding.sub(Amount {
                         messages: 1,
                         bytes: message.length,
@@ -104,6 +113,19 @@ impl Pull {
                 }
             }
         }
+    }
+
+    /// Takes the server's word.
+    fn heed(&mut self, status: StatusCode, message: &Message) -> Result<(), SessionError> {
+        let unused = unused(status, message, self.whole)?;
+        self.outstanding.sub(unused);
+        self.refusals = refusals(self.refusals, status, message)?;
+        if is_too_small(self.whole, unused, message) {
+            // The message was taken when the server allowed for larger ones.
+            self.whole.bytes *= 2;
+            self.request = request(self.whole);
+        }
+        Ok(())
     }
 
     async fn ask(&mut self) -> Result<(), SessionError> {
@@ -180,6 +202,24 @@ fn unused(status: StatusCode, message: &Message, whole: Amount) -> Result<Amount
         StatusCode::NO_RESPONDERS => Err(SessionError::Fetch("no responders".to_owned())),
         _ => Err(SessionError::Fetch(format!("{status} {description}"))),
     }
+}
+
+/// Refusals in a row after one more word of the server.
+fn refusals(before: u32, status: StatusCode, message: &Message) -> Result<u32, SessionError> {
+    match (status, before + 1) {
+        (StatusCode::REQUEST_TERMINATED, ..=MOST_REFUSALS) => Ok(before + 1),
+        (StatusCode::REQUEST_TERMINATED, _) => {
+            let said = message.description.clone().unwrap_or_default();
+            Err(SessionError::Refused(said))
+        }
+        _ => Ok(0),
+    }
+}
+
+/// Whether a request that asks for `whole` can never hold the next message.
+fn is_too_small(whole: Amount, unused: Amount, message: &Message) -> bool {
+    let too_large = message.description.as_deref() == Some(TOO_LARGE);
+    too_large && unused.bytes == whole.bytes && whole.bytes < MOST_BYTES
 }
 
 /// Whether the same request would be refused again.
@@ -262,6 +302,41 @@ mod tests {
         ] {
             assert_eq!(unused_of(status, description, &[]), Err(said.to_owned()));
         }
+    }
+
+    #[test]
+    fn refusals_in_a_row_end_the_pull_and_anything_else_is_a_new_beginning() {
+        let refusal = says(StatusCode::REQUEST_TERMINATED, "Exceeded MaxWaiting", &[]);
+        let mut count = 0;
+        for _ in 0..MOST_REFUSALS {
+            count = refusals(count, StatusCode::REQUEST_TERMINATED, &refusal).unwrap();
+        }
+        let error = refusals(count, StatusCode::REQUEST_TERMINATED, &refusal).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "NATS refuses to send messages (Exceeded MaxWaiting)"
+        );
+        for status in [StatusCode::IDLE_HEARTBEAT, StatusCode::TIMEOUT] {
+            assert_eq!(refusals(count, status, &says(status, "", &[])).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn only_a_whole_request_that_cannot_hold_the_next_message_is_too_small() {
+        let part = Amount {
+            bytes: WHOLE.bytes - 1,
+            ..WHOLE
+        };
+        let most = Amount {
+            bytes: MOST_BYTES,
+            ..WHOLE
+        };
+        let too_large = says(StatusCode::REQUEST_TERMINATED, TOO_LARGE, &[]);
+        assert!(is_too_small(WHOLE, WHOLE, &too_large));
+        assert!(!is_too_small(WHOLE, part, &too_large));
+        assert!(!is_too_small(most, most, &too_large));
+        let other = says(StatusCode::REQUEST_TERMINATED, "Batch Completed", &[]);
+        assert!(!is_too_small(WHOLE, WHOLE, &other));
     }
 
     #[test]
