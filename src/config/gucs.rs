@@ -46,6 +46,7 @@ static BREAKER_FAILURES: GucSetting<i32> = GucSetting::<i32>::new(5);
 static BREAKER_RESET: GucSetting<i32> = GucSetting::<i32>::new(30_000);
 static DEAD_LETTER_SUBJECT: Text = Text::new(Some(c""));
 static DEAD_LETTER_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(30 * DAY);
+static DEAD_LETTER_MAX_SIZE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MESSAGE_AGE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static MAX_MESSAGE_FUTURE: GucSetting<i32> = GucSetting::<i32>::new(DAY);
 
@@ -64,7 +65,7 @@ const MS: GucFlags = GucFlags::UNIT_MS;
 const SECONDS: GucFlags = GucFlags::UNIT_S;
 const KB: GucFlags = GucFlags::UNIT_KB;
 
-static NUMBERS: [Number; 12] = [
+static NUMBERS: [Number; 13] = [
     Number {
         name: c"sr_event_writer.batch_size",
         what: c"Writes a batch when this many messages wait.",
@@ -144,6 +145,14 @@ static NUMBERS: [Number; 12] = [
         min: 0,
         max: AGE_MAX,
         unit: SECONDS,
+    },
+    Number {
+        name: c"sr_event_writer.dead_letter_max_size",
+        what: c"Size of all dead letters above which the oldest are removed; 0 is no limit.",
+        setting: &DEAD_LETTER_MAX_SIZE,
+        min: 0,
+        max: i32::MAX,
+        unit: KB,
     },
     Number {
         name: c"sr_event_writer.max_message_age",
@@ -357,6 +366,11 @@ pub(super) fn workers() -> usize {
     count(&WORKERS).max(1)
 }
 
+pub(super) fn dead_letter_max_size() -> Option<u64> {
+    let bytes = count(&DEAD_LETTER_MAX_SIZE) as u64 * 1024;
+    (bytes > 0).then_some(bytes)
+}
+
 pub(super) fn pipeline_names() -> Vec<String> {
     // It was checked when it was set.
     parse::streams(&string(&STREAMS)).unwrap_or_default()
@@ -388,6 +402,7 @@ pub(super) fn read() -> Result<Config, ParseError> {
         breaker_reset: millis(&BREAKER_RESET),
         dead_letter_subject: Some(string(&DEAD_LETTER_SUBJECT)).filter(|s| !s.is_empty()),
         dead_letter_retention: seconds(&DEAD_LETTER_RETENTION),
+        dead_letter_max_size: dead_letter_max_size(),
     };
     let pipelines = pipeline_names()
         .iter()

@@ -87,6 +87,8 @@ pub struct WriteConfig {
     pub dead_letter_subject: Option<String>,
     /// Age at which dead letters are removed; `None` keeps them.
     pub dead_letter_retention: Option<Duration>,
+    /// Bytes of dead letters above which the oldest are removed; `None` for no limit.
+    pub dead_letter_max_size: Option<u64>,
 }
 
 /// Settings as they are now, for worker number `worker` of `workers`, which share the memory.
@@ -106,6 +108,11 @@ pub fn database() -> String {
 /// Number of background workers.
 pub fn workers() -> usize {
     gucs::workers()
+}
+
+/// Bytes of dead letters above which the oldest are removed.
+pub fn dead_letter_max_size() -> Option<u64> {
+    gucs::dead_letter_max_size()
 }
 
 /// Names of the active pipelines, in order.

@@ -28,6 +28,7 @@ fn sr_event_writer_status() -> JsonB {
         "nats": nats(&page),
         "breaker": breaker(&page),
         "memory_bytes": active(&page).map(|worker| worker.memory).sum::<u64>(),
+        "dead_letters": dead_letters(&page),
         "streams": report::streams(&page).map(stream_object).collect::<Vec<_>>(),
     }))
 }
@@ -71,6 +72,17 @@ fn breaker(page: &Page) -> Value {
         "state": state.unwrap_or_else(|| "closed".to_owned()),
         "failures": worst.map_or(0, |worker| worker.breaker_failures),
     })
+}
+
+/// Where their size has a limit: what they take, and how many it has cost.
+fn dead_letters(page: &Page) -> Option<Value> {
+    let limit = config::dead_letter_max_size()?;
+    let letters = page.workers.first().map(|worker| worker.letters)?;
+    Some(json!({
+        "bytes": letters.bytes,
+        "max_bytes": limit,
+        "removed_total": letters.removed,
+    }))
 }
 
 fn stream_object(shown: Stream<'_>) -> Value {

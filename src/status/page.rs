@@ -60,6 +60,16 @@ pub struct WorkerPage {
     pub breaker: Text<16>,
     pub breaker_failures: u32,
     pub memory: u64,
+    pub letters: Letters,
+}
+
+/// Dead letters, where their size has a limit. The first worker sees to them.
+#[derive(Clone, Copy)]
+pub struct Letters {
+    /// Bytes that they took when that was looked at.
+    pub bytes: u64,
+    /// How many were removed for want of room.
+    pub removed: u64,
 }
 
 /// One pipeline.
@@ -125,6 +135,10 @@ impl Page {
             breaker: Text::EMPTY,
             breaker_failures: 0,
             memory: 0,
+            letters: Letters {
+                bytes: 0,
+                removed: 0,
+            },
         }; WORKERS_MAX],
         streams: [StreamPage {
             name: Text::EMPTY,
@@ -196,6 +210,13 @@ pub fn stream<T>(name: &str, look: impl FnOnce(&StreamPage) -> T) -> Option<T> {
         .iter()
         .find(|stream| stream.name.get() == name)?;
     Some(look(stream))
+}
+
+/// Dead letters that all pipelines have written.
+pub fn dead_letters() -> u64 {
+    let page = PAGE.share();
+    let counters = page.streams.iter().map(|stream| &stream.counters);
+    counters.map(|counters| counters.dead_letters).sum()
 }
 
 /// Changes one worker's part of the page.

@@ -99,22 +99,24 @@ impl Purse {
     }
 }
 
-/// Some bytes of the budget.
+/// Some bytes that can be taken and given back.
 #[derive(Clone, Debug)]
-struct Part {
+pub struct Part {
     free: Arc<Semaphore>,
     size: usize,
 }
 
 impl Part {
-    fn new(size: usize) -> Self {
+    /// So many bytes.
+    pub fn new(size: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(size)),
             size,
         }
     }
 
-    fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    /// Takes `bytes` if they are free now; all of them for what is larger.
+    pub fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let free = self.free.clone();
         free.try_acquire_many_owned(self.permits(bytes)).ok()
     }

@@ -1,11 +1,21 @@
 //! Dead letters as messages: what the database has set aside is also published for whoever listens.
 //! The table is the record; this is a notice, sent once and not waited for.
 
+use crate::budget::Part;
 use crate::connection::Connector;
+use crate::fetch::MESSAGE_OVERHEAD;
+use crate::headers;
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+/// Notices that may wait, however small they are.
+const WAITING: usize = 8_192;
+/// The part of the memory for messages that notices may take beside it, as a divisor.
+const PART: usize = 8;
+/// Notices that are given to the client at once, in bytes.
+const AT_ONCE: usize = 256 << 10;
 
 /// A message that was set aside, with the reason.
 #[derive(Clone, Debug)]
@@ -26,20 +36,74 @@ pub struct Notice {
     pub error: String,
 }
 
-/// Publishes notices to the subjects that come with them, until the channel closes.
-pub(crate) async fn run(mut ready: mpsc::Receiver<(String, Notice)>, connector: Arc<Connector>) {
-    while let Some((subject, notice)) = ready.recv().await {
+/// Notices that wait to be sent.
+pub(crate) struct Outbox {
+    sender: mpsc::Sender<Waiting>,
+    room: Part,
+}
+
+/// A notice on its way to a subject.
+pub(crate) struct Waiting {
+    subject: String,
+    notice: Notice,
+    room: OwnedSemaphorePermit,
+}
+
+impl Outbox {
+    /// Takes a part of this many bytes, and no more. What comes out of it is for [`run`].
+    pub(crate) fn beside(bytes: usize) -> (Self, mpsc::Receiver<Waiting>) {
+        let (sender, ready) = mpsc::channel(WAITING);
+        let room = Part::new(bytes / PART);
+        (Self { sender, room }, ready)
+    }
+
+    /// Publishes a notice to `subject` soon. It is left out when too many wait.
+    pub(crate) fn put(&self, subject: String, notice: Notice) {
+        if notice.is_about_a_notice() {
+            return;
+        }
+        let Some(room) = self.room.try_take(notice.size()) else {
+            return;
+        };
+        // Otherwise it would keep what was read together with it.
+        let payload = Bytes::copy_from_slice(&notice.payload);
+        let notice = Notice { payload, ..notice };
+        let _ = self.sender.try_send(Waiting {
+            subject,
+            notice,
+            room,
+        });
+    }
+}
+
+/// Publishes notices to the subjects that come with them, until the channel closes. What a slow link has
+/// not taken yet counts as waiting, wherever it is.
+pub(crate) async fn run(mut ready: mpsc::Receiver<Waiting>, connector: Arc<Connector>) {
+    while let Some(first) = ready.recv().await {
         let Some(client) = connector.client() else {
             continue;
         };
-        if notice.is_about_a_notice() {
-            continue;
+        let mut sent: Option<OwnedSemaphorePermit> = None;
+        let mut next = Some(first);
+        while let Some(Waiting {
+            subject,
+            notice,
+            room,
+        }) = next
+        {
+            let headers = headers(&notice);
+            // A notice that cannot be sent is dropped: the table has the message.
+            let _ = client
+                .publish_with_headers(subject, headers, notice.payload)
+                .await;
+            match &mut sent {
+                Some(sent) => sent.merge(room),
+                None => sent = Some(room),
+            }
+            let more = sent.as_ref().is_some_and(|s| s.num_permits() < AT_ONCE);
+            next = more.then(|| ready.try_recv().ok()).flatten();
         }
-        let headers = headers(&notice);
-        // A notice that cannot be sent is dropped: the table has the message.
-        let _ = client
-            .publish_with_headers(subject, headers, notice.payload)
-            .await;
+        let _ = client.flush().await;
     }
 }
 
@@ -51,6 +115,19 @@ impl Notice {
     fn is_about_a_notice(&self) -> bool {
         let own = self.headers.as_ref();
         own.is_some_and(|headers| headers.get(SEQUENCE).is_some())
+    }
+
+    /// Bytes that it takes in memory.
+    fn size(&self) -> usize {
+        let own = self.headers.as_ref();
+        let headers = own.map_or(0, |own| {
+            let wire = own.iter().flat_map(|(name, values)| {
+                let name: &[u8] = name.as_ref();
+                values.iter().map(|value| name.len() + value.as_str().len())
+            });
+            headers::size(own, wire.sum())
+        });
+        MESSAGE_OVERHEAD + self.payload.len() + headers + self.error.len()
     }
 }
 
@@ -90,6 +167,37 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn notice(payload: usize) -> Notice {
+        Notice {
+            subject: "logs.a".to_owned(),
+            stream: "LOGS".to_owned(),
+            sequence: 42,
+            headers: None,
+            payload: vec![0; payload].into(),
+            stage: "decode",
+            error: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_waits_takes_no_more_than_its_part_and_the_rest_is_left_out() {
+        let (outbox, mut ready) = Outbox::beside(PART * 10_000);
+        let put = |payload| outbox.put("dead.logs".to_owned(), notice(payload));
+        (0..10).for_each(|_| put(2_000));
+        assert_eq!(ready.len(), 3);
+        // What is taken out still counts until it is dropped.
+        let first = ready.try_recv();
+        put(2_000);
+        assert_eq!(ready.len(), 2);
+        drop(first);
+        put(2_000);
+        assert_eq!(ready.len(), 3);
+        // One that is larger than all of it is not left out for good.
+        while ready.try_recv().is_ok() {}
+        put(1_000_000);
+        assert_eq!(ready.len(), 1);
+    }
 
     #[test]
     fn headers_say_what_was_wrong_with_which_message() {

@@ -5,7 +5,7 @@ use crate::ack::{self, Receipt};
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
-use crate::notice::{self, Notice};
+use crate::notice::{self, Notice, Outbox};
 use crate::session::{ResumeRequest, Session, Waker};
 use crate::settings::{Pipeline, Settings};
 use crate::state::{Connection, Progress};
@@ -27,7 +27,6 @@ const BATCHES_WAITING: usize = 1;
 /// How much nicer than the main thread the threads are.
 const NICE: i32 = 5;
 const ACK_LISTS_WAITING: usize = 256;
-const NOTICES_WAITING: usize = 1_024;
 
 /// The NATS side of one worker.
 pub struct Handle {
@@ -40,7 +39,7 @@ pub struct Handle {
     resume: mpsc::Receiver<ResumeRequest>,
     resume_sender: mpsc::Sender<ResumeRequest>,
     acks: mpsc::Sender<Vec<Receipt>>,
-    notices: mpsc::Sender<(String, Notice)>,
+    notices: Outbox,
     panicked: Arc<AtomicBool>,
     wake: Waker,
 }
@@ -69,7 +68,7 @@ impl Handle {
         let connector = Arc::new(Connector::new(connection.clone()));
         let (resume_sender, resume) = mpsc::channel(pipelines.len().max(1));
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
-        let (notices, dead_letters) = mpsc::channel(NOTICES_WAITING);
+        let (notices, dead_letters) = Outbox::beside(settings.buffer_bytes);
         let handle = Self {
             runtime: Some(signal_free_runtime()?),
             connector: connector.clone(),
@@ -166,9 +165,9 @@ impl Handle {
         })
     }
 
-    /// Publishes a dead letter to `subject`. Dropped when too many wait: the table has it.
+    /// Publishes a dead letter to `subject`. Left out when too many wait: the table has it.
     pub fn notify(&self, subject: String, notice: Notice) {
-        let _ = self.notices.try_send((subject, notice));
+        self.notices.put(subject, notice);
     }
 
     /// State of the connection.

@@ -18,6 +18,7 @@ mod heartbeat;
 mod identity;
 mod insert;
 mod lane;
+mod letters;
 mod position;
 mod publish;
 mod reconcile;

@@ -3,14 +3,14 @@
 
 use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog, Wishes};
-use super::dead_letter::Expired;
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
 use super::lane::{Lane, NextTurn, Positions};
+use super::letters::Upkeep;
 use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::writer::Process;
-use super::{dead_letter, heartbeat, position, publish, relations, signals, transaction};
+use super::{heartbeat, position, publish, relations, signals, transaction};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
@@ -25,8 +25,6 @@ use stream::Handle;
 const TICK: Duration = Duration::from_secs(1);
 /// How often figures are shown while there is work.
 const SHOW: Duration = Duration::from_millis(200);
-/// How often old dead letters are looked for.
-const EXPIRE: Duration = Duration::from_secs(600);
 /// How long threads may take to end.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long acknowledgements may wait for the log writer while there is nothing to do.
@@ -48,7 +46,7 @@ pub struct Worker {
     generation: u64,
     next_tick: Instant,
     next_show: Instant,
-    next_expire: Instant,
+    letters: Upkeep,
 }
 
 /// What exists while messages are consumed.
@@ -77,7 +75,7 @@ impl Worker {
             generation: 0,
             next_tick: now,
             next_show: now,
-            next_expire: now,
+            letters: Upkeep::new(),
         }
     }
 
@@ -144,6 +142,7 @@ impl Worker {
             return;
         }
         self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
+        self.letters = Upkeep::new();
         let enabled = config.enabled;
         self.config = Some(config);
         match enabled {
@@ -225,21 +224,7 @@ impl Worker {
             lane.pause(wishes.paused.contains(&name), &mut active.handle);
             lane.seek(wishes.seeking.contains(&name), &mut active.handle);
         }
-        if let Some(age) = config.write.dead_letter_retention
-            && Instant::now() >= self.next_expire
-        {
-            self.next_expire = Instant::now() + EXPIRE;
-            let expired =
-                transaction::run(config.write.insert_timeout, || dead_letter::expire(age));
-            match expired {
-                Ok(Expired::All) => {}
-                // The next ones with the next tick: meanwhile batches are written.
-                Ok(Expired::Some) => self.next_expire = Instant::now(),
-                Err(failure) => {
-                    warning!("sr_event_writer: old dead letters were not removed: {failure}");
-                }
-            }
-        }
+        self.letters.attend(self.number, &config.write);
     }
 
     /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away, from

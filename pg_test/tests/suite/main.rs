@@ -16,6 +16,8 @@ mod columns;
 mod control;
 mod dead_letters;
 mod dead_letters_many;
+mod dead_letters_notices;
+mod dead_letters_size;
 mod durable;
 mod environment;
 mod environment_breaker;

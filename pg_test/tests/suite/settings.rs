@@ -71,6 +71,7 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         &[("two words", ""), ("dead.>", ""), ("a..b", "")],
     ),
     ("dead_letter_retention", &[("-1", ""), ("for ever", "")]),
+    ("dead_letter_max_size", &[("-1", ""), ("huge", "")]),
     ("max_message_age", &[("-1", ""), ("x", "")]),
     ("max_message_future", &[("-1", ""), ("x", "")]),
 ];
@@ -112,6 +113,7 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("breaker_reset", &["1s"]),
     ("dead_letter_subject", &["", "dead.letters"]),
     ("dead_letter_retention", &["0", "7d"]),
+    ("dead_letter_max_size", &["0", "2GB"]),
     ("max_message_age", &["0", "7d"]),
     ("max_message_future", &["1h", "1d"]),
 ];
@@ -194,6 +196,7 @@ async fn the_defaults_are_the_documented_ones() {
         ("breaker_reset", "30000"),
         ("dead_letter_subject", ""),
         ("dead_letter_retention", "2592000"),
+        ("dead_letter_max_size", "0"),
         ("max_message_age", "0"),
         ("max_message_future", "86400"),
     ];
