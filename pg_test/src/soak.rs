@@ -2,27 +2,30 @@
 //! end: each published message is a row once, or a dead letter once, or was removed from its stream
 //! on purpose and stands in `stream_gap`. The row or dead letter says what the message said.
 //!
-//! [`ground`] has the servers, [`load`] publishes and remembers what was published, [`fault`] says
-//! what can go wrong and does it, [`closing`] starts the writer a last time,
+//! [`ground`] and [`databases`] have the servers, [`load`] publishes and remembers what was published, [`fault`] says
+//! what can go wrong and does it, [`schedule`] when, [`closing`] starts the writer a last time,
 //! [`books`] reads what there is, [`account`] compares, [`report`] tells. The faults are on purpose
 //! not waited out: the next one comes while the writer is still busy with the last.
 
 mod account;
 mod books;
 mod closing;
+mod databases;
 mod fault;
 mod ground;
 mod load;
 mod report;
+mod schedule;
 
 use std::time::{Duration, Instant};
 
 pub use self::account::{Account, Expected, Fate, Found, Removed};
-pub use self::fault::Fault;
-pub use self::report::{Effects, Report};
+pub use self::fault::{Fault, Outcome};
+pub use self::report::{Effects, Inflicted, Report};
 
 use self::ground::Ground;
 use self::load::Load;
+use self::schedule::Schedule;
 use crate::random::Random;
 
 /// What is to be run.
@@ -70,26 +73,10 @@ impl Plan {
 /// Runs a plan: publishes, inflicts, waits until the writer has caught up, and takes account.
 pub async fn run(plan: &Plan) -> Report {
     let began = Instant::now();
-    let mut random = Random::new(plan.seed);
-    let mut ground = Ground::start(&plan.settings).await;
+    let ground = Ground::start(&plan.settings).await;
     let load = Load::start(ground.access(), plan.seed);
     ground.is_writing().await;
-    let (mut faults, mut effects) = (Vec::new(), Effects::default());
-    while !plan.is_over(faults.len(), began) {
-        let mut deck = plan.kinds.clone();
-        random.shuffle(&mut deck);
-        for fault in deck {
-            if plan.is_over(faults.len(), began) {
-                break;
-            }
-            let at = Instant::now();
-            eprintln!("soak: {:>6.1} s {fault:?}", began.elapsed().as_secs_f32());
-            fault.inflict(&mut ground, &load, &mut random).await;
-            faults.push((fault, at.elapsed()));
-            ground.notice(&mut effects).await;
-            ground::last(Duration::from_millis(100 + random.below(900))).await;
-        }
-    }
+    let inflicted = inflict(plan, began, &ground, &load).await;
     let published = load.stop().await;
     let healed = Instant::now();
     ground.heal().await;
@@ -103,9 +90,50 @@ pub async fn run(plan: &Plan) -> Report {
         caught_up,
         behind,
         complaints,
-        effects,
-        faults,
+        inflicted,
         account,
         log: ground.log().await,
     }
+}
+
+/// Inflicts faults, one or two at a time, until it is enough.
+async fn inflict(plan: &Plan, began: Instant, ground: &Ground, load: &Load) -> Inflicted {
+    let mut random = Random::new(plan.seed);
+    let mut schedule = Schedule::new(&plan.kinds, random.draw());
+    let mut inflicted = Inflicted::default();
+    while !plan.is_over(inflicted.faults.len(), began) {
+        let (first, second) = schedule.next();
+        eprintln!(
+            "soak: {:>6.1} s {first:?} {}",
+            began.elapsed().as_secs_f32(),
+            second
+                .map(|fault| format!("and {fault:?}"))
+                .unwrap_or_default()
+        );
+        let later = Duration::from_millis(random.below(500));
+        let (mut one, mut other) = (Random::new(random.draw()), Random::new(random.draw()));
+        let strike = async |fault: Fault, random: &mut Random| {
+            let at = Instant::now();
+            let outcome = fault.inflict(ground, load, random).await;
+            (fault, outcome, at.elapsed())
+        };
+        let struck = tokio::join!(strike(first, &mut one), async {
+            let second = second?;
+            ground::last(later).await;
+            Some(strike(second, &mut other).await)
+        });
+        inflicted.paired += usize::from(second.is_some());
+        for (fault, outcome, took) in std::iter::once(struck.0).chain(struck.1) {
+            match outcome {
+                Outcome::Hit => inflicted.faults.push((fault, took)),
+                Outcome::Missed(what) => {
+                    inflicted.missed.push((fault, what));
+                    schedule.missed(fault);
+                }
+            }
+        }
+        ground.notice(&mut inflicted.effects).await;
+        ground::last(Duration::from_millis(100 + random.below(900))).await;
+    }
+    inflicted
 }

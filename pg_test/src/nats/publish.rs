@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
@@ -51,7 +53,7 @@ impl Access {
 
     /// Publishes one message with headers; its sequence number.
     pub async fn publish_with_headers(&self, message: Message, headers: &[(&str, &str)]) -> u64 {
-        let mut map = async_nats::HeaderMap::new();
+        let mut map = HeaderMap::new();
         headers
             .iter()
             .for_each(|&(name, value)| map.append(name, value));
@@ -68,6 +70,15 @@ impl Access {
     /// acknowledged is sent again under the same id, and the stream drops the repetition. Their
     /// sequence numbers, in the same order.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
+        self.publish_surely_with(messages, &HeaderMap::new()).await
+    }
+
+    /// [`Access::publish_surely`], with more headers.
+    pub async fn publish_surely_with(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+        headers: &HeaderMap,
+    ) -> Vec<u64> {
         let mut context = self.jetstream().await;
         let mut messages = messages.into_iter().enumerate().peekable();
         let mut sequences = Vec::new();
@@ -78,7 +89,7 @@ impl Access {
                 Duration::from_secs(120),
                 "NATS takes all messages",
                 async || {
-                    left = unacknowledged(&context, left.clone(), &mut sequences).await;
+                    left = unacknowledged(&context, left.clone(), headers, &mut sequences).await;
                     if left.is_empty() {
                         return Ok(());
                     }
@@ -97,12 +108,15 @@ impl Access {
 async fn unacknowledged(
     context: &Context,
     messages: Vec<(usize, Message)>,
+    headers: &HeaderMap,
     sequences: &mut [u64],
 ) -> Vec<(usize, Message)> {
     let mut sent = Vec::with_capacity(messages.len());
     for (place, message) in messages {
+        let mut headers = headers.clone();
         let id = format!("{} {}", message.subject, message.marker);
-        let ack = send(context, message.clone(), Some(id)).await;
+        headers.insert(NATS_MESSAGE_ID, id);
+        let ack = send(context, message.clone(), Some(headers)).await;
         sent.push((place, message, ack));
     }
     // One deadline for all: when the server went away, none of them comes any more.
@@ -124,11 +138,11 @@ async fn unacknowledged(
 async fn send(
     context: &Context,
     message: Message,
-    id: Option<String>,
+    headers: Option<HeaderMap>,
 ) -> Result<PublishAckFuture, String> {
     let mut publish = PublishMessage::build().payload(message.payload.into());
-    if let Some(id) = id {
-        publish = publish.message_id(id);
+    if let Some(headers) = headers {
+        publish = publish.headers(headers);
     }
     context
         .send_publish(message.subject, publish)

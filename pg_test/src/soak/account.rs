@@ -12,6 +12,8 @@ pub enum Fate {
     Row,
     /// A dead letter, since it is no message of its format.
     Undecodable,
+    /// A dead letter, since the client's library cannot read its subject or its headers.
+    Unreadable,
     /// A dead letter, since the table refuses its row.
     Refused,
     /// A dead letter, since it crashes whoever writes it.
@@ -121,7 +123,7 @@ impl Account {
             let message = (feed, number);
             let right_place = match expected.fate {
                 Fate::Row => &rows,
-                Fate::Undecodable | Fate::Refused | Fate::Crashing => &letters,
+                Fate::Undecodable | Fate::Unreadable | Fate::Refused | Fate::Crashing => &letters,
             };
             match (rows.len() + letters.len(), expected.removed) {
                 (0, Some(removed)) if found.has_gap(&removed) => self.in_gaps += 1,

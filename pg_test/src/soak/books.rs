@@ -23,7 +23,7 @@ impl Fate {
     fn reason(self) -> (&'static str, &'static str) {
         match self {
             Self::Row => ("", ""),
-            Self::Undecodable => ("decode", "22000"),
+            Self::Undecodable | Self::Unreadable => ("decode", "22000"),
             Self::Refused => ("insert", "23514"),
             Self::Crashing => ("insert", "XX000"),
         }
@@ -96,7 +96,7 @@ impl Ground {
         let (stages, sqlstates): (Vec<&str>, Vec<&str>) = reasons.unzip();
         let rows = {
             let (numbers, payloads, subjects) = columns(sent);
-            self.primary
+            self.primary()
                 .query(
                     &sql,
                     &[
@@ -111,7 +111,7 @@ impl Ground {
     async fn contents(&self, sql: &str, sent: &[&Sent]) -> HashMap<u64, i64> {
         let (numbers, payloads, subjects) = columns(sent);
         let rows = self
-            .primary
+            .primary()
             .query(sql, &[&numbers, &payloads, &subjects])
             .await;
         by_number(&rows)
@@ -121,7 +121,7 @@ impl Ground {
         let (table, marker, name) = (feed.table(), feed.marker_column(), feed.name());
         let sql = format!("SELECT {marker}::text, {ROW} FROM {table} r");
         let mut rows: HashMap<u64, Vec<i64>> = HashMap::new();
-        for row in self.primary.query(&sql, &[]).await {
+        for row in self.primary().query(&sql, &[]).await {
             let marker: String = row.get(0);
             let number = feed.number_of(&marker);
             let number = number.unwrap_or_else(|| panic!("{marker} in {table}"));
@@ -133,7 +133,7 @@ impl Ground {
              FROM (TABLE sr_event_writer.dead_letter UNION ALL TABLE soak_letter) l
              WHERE stream = '{name}'"
         );
-        let letters = self.primary.query(&letters, &[]).await;
+        let letters = self.primary().query(&letters, &[]).await;
         let letters = letters.iter().map(|row| {
             let number: Option<String> = row.get(0);
             (number.and_then(|number| number.parse().ok()), row.get(1))
@@ -144,7 +144,7 @@ impl Ground {
              FROM (TABLE sr_event_writer.stream_gap UNION ALL TABLE soak_gap) g
              WHERE pipeline = '{name}'"
         );
-        let gaps = self.primary.query(&gaps, &[]).await;
+        let gaps = self.primary().query(&gaps, &[]).await;
         let unsigned = |value: i64| value.unsigned_abs();
         Found {
             rows,

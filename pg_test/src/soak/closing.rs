@@ -20,7 +20,7 @@ impl Ground {
     ///
     /// The counters start with the server, so they count that last burst and nothing else.
     pub(super) async fn close(&self, published: &Published) -> Vec<String> {
-        self.primary.restart().await;
+        self.primary().restart().await;
         self.is_consuming().await;
         let mut last = BTreeMap::new();
         for feed in Feed::ALL {
@@ -51,7 +51,7 @@ impl Ground {
         let expected = format!("{messages} {} {letters}", messages - letters);
         let what = format!("messages, rows and dead letters of {name} are {expected}");
         try_eventually(SETTLED, what, async || {
-            match self.primary.try_value::<String>(&sql).await {
+            match self.primary().try_value::<String>(&sql).await {
                 Ok(counted) if counted == expected => Ok(()),
                 other => Err(format!("{other:?}")),
             }
@@ -70,7 +70,7 @@ impl Ground {
         let expected = format!("{} {{}}", end.last_sequence);
         let what = format!("the position of {name} is {expected}");
         try_eventually(SETTLED, what, async || {
-            match self.primary.try_value::<String>(&sql).await {
+            match self.primary().try_value::<String>(&sql).await {
                 Ok(position) if position == expected => Ok(()),
                 other => Err(format!("{other:?}")),
             }

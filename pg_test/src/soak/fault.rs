@@ -1,14 +1,57 @@
 //! What can go wrong. Each fault ends by itself or is taken back; what it leaves behind is the
 //! writer's business.
 
+mod consumers;
 mod database;
 mod messages;
 mod network;
+mod pairs;
+mod server;
+mod streams;
+
+use std::time::Duration;
 
 use super::ground::Ground;
 use super::load::Load;
 use crate::feed::Feed;
 use crate::random::Random;
+use crate::wait::try_eventually;
+
+/// For what a fault is to strike.
+const STRIKES: Duration = Duration::from_secs(10);
+
+/// What a fault came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It struck.
+    Hit,
+    /// There was nothing to strike, so it does not count.
+    Missed(&'static str),
+}
+
+impl Outcome {
+    /// A hit if both are.
+    pub(super) fn and(self, other: Self) -> Self {
+        match self {
+            Self::Hit => other,
+            Self::Missed(_) => self,
+        }
+    }
+}
+
+impl Ground {
+    /// Waits until something has been struck; `missed` says what it was not.
+    pub(super) async fn strikes(
+        &self,
+        missed: &'static str,
+        look: impl AsyncFn() -> bool,
+    ) -> Outcome {
+        match try_eventually(STRIKES, missed, look).await {
+            Ok(()) => Outcome::Hit,
+            Err(_) => Outcome::Missed(missed),
+        }
+    }
+}
 
 /// One kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,10 +73,12 @@ pub enum Fault {
     LosePower,
     FailOver,
     StandbyAway,
+    RestoreBackup,
     // What others do in it.
     LockTables,
     SickTable,
     RenameTable,
+    HeldTable,
     RewriteTables,
     ReadOnly,
     TimeLimits,
@@ -58,17 +103,21 @@ pub enum Fault {
     LameDuck,
     StepDownStream,
     StepDownConsumer,
+    SetBack,
     // What others do to the streams.
     DeleteConsumer,
     EditConsumer,
+    ResetConsumer,
     DeleteMessages,
     PurgeMessages,
     StreamAnew,
+    UnreadableMessage,
+    HeaderFlood,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 48] = [
         Self::KillWorker,
         Self::KillWorkerInLock,
         Self::CrashingMessage,
@@ -81,9 +130,11 @@ impl Fault {
         Self::LosePower,
         Self::FailOver,
         Self::StandbyAway,
+        Self::RestoreBackup,
         Self::LockTables,
         Self::SickTable,
         Self::RenameTable,
+        Self::HeldTable,
         Self::RewriteTables,
         Self::ReadOnly,
         Self::TimeLimits,
@@ -106,46 +157,72 @@ impl Fault {
         Self::LameDuck,
         Self::StepDownStream,
         Self::StepDownConsumer,
+        Self::SetBack,
         Self::DeleteConsumer,
         Self::EditConsumer,
+        Self::ResetConsumer,
         Self::DeleteMessages,
         Self::PurgeMessages,
         Self::StreamAnew,
+        Self::UnreadableMessage,
+        Self::HeaderFlood,
     ];
 
-    pub(super) async fn inflict(self, ground: &mut Ground, load: &Load, random: &mut Random) {
+    /// Inflicts it; what it struck.
+    pub(super) async fn inflict(
+        self,
+        ground: &Ground,
+        load: &Load,
+        random: &mut Random,
+    ) -> Outcome {
         let feed = *random.pick(&Feed::ALL);
         match self {
-            Self::KillWorker => ground.primary.kill_worker().await,
-            Self::KillWorkerInLock => ground.kill_worker_in_lock().await,
-            Self::CrashingMessage => ground.crashing_message(load).await,
-            Self::TerminateWorker => ground.signal_worker("pg_terminate_backend").await,
-            Self::CancelWorker => ground.signal_worker("pg_cancel_backend").await,
-            Self::RestartWorker => ground.surely("SELECT sr_event_writer_restart()").await,
-            Self::RestartServer => ground.primary.restart().await,
-            Self::StopImmediately => ground.stop_immediately().await,
-            Self::KillServer => ground.kill_server().await,
-            Self::LosePower => ground.lose_power().await,
-            Self::FailOver => ground.fail_over().await,
-            Self::StandbyAway => ground.standby_away(random).await,
-            Self::LockTables => ground.lock_tables(random).await,
-            Self::SickTable => ground.sick_table(feed, random).await,
-            Self::RenameTable => ground.rename_table(feed, random).await,
-            Self::RewriteTables => ground.rewrite_tables().await,
-            Self::ReadOnly => ground.read_only(random).await,
-            Self::TimeLimits => ground.time_limits(random).await,
+            Self::RestartWorker => ground.restart_worker().await,
+            Self::SickTable => ground.sick_table(feed).await,
+            Self::RenameTable => ground.rename_table(feed).await,
+            Self::HeldTable => ground.held_table(feed, random).await,
             Self::NoConnections => ground.no_connections(random).await,
-            Self::SettingsStorm => ground.settings_storm(random).await,
-            Self::PauseAndResume => ground.pause_and_resume(random).await,
-            Self::SeekBack => ground.seek_back(feed).await,
-            Self::ExtensionAnew => ground.extension_anew().await,
-            Self::DropOtherDatabase => ground.drop_other_database().await,
             Self::CutConnections => ground.cut_connections().await,
             Self::CutInAMessage => ground.cut_in_a_message(random).await,
             Self::Blackhole => ground.blackhole(random).await,
             Self::LoseDeliveries => ground.lose_deliveries(random).await,
             Self::LosePulls => ground.lose_pulls(random).await,
             Self::SlowLink => ground.slow_link(random).await,
+            Self::DeleteConsumer => ground.delete_consumer(random).await,
+            Self::ResetConsumer => ground.reset_consumer(feed, random).await,
+            Self::DeleteMessages => ground.delete_messages(load, feed).await,
+            Self::PurgeMessages => ground.purge_messages(load, feed).await,
+            _ => {
+                self.inflict_surely(feed, ground, load, random).await;
+                Outcome::Hit
+            }
+        }
+    }
+
+    /// Those that wait until they have struck.
+    async fn inflict_surely(self, feed: Feed, ground: &Ground, load: &Load, random: &mut Random) {
+        match self {
+            Self::KillWorker => ground.primary().kill_worker().await,
+            Self::KillWorkerInLock => ground.kill_worker_in_lock().await,
+            Self::CrashingMessage => ground.crashing_message(load).await,
+            Self::TerminateWorker => ground.signal_worker("pg_terminate_backend").await,
+            Self::CancelWorker => ground.signal_worker("pg_cancel_backend").await,
+            Self::RestartServer => ground.primary().restart().await,
+            Self::StopImmediately => ground.stop_immediately().await,
+            Self::KillServer => ground.kill_server().await,
+            Self::LosePower => ground.lose_power().await,
+            Self::FailOver => ground.fail_over().await,
+            Self::StandbyAway => ground.standby_away(random).await,
+            Self::RestoreBackup => ground.restore_backup(load).await,
+            Self::LockTables => ground.lock_tables(random).await,
+            Self::RewriteTables => ground.rewrite_tables().await,
+            Self::ReadOnly => ground.read_only(random).await,
+            Self::TimeLimits => ground.time_limits(random).await,
+            Self::SettingsStorm => ground.settings_storm(random).await,
+            Self::PauseAndResume => ground.pause_and_resume(random).await,
+            Self::SeekBack => ground.seek_back(feed).await,
+            Self::ExtensionAnew => ground.extension_anew().await,
+            Self::DropOtherDatabase => ground.drop_other_database().await,
             Self::RestartNats => ground.any_nats(random).restart().await,
             Self::KillNats => ground.kill_nats(random).await,
             Self::KillAllNats => ground.kill_all_nats().await,
@@ -153,11 +230,12 @@ impl Fault {
             Self::LameDuck => ground.lame_duck(random).await,
             Self::StepDownStream => ground.cluster.step_down_stream(&feed.stream()).await,
             Self::StepDownConsumer => ground.step_down_consumer(feed).await,
-            Self::DeleteConsumer => ground.delete_consumer(random).await,
+            Self::SetBack => ground.set_back(load).await,
             Self::EditConsumer => ground.edit_consumer(feed, random).await,
-            Self::DeleteMessages => ground.delete_messages(load, feed).await,
-            Self::PurgeMessages => ground.purge_messages(load, feed).await,
             Self::StreamAnew => ground.stream_anew(load, random).await,
+            Self::UnreadableMessage => ground.unreadable_message(load, random).await,
+            Self::HeaderFlood => ground.header_flood(load, feed).await,
+            other => unreachable!("{other:?} tells what it struck"),
         }
     }
 }

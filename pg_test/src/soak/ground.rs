@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::stream::RetentionPolicy;
 use futures_util::future::join_all;
 
+use super::databases::Databases;
 use super::load::REFUSING;
 use super::report::Effects;
 use crate::feed::Feed;
@@ -42,10 +43,9 @@ pub(super) const KEPT: &str = "
     CREATE TABLE soak_letter AS TABLE sr_event_writer.dead_letter WITH NO DATA;
     CREATE TABLE soak_gap AS TABLE sr_event_writer.stream_gap WITH NO DATA";
 
-/// The servers.
+/// The servers. Faults may replace the database servers while others are under way.
 pub struct Ground {
-    pub(super) primary: Postgres,
-    pub(super) standby: Postgres,
+    pub(super) databases: Databases,
     pub(super) cluster: Cluster,
     pub(super) proxies: Vec<Proxy>,
 }
@@ -97,8 +97,7 @@ impl Ground {
         let standby = primary.create_standby("standby").await;
         standby.start().await;
         let ground = Self {
-            primary,
-            standby,
+            databases: Databases::new(primary, standby),
             cluster,
             proxies,
         };
@@ -113,14 +112,14 @@ impl Ground {
 
     /// Everything that helps to find out what happened.
     pub(super) async fn log(&self) -> String {
-        let mut text = self.standby.log() + &self.primary.log();
+        let mut text = self.standby().log() + &self.primary().log();
         for table in [
             "sr_event_writer.stream_position",
             "sr_event_writer.stream_gap",
             "soak_gap",
         ] {
             let sql = format!("SELECT to_jsonb(t)::text FROM {table} t");
-            for row in self.primary.query(&sql, &[]).await {
+            for row in self.primary().query(&sql, &[]).await {
                 text += &format!("{table}: {}\n", row.get::<_, String>(0));
             }
         }
@@ -132,7 +131,7 @@ impl Ground {
         let sql = "SELECT string_agg(name || ' ' || state || ' ' || coalesce(detail, ''), ', ')
             FROM sr_event_writer.stream_status WHERE state <> 'running'";
         eventually(PATIENCE, "all pipelines run", async || {
-            match self.primary.try_value::<Option<String>>(sql).await {
+            match self.primary().try_value::<Option<String>>(sql).await {
                 Ok(None) => Ok(()),
                 Ok(Some(others)) => Err(others),
                 Err(failure) => Err(failure.to_string()),
@@ -146,7 +145,10 @@ impl Ground {
         for table in Feed::ALL.map(Feed::table) {
             let sql = format!("SELECT count(*) > 0 FROM {table}");
             eventually(PATIENCE, format_args!("rows in {table}"), async || {
-                self.primary.try_value::<bool>(&sql).await.unwrap_or(false)
+                self.primary()
+                    .try_value::<bool>(&sql)
+                    .await
+                    .unwrap_or(false)
             })
             .await;
         }
@@ -157,12 +159,12 @@ impl Ground {
         let pids = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
             WHERE application_name = 'sr_event_writer'";
         // The server may be away just now.
-        if let Ok(pids) = self.primary.try_value::<Vec<i32>>(pids).await {
+        if let Ok(pids) = self.primary().try_value::<Vec<i32>>(pids).await {
             effects.workers.extend(pids);
         }
         let again = "SELECT coalesce(sum(redelivered_total + duplicates_skipped_total), 0)::bigint
             FROM sr_event_writer.stream_status";
-        if let Ok(again) = self.primary.try_value::<i64>(again).await {
+        if let Ok(again) = self.primary().try_value::<i64>(again).await {
             effects.again = effects.again.max(again);
         }
         effects.connections = self.proxies.iter().map(Proxy::connections).sum();
@@ -171,12 +173,15 @@ impl Ground {
 
     /// Runs statements on the primary, as soon as it lets them through.
     pub(super) async fn surely(&self, sql: &str) {
-        eventually(PATIENCE, sql, async || self.primary.try_execute(sql).await).await;
+        eventually(PATIENCE, sql, async || {
+            self.primary().try_execute(sql).await
+        })
+        .await;
     }
 
     /// The first column of the first row, as soon as the primary answers.
     pub(super) async fn value<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str) -> T {
-        eventually(PATIENCE, sql, async || self.primary.try_value(sql).await).await
+        eventually(PATIENCE, sql, async || self.primary().try_value(sql).await).await
     }
 
     /// Ends what may still be wrong, so that nothing but time is missing.
@@ -208,27 +213,15 @@ impl Ground {
                     "{stream}: {waiting} waiting, {unacknowledged} unacknowledged; {status}"
                 ));
             }
-            recorded::everything(&self.primary, &self.cluster, feed).await?;
+            recorded::everything(&self.primary(), &self.cluster, feed).await?;
         }
         Ok(())
-    }
-
-    /// What is in the database now is also with the server that may take over.
-    pub(super) async fn standby_has_all(&self) {
-        let end: String = self.value("SELECT pg_current_wal_insert_lsn()::text").await;
-        let sql = format!(
-            "SELECT coalesce(bool_or(flush_lsn >= '{end}'), false) FROM pg_stat_replication"
-        );
-        eventually(PATIENCE, "the standby has all", async || {
-            self.primary.try_value::<bool>(&sql).await.unwrap_or(false)
-        })
-        .await;
     }
 
     async fn status(&self, feed: Feed) -> Result<String, Failure> {
         let name = feed.name();
         let sql = "SELECT to_jsonb(s)::text FROM sr_event_writer.stream_status s WHERE name";
-        self.primary.try_value(&format!("{sql} = '{name}'")).await
+        self.primary().try_value(&format!("{sql} = '{name}'")).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as Turnstile, MutexGuard as Hold};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -16,10 +17,14 @@ use crate::messages::{Defect, Generator, Message};
 use crate::nats::Access;
 
 /// Messages of one stream at a time, and how often.
-const BURST: u64 = 25;
+pub(super) const BURST: u64 = 25;
 const EVERY: Duration = Duration::from_millis(250);
 /// One of so many messages cannot be decoded.
 const BROKEN: u64 = 97;
+/// White space to the client, though not to the server: the end of a subject that cannot be read.
+const UNREADABLE: &str = ".a\u{a0}b";
+/// Headers of one message of a flood.
+const HEADERS: usize = 1_500;
 
 /// What one publisher does.
 #[derive(Debug, Default)]
@@ -32,6 +37,9 @@ struct Lane {
     turnstile: Turnstile<()>,
     removed: Mutex<BTreeMap<u64, Removed>>,
     crashing: Mutex<BTreeSet<u64>>,
+    unreadable: Mutex<BTreeSet<u64>>,
+    /// So many bursts to come have headers beyond measure.
+    floods: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -86,6 +94,39 @@ impl Load {
     /// Whoever writes this message crashes.
     pub fn will_crash(&self, feed: Feed, number: u64) {
         lock(&self.shared.lane(feed).crashing).insert(number);
+    }
+
+    /// Publishes this message so that the client's library cannot read it.
+    pub fn will_be_unreadable(&self, feed: Feed, number: u64) {
+        lock(&self.shared.lane(feed).unreadable).insert(number);
+    }
+
+    /// Gives the next bursts headers beyond measure.
+    pub fn flood(&self, feed: Feed, bursts: u64) {
+        let lane = self.shared.lane(feed);
+        lane.floods.store(bursts, Ordering::Release);
+    }
+
+    /// Bursts of a flood that are still to come.
+    pub fn floods_left(&self, feed: Feed) -> u64 {
+        self.shared.lane(feed).floods.load(Ordering::Acquire)
+    }
+
+    /// The messages of the present stream behind a sequence, but for those that were removed: their
+    /// sequences and numbers. Nothing may be on its way.
+    pub fn behind(&self, feed: Feed, sequence: u64) -> Vec<(u64, u64)> {
+        let lane = self.shared.lane(feed);
+        let (sequences, removed) = (lock(&lane.sequences), lock(&lane.removed));
+        let mut earlier = u64::MAX;
+        // Where they grow again begins what another stream had, or one that was set back.
+        let newest_first = sequences.iter().copied().enumerate().rev();
+        let mut behind: Vec<_> = newest_first
+            .map(|(number, at)| (at, number as u64))
+            .take_while(|&(at, _)| at > sequence && std::mem::replace(&mut earlier, at) > at)
+            .filter(|(_, number)| !removed.contains_key(number))
+            .collect();
+        behind.reverse();
+        behind
     }
 
     /// Ends them.
@@ -144,19 +185,24 @@ impl Shared {
     }
 
     fn message(&self, feed: Feed, number: u64) -> Message {
-        match number % BROKEN {
+        let mut message = match number % BROKEN {
             0 => {
                 let defect = Defect::ALL[(number / BROKEN) as usize % Defect::ALL.len()];
                 self.generator.broken(feed, number, defect)
             }
             _ => self.generator.good(feed, number),
+        };
+        if lock(&self.lane(feed).unreadable).contains(&number) {
+            message.subject += UNREADABLE;
         }
+        message
     }
 
     fn expected(&self, feed: Feed, number: u64) -> Expected {
         let lane = self.lane(feed);
         let fate = match number % BROKEN {
             0 => Fate::Undecodable,
+            _ if lock(&lane.unreadable).contains(&number) => Fate::Unreadable,
             _ if is_refused(feed, number) => Fate::Refused,
             _ if lock(&lane.crashing).contains(&number) => Fate::Crashing,
             _ => Fate::Row,
@@ -173,10 +219,26 @@ impl Shared {
         let _burst = lane.turnstile.lock().await;
         let next = lane.published.load(Ordering::Acquire);
         let messages = (next..next + BURST).map(|number| self.message(feed, number));
-        let sequences = self.access.publish_surely(messages).await;
+        let flood = lane.floods.load(Ordering::Acquire) > 0;
+        let headers = if flood {
+            flood_of_headers()
+        } else {
+            HeaderMap::new()
+        };
+        let sequences = self.access.publish_surely_with(messages, &headers).await;
+        if flood {
+            lane.floods.fetch_sub(1, Ordering::AcqRel);
+        }
         lock(&lane.sequences).extend(sequences);
         lane.published.store(next + BURST, Ordering::Release);
     }
+}
+
+/// Short ones, which take many times as much once they are read.
+fn flood_of_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    (0..HEADERS).for_each(|_| headers.append("abc", ""));
+    headers
 }
 
 /// A constraint that refuses some rows of two of the tables, and whether it refuses this one.

@@ -26,6 +26,19 @@ pub struct Effects {
     pub again: i64,
 }
 
+/// The faults of a run.
+#[derive(Debug, Default)]
+pub struct Inflicted {
+    /// What was inflicted, in order, and how long it lasted.
+    pub faults: Vec<(Fault, Duration)>,
+    /// Those that found nothing to strike, and what.
+    pub missed: Vec<(Fault, &'static str)>,
+    /// Those that were inflicted at the same time as another one.
+    pub paired: usize,
+    /// What the faults did.
+    pub effects: Effects,
+}
+
 /// The result of a run.
 #[derive(Debug)]
 pub struct Report {
@@ -37,12 +50,10 @@ pub struct Report {
     pub caught_up: Duration,
     /// What was still pending when the patience was over; empty when nothing was.
     pub behind: String,
-    /// What was inflicted, in order, and how long it lasted.
-    pub faults: Vec<(Fault, Duration)>,
+    /// The faults.
+    pub inflicted: Inflicted,
     /// What was not as it should be after the last restart.
     pub complaints: Vec<String>,
-    /// What the faults did.
-    pub effects: Effects,
     /// Published against found.
     pub account: Account,
     /// Logs of the last two primaries, and what the extension has recorded: for what failed.
@@ -53,7 +64,7 @@ impl Report {
     /// How often each kind was inflicted.
     pub fn kinds(&self) -> BTreeMap<Fault, usize> {
         let mut kinds = BTreeMap::new();
-        for (fault, _) in &self.faults {
+        for (fault, _) in &self.inflicted.faults {
             *kinds.entry(*fault).or_default() += 1;
         }
         kinds
@@ -83,10 +94,14 @@ impl Display for Report {
         writeln!(f, "dead letters          {}", account.letters)?;
         writeln!(f, "in recorded gaps      {}", account.in_gaps)?;
         writeln!(f, "caught up after       {}", seconds(self.caught_up))?;
-        let (all, kinds) = (self.faults.len(), self.kinds());
+        let (all, kinds) = (self.inflicted.faults.len(), self.kinds());
         writeln!(f, "faults injected       {all} of {} kinds", kinds.len())?;
         for (fault, count) in kinds {
             writeln!(f, "  {count:>4} {fault:?}")?;
+        }
+        writeln!(f, "two at a time         {}", self.inflicted.paired)?;
+        for (fault, what) in &self.inflicted.missed {
+            writeln!(f, "missed                {fault:?}: {what}")?;
         }
         if !self.behind.is_empty() {
             writeln!(f, "still behind          {}", self.behind)?;
@@ -94,10 +109,18 @@ impl Display for Report {
         for complaint in &self.complaints {
             writeln!(f, "in the end            {complaint}")?;
         }
-        writeln!(f, "worker processes      {}", self.effects.workers.len())?;
-        writeln!(f, "connections           {}", self.effects.connections)?;
-        writeln!(f, "frames lost           {}", self.effects.lost)?;
-        writeln!(f, "came again            {}", self.effects.again)?;
+        writeln!(
+            f,
+            "worker processes      {}",
+            self.inflicted.effects.workers.len()
+        )?;
+        writeln!(
+            f,
+            "connections           {}",
+            self.inflicted.effects.connections
+        )?;
+        writeln!(f, "frames lost           {}", self.inflicted.effects.lost)?;
+        writeln!(f, "came again            {}", self.inflicted.effects.again)?;
         writeln!(f, "lost                  {}", Messages(&account.lost))?;
         writeln!(f, "duplicated            {}", Messages(&account.duplicated))?;
         writeln!(f, "gaps not recorded     {}", Messages(&account.unrecorded))?;

@@ -26,8 +26,12 @@ async fn nothing_is_lost_or_doubled_by_faults_of_every_kind_over_seven_live_stre
     }
     assert_eq!(report.kinds().len(), Fault::ALL.len());
     assert!(report.account.rows > 10_000, "the streams were alive");
+    assert!(
+        report.inflicted.paired > 8,
+        "two faults at a time: {report}"
+    );
     // The faults hit something.
-    let effects = &report.effects;
+    let effects = &report.inflicted.effects;
     assert!(effects.workers.len() > 10, "workers were ended: {report}");
     assert!(effects.connections > 20, "connections were cut: {report}");
     assert!(effects.lost > 0, "frames were lost: {report}");

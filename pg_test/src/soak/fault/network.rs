@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::ground::{Ground, PATIENCE, last};
+use super::Outcome;
 use crate::feed::Feed;
 use crate::nats::Nats;
 use crate::proxy::Proxy;
 use crate::random::Random;
-use crate::wait::eventually;
 
 /// Longer than a heartbeat, and than two of them.
 fn a_long_while(random: &mut Random) -> Duration {
@@ -23,53 +23,84 @@ impl Ground {
         self.proxies.iter().for_each(Proxy::heal);
     }
 
-    pub(super) async fn cut_connections(&self) {
-        eventually(PATIENCE, "there are connections", async || {
-            self.proxies
-                .iter()
-                .any(|proxy| proxy.open_connections() > 0)
-        })
-        .await;
+    fn open_connections(&self) -> usize {
+        self.proxies.iter().map(Proxy::open_connections).sum()
+    }
+
+    fn lost(&self) -> usize {
+        self.proxies.iter().map(Proxy::lost).sum()
+    }
+
+    pub(super) async fn cut_connections(&self) -> Outcome {
+        let connected = self.is_connected().await;
         self.proxies.iter().for_each(Proxy::cut);
+        connected
+    }
+
+    async fn is_connected(&self) -> Outcome {
+        self.strikes("there is no connection", async || {
+            self.open_connections() > 0
+        })
+        .await
     }
 
     /// The connection ends at some byte, of the greeting or of a message.
-    pub(super) async fn cut_in_a_message(&self, random: &mut Random) {
+    pub(super) async fn cut_in_a_message(&self, random: &mut Random) -> Outcome {
+        let before: usize = self.proxies.iter().map(Proxy::connections).sum();
         for proxy in &self.proxies {
             proxy.cut_after(random.below(20_000));
         }
-        last(a_while(random)).await;
+        let struck = self
+            .strikes("no connection was cut", async || {
+                self.proxies.iter().map(Proxy::connections).sum::<usize>() > before
+            })
+            .await;
         self.heal_network();
+        struck
     }
 
-    pub(super) async fn blackhole(&self, random: &mut Random) {
+    pub(super) async fn blackhole(&self, random: &mut Random) -> Outcome {
+        let connected = self.is_connected().await;
         self.proxies.iter().for_each(Proxy::blackhole);
         last(a_long_while(random)).await;
         self.heal_network();
+        connected
     }
 
-    pub(super) async fn lose_deliveries(&self, random: &mut Random) {
+    pub(super) async fn lose_deliveries(&self, random: &mut Random) -> Outcome {
+        let before = self.lost();
         for proxy in &self.proxies {
             proxy.drop_frames(1 + random.below(20) as usize);
         }
+        let struck = self
+            .strikes("no message was delivered", async || self.lost() > before)
+            .await;
         last(a_while(random)).await;
         self.heal_network();
+        struck
     }
 
-    pub(super) async fn lose_pulls(&self, random: &mut Random) {
+    pub(super) async fn lose_pulls(&self, random: &mut Random) -> Outcome {
+        let before = self.lost();
         for proxy in &self.proxies {
             proxy.swallow("$JS.API.CONSUMER.MSG.NEXT");
         }
+        let struck = self
+            .strikes("nothing was asked for", async || self.lost() > before)
+            .await;
         last(a_while(random)).await;
         self.heal_network();
+        struck
     }
 
-    pub(super) async fn slow_link(&self, random: &mut Random) {
+    pub(super) async fn slow_link(&self, random: &mut Random) -> Outcome {
+        let connected = self.is_connected().await;
         for proxy in &self.proxies {
             proxy.slow(20_000);
         }
         last(a_while(random)).await;
         self.heal_network();
+        connected
     }
 
     pub(super) fn any_nats(&self, random: &mut Random) -> &Nats {

@@ -1,0 +1,110 @@
+//! The two database servers: which of them takes the writes, and what both of them have.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::ground::{Ground, PATIENCE};
+use crate::feed::Feed;
+use crate::postgres::Postgres;
+use crate::recorded;
+use crate::wait::{eventually, try_eventually};
+
+/// For what the standby is to write.
+const REPLICATED: Duration = Duration::from_secs(5);
+
+/// A primary and its standby. Faults may replace them while others are under way.
+#[derive(Debug)]
+pub(super) struct Databases {
+    primary: Mutex<Arc<Postgres>>,
+    standby: Mutex<Arc<Postgres>>,
+}
+
+impl Databases {
+    pub(super) fn new(primary: Postgres, standby: Postgres) -> Self {
+        Self {
+            primary: Mutex::new(Arc::new(primary)),
+            standby: Mutex::new(Arc::new(standby)),
+        }
+    }
+}
+
+impl Ground {
+    /// The server that takes writes now.
+    pub(super) fn primary(&self) -> Arc<Postgres> {
+        get(&self.databases.primary)
+    }
+
+    /// The server that would take over.
+    pub(super) fn standby(&self) -> Arc<Postgres> {
+        get(&self.databases.standby)
+    }
+
+    /// From now on this server takes the writes.
+    pub(super) fn set_primary(&self, server: Arc<Postgres>) {
+        set(&self.databases.primary, server);
+    }
+
+    /// Makes another standby instead of the one that is there.
+    pub(super) async fn new_standby(&self) {
+        let former = self.standby();
+        // It may have become the primary.
+        if !Arc::ptr_eq(&former, &self.primary()) {
+            former.kill_all().await;
+        }
+        let standby = Arc::new(self.primary().create_standby("standby").await);
+        standby.start().await;
+        set(&self.databases.standby, standby);
+    }
+
+    /// [`Ground::surely`], also for the server that may take over.
+    pub(super) async fn lastingly(&self, sql: &str) {
+        eventually(PATIENCE, sql, async || {
+            let primary = self.primary();
+            let done = primary.try_execute(sql).await;
+            done.map_err(|failure| failure.to_string())?;
+            is_replicated(&primary).await
+        })
+        .await;
+    }
+
+    /// Waits until the database has all of a stream, and the server that may take over as well.
+    pub(super) async fn has_recorded(&self, feed: Feed) {
+        eventually(PATIENCE, "everything is recorded", async || {
+            let primary = self.primary();
+            recorded::everything(&primary, &self.cluster, feed).await?;
+            is_replicated(&primary).await
+        })
+        .await;
+    }
+
+    /// Waits until what is in the database now is also with the server that may take over.
+    pub(super) async fn standby_has_all(&self) {
+        eventually(PATIENCE, "the standby has all", async || {
+            is_replicated(&self.primary()).await
+        })
+        .await;
+    }
+}
+
+fn get(server: &Mutex<Arc<Postgres>>) -> Arc<Postgres> {
+    let server = server.lock().unwrap_or_else(PoisonError::into_inner);
+    server.clone()
+}
+
+/// Whether what this server has now reaches its standby. What was seen in it before is not lost then,
+/// whichever of the two goes on; a server that is replaced meanwhile says nothing.
+async fn is_replicated(primary: &Postgres) -> Result<(), String> {
+    let end = "SELECT pg_current_wal_insert_lsn()::text";
+    let end = primary.try_value::<String>(end).await;
+    let end = end.map_err(|failure| failure.to_string())?;
+    let sql =
+        format!("SELECT coalesce(bool_or(flush_lsn >= '{end}'), false) FROM pg_stat_replication");
+    try_eventually(REPLICATED, "the standby has all", async || {
+        primary.try_value::<bool>(&sql).await.unwrap_or(false)
+    })
+    .await
+}
+
+fn set(place: &Mutex<Arc<Postgres>>, server: Arc<Postgres>) {
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = server;
+}

@@ -1,0 +1,132 @@
+//! What others do to streams, and what they publish.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::jetstream::stream::{RetentionPolicy, Stream};
+use futures_util::future::join_all;
+
+use super::super::ground::{Ground, PATIENCE, last, make_stream, retention};
+use super::super::load::{BURST, Load};
+use crate::feed::Feed;
+use crate::nats::Nats;
+use crate::random::Random;
+use crate::wait::eventually;
+
+/// Bursts of a flood of headers.
+const FLOOD: u64 = 3;
+/// Messages that a set back takes from each stream, at least.
+const TAKEN: u64 = 2 * BURST;
+
+pub(super) fn keeps_what_nobody_reads(feed: &Feed) -> bool {
+    retention(*feed) != RetentionPolicy::Interest
+}
+
+impl Ground {
+    pub(super) async fn stream(&self, feed: Feed) -> Stream {
+        eventually(PATIENCE, "the stream answers", async || {
+            let context = async_nats::jetstream::new(self.cluster.try_client().await?);
+            let stream = context.get_stream(feed.stream()).await;
+            stream.map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// A stream is deleted and made anew when everything in it is recorded, also where another
+    /// server may take over.
+    pub(super) async fn stream_anew(&self, load: &Load, random: &mut Random) {
+        let feeds: Vec<_> = Feed::ALL
+            .into_iter()
+            .filter(keeps_what_nobody_reads)
+            .collect();
+        let feed = *random.pick(&feeds);
+        let hold = load.hold(feed).await;
+        self.has_recorded(feed).await;
+        eventually(PATIENCE, "the stream is deleted", async || {
+            let context = async_nats::jetstream::new(self.cluster.try_client().await?);
+            match context.delete_stream(feed.stream()).await {
+                // The answer to an earlier try may have been lost.
+                Err(error) if error.to_string().contains("not found") => Ok(()),
+                other => other.map(drop).map_err(|error| error.to_string()),
+            }
+        })
+        .await;
+        last(Duration::from_millis(random.below(1_000))).await;
+        make_stream(&self.cluster, feed).await;
+        drop(hold);
+    }
+
+    /// All servers get back what they had stored a little earlier, so sequences that were read are
+    /// those of other messages from now on.
+    ///
+    /// Everything that is taken back was recorded before.
+    pub(super) async fn set_back(&self, load: &Load) {
+        let servers = self.cluster.servers();
+        let quiet = join_all(Feed::ALL.map(|feed| load.hold(feed))).await;
+        join_all(servers.iter().map(Nats::stop)).await;
+        let earlier: Vec<_> = servers.iter().map(Nats::copy_store).collect();
+        join_all(servers.iter().map(Nats::start)).await;
+        let before = Feed::ALL.map(|feed| load.next_number(feed));
+        drop(quiet);
+        for (feed, before) in Feed::ALL.into_iter().zip(before) {
+            eventually(PATIENCE, "messages come that are taken back", async || {
+                load.next_number(feed) >= before + TAKEN
+            })
+            .await;
+        }
+        let quiet = join_all(Feed::ALL.map(|feed| load.hold(feed))).await;
+        for feed in Feed::ALL {
+            self.has_recorded(feed).await;
+        }
+        join_all(servers.iter().map(Nats::stop)).await;
+        for (server, earlier) in servers.iter().zip(&earlier) {
+            server.put_back(earlier);
+        }
+        join_all(servers.iter().map(Nats::start)).await;
+        let back = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let back = back.expect("after 1970").as_secs_f64();
+        drop(quiet);
+        self.has_noticed(back).await;
+    }
+
+    /// Waits until each pipeline has recorded a message of after that time. Until then the record
+    /// says that what is new was read.
+    async fn has_noticed(&self, since: f64) {
+        let sql = format!(
+            "SELECT count(DISTINCT pipeline) FROM sr_event_writer.stream_position
+             WHERE newest_published > to_timestamp({since})"
+        );
+        eventually(PATIENCE, "new messages are recorded", async || {
+            match self.primary().try_value::<i64>(&sql).await {
+                Ok(noticed) if noticed == Feed::ALL.len() as i64 => Ok(()),
+                Ok(noticed) => Err(format!("by {noticed}")),
+                Err(failure) => Err(failure.to_string()),
+            }
+        })
+        .await;
+        self.standby_has_all().await;
+    }
+
+    /// Of a stream that keeps everything: only there can it be set aside.
+    pub(super) async fn unreadable_message(&self, load: &Load, random: &mut Random) {
+        let feeds = Feed::ALL.into_iter();
+        let feeds = feeds.filter(|feed| retention(*feed) == RetentionPolicy::Limits);
+        let feed = *random.pick(&feeds.collect::<Vec<_>>());
+        let hold = load.hold(feed).await;
+        let number = load.next_number(feed) + random.below(BURST);
+        load.will_be_unreadable(feed, number);
+        drop(hold);
+        eventually(PATIENCE, "an unreadable message is there", async || {
+            load.next_number(feed) > number
+        })
+        .await;
+    }
+
+    /// Messages with thousands of short headers.
+    pub(super) async fn header_flood(&self, load: &Load, feed: Feed) {
+        load.flood(feed, FLOOD);
+        eventually(PATIENCE, "the flood is over", async || {
+            load.floods_left(feed) == 0
+        })
+        .await;
+    }
+}
