@@ -116,7 +116,7 @@ impl Drop for Counted {
 
 impl Batch {
     /// A batch without messages.
-    pub(crate) fn new(
+    pub fn new(
         source: Arc<Source>,
         acks: Acks,
         whole_stream: bool,

@@ -4,6 +4,9 @@
 use std::ops::Range;
 use stream::{Batch, Message, Sequences};
 
+#[cfg(test)]
+mod tests;
+
 /// Some messages of one batch.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {

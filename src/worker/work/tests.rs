@@ -1,0 +1,194 @@
+use super::*;
+use proptest::prelude::*;
+use row::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use stream::{Acks, Progress, Source};
+
+/// First sequence that it settles, its own, and whether it could not be decoded.
+type Given = (u64, u64, bool);
+
+fn message((covers, sequence, broken): Given) -> Message {
+    Message {
+        sequence,
+        covers,
+        delivered: 1,
+        published: Timestamp::default(),
+        subject: "logs.app".into(),
+        headers: None,
+        payload: Default::default(),
+        reply: "reply".into(),
+        reject: broken.then(|| decode::Reject::message("broken")),
+    }
+}
+
+fn batch(messages: &[Given]) -> Batch {
+    let source = Source {
+        stream: "LOGS".to_owned(),
+        created: Timestamp::default(),
+    };
+    let format = decode::format("Logs").unwrap();
+    let progress = Arc::new(Progress::default());
+    let mut batch = Batch::new(Arc::new(source), Acks::Nothing, true, format, progress);
+    batch.messages = messages.iter().copied().map(message).collect();
+    batch
+}
+
+fn whole(batches: &[Batch]) -> Vec<Run<'_>> {
+    let run = |batch| Run {
+        batch,
+        messages: 0..batch.messages.len(),
+    };
+    batches.iter().map(run).collect()
+}
+
+fn sequences(runs: &[Run<'_>]) -> Vec<u64> {
+    runs.iter()
+        .flat_map(Run::iter)
+        .map(|m| m.sequence)
+        .collect()
+}
+
+/// Where the messages are: which batch, which number.
+fn places(runs: &[Run<'_>]) -> Vec<(*const Batch, usize)> {
+    let of_run = |run: &Run<'_>| {
+        let batch: *const Batch = run.batch;
+        run.messages.clone().map(move |number| (batch, number))
+    };
+    runs.iter().flat_map(of_run).collect()
+}
+
+#[test]
+fn a_message_that_waits_twice_is_taken_once() {
+    let batches = [
+        batch(&[(1, 1, false), (2, 2, false), (3, 3, false)]),
+        batch(&[(2, 2, false), (3, 3, false), (4, 4, false)]),
+    ];
+    let mut recorded = Sequences::up_to(1);
+    let runs = unrecorded(batches.iter(), &mut recorded);
+    assert_eq!(sequences(&runs), [2, 3, 4]);
+    assert_eq!(
+        (count_in(&runs, &batches[0]), count_in(&runs, &batches[1])),
+        (2, 1)
+    );
+    assert_eq!(recorded, Sequences::up_to(4));
+}
+
+#[test]
+fn only_what_a_pipeline_of_the_whole_stream_lacks_is_a_gap() {
+    let passed = |first, last, whole_stream| Passed {
+        first,
+        last,
+        whole_stream,
+    };
+    let mut recorded = Sequences::up_to(10);
+    recorded.insert(15, 16);
+    let all = [
+        passed(9, 17, true),
+        passed(20, 29, false),
+        passed(31, 30, true),
+    ];
+    assert_eq!(gaps(all.into_iter(), &recorded), [(11, 14), (17, 17)]);
+}
+
+#[test]
+fn what_lies_before_a_message_ends_where_it_begins() {
+    let batch = batch(&[(5, 8, false), (9, 9, false)]);
+    let before = |number: usize| Passed::before(&batch.messages[number], &batch);
+    assert_eq!((before(0).first, before(0).last), (5, 7));
+    assert_eq!((before(1).first, before(1).last), (9, 8), "nothing");
+}
+
+#[test]
+fn each_sample_is_another_one() {
+    let messages: Vec<Given> = (1..=100).map(|n| (n, n, n % 2 == 0)).collect();
+    let batches = [batch(&messages)];
+    let runs = whole(&batches);
+    let taken = sequences(&sample(&runs, 5, 0));
+    assert_eq!(taken, [1, 21, 41, 61, 81], "evenly, and none without rows");
+    assert_eq!(sequences(&sample(&runs, 5, 1)), [3, 23, 43, 63, 83]);
+    assert_eq!(sample(&runs, 99, 0).len(), 50);
+}
+
+fn given() -> impl Strategy<Value = Vec<Vec<Given>>> {
+    let message = (1u64..40, 0u64..4, any::<bool>());
+    let message =
+        message.prop_map(|(n, before, broken)| (n.saturating_sub(before).max(1), n, broken));
+    prop::collection::vec(prop::collection::vec(message, 0..12), 0..6)
+}
+
+proptest! {
+    #[test]
+    fn what_is_taken_is_what_is_not_recorded_each_once(given in given(), floor in 0u64..20) {
+        let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
+        let mut known: BTreeSet<u64> = (1..=floor).collect();
+        let mut expected = Vec::new();
+        for (covers, sequence, _) in given.iter().flatten() {
+            if !known.contains(sequence) {
+                expected.push(*sequence);
+                known.extend(*covers..=*sequence);
+            }
+        }
+        let before = Sequences::up_to(floor);
+        let mut recorded = before.clone();
+        let runs = unrecorded(batches.iter(), &mut recorded);
+        prop_assert!(runs.iter().all(|run| !run.messages.is_empty()));
+        let each: BTreeSet<u64> = expected.iter().copied().collect();
+        prop_assert_eq!(each.len(), expected.len());
+        prop_assert_eq!(sequences(&runs), expected);
+        for n in 1..45 {
+            prop_assert_eq!(recorded.contains(n), known.contains(&n), "sequence {}", n);
+        }
+        let per_batch = batches.iter().map(|batch| count_in(&runs, batch));
+        prop_assert_eq!(per_batch.sum::<usize>(), count(&runs));
+        prop_assert_eq!(sequences(&left(&runs, &before)), sequences(&runs));
+        prop_assert!(left(&runs, &recorded).is_empty());
+    }
+
+    #[test]
+    fn halves_and_beginnings_are_in_order_and_lose_nothing(given in given(), limit in 0usize..80) {
+        let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
+        let runs = whole(&batches);
+        let all = places(&runs);
+        let (one, two) = halve(&runs);
+        prop_assert_eq!(count(&one), all.len() / 2);
+        prop_assert!(one.iter().chain(&two).all(|run| !run.messages.is_empty()));
+        let both: Vec<_> = places(&one).into_iter().chain(places(&two)).collect();
+        prop_assert_eq!(&both, &all);
+        // Until each stands alone.
+        let mut todo = vec![runs.clone()];
+        let mut alone = Vec::new();
+        while let Some(runs) = todo.pop() {
+            match count(&runs) {
+                0 => {}
+                1 => alone.extend(places(&runs)),
+                _ => {
+                    let (one, two) = halve(&runs);
+                    todo.extend([two, one]);
+                }
+            }
+        }
+        prop_assert_eq!(&alone, &all);
+        let beginning = first(runs.clone(), limit);
+        prop_assert!(beginning.iter().all(|run| !run.messages.is_empty()));
+        prop_assert_eq!(places(&beginning), &all[..limit.min(all.len())]);
+        let numbers = sequences(&runs);
+        let expected = numbers.iter().min().copied().zip(numbers.iter().max().copied());
+        prop_assert_eq!(ends(&runs), expected);
+    }
+
+    #[test]
+    fn a_sample_is_of_different_messages_that_have_rows(
+        given in given(), size in 0usize..20, offset in 0usize..50,
+    ) {
+        let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
+        let runs = whole(&batches);
+        let with_rows = given.iter().flatten().filter(|(.., broken)| !broken).count();
+        let taken = sample(&runs, size, offset);
+        prop_assert_eq!(taken.len(), size.min(with_rows));
+        prop_assert!(taken.iter().all(|run| run.messages.len() == 1));
+        prop_assert!(taken.iter().flat_map(Run::iter).all(|m| m.reject.is_none()));
+        let places: BTreeSet<_> = places(&taken).into_iter().collect();
+        prop_assert_eq!(places.len(), taken.len());
+    }
+}
