@@ -19,6 +19,12 @@ pub const PREFIX: &str = "sr_event_writer-test-";
 /// Where something may be mounted in a temporary directory.
 pub const MOUNT_POINT: &str = "mounted";
 
+/// Below which temporary directories are made: `SR_TMPDIR` where the system's own is too small, as one in
+/// memory is. It has to be one that the testbed shows, such as `/var/tmp`.
+pub fn base() -> PathBuf {
+    std::env::var_os("SR_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
+}
+
 /// A directory, removed on drop unless it is a lasting one.
 ///
 /// With `SR_KEEP=1` in the environment a failed test leaves it, and says where.
@@ -29,14 +35,14 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A new, empty one below the system's temporary directory, traversable by every user.
+    /// A new, empty one below [`base`], traversable by every user.
     pub fn temporary(purpose: &str) -> Self {
         static SWEEP: Once = Once::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         SWEEP.call_once(remove_orphans);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{count}-{purpose}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = base().join(name);
         create(&path);
         Self {
             path,
@@ -87,7 +93,7 @@ pub fn create(path: &Path) {
 
 /// Removes what killed processes left behind. The first [`Directory::temporary`] does it as well.
 pub fn remove_orphans() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+    let Ok(entries) = fs::read_dir(base()) else {
         return;
     };
     for entry in entries.flatten() {

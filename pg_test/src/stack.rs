@@ -14,6 +14,9 @@ use crate::wait;
 /// For what takes a moment: a batch, a reload, a reconnect after a backoff.
 pub const SOON: Duration = Duration::from_secs(30);
 
+/// How long a pipeline is given to write what it holds.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// What is to be started. Start from [`Stack::builder`].
 #[derive(Debug)]
 pub struct Builder {
@@ -299,6 +302,13 @@ impl Stack {
             Err(failure) => Err(failure.to_string()),
         })
         .await;
+        self.assert_different(feed, count).await;
+        // A second copy may be right behind the first one.
+        self.settle(feed).await;
+        self.assert_different(feed, count).await;
+    }
+
+    async fn assert_different(&self, feed: Feed, count: i64) {
         let (table, marker) = (feed.table(), feed.marker_column());
         let sql = format!("SELECT count(*), count(DISTINCT {marker}) FROM {table}");
         let row = self.pg.query_one(&sql, &[]).await;
@@ -308,6 +318,17 @@ impl Stack {
             (count, count),
             "rows and different messages in {table}"
         );
+    }
+
+    /// Waits a moment until nothing that was fetched waits to be written, where somebody can be asked
+    /// that. A pipeline that is held up has something, and that is no fault.
+    async fn settle(&self, feed: Feed) {
+        let idle = async || match self.stream_status(feed).await {
+            Ok(status) => status["pending"] == 0,
+            Err(_) => true,
+        };
+        // What it says when time is over does not matter.
+        let _ = wait::try_eventually(MOMENT, "nothing waits", idle).await;
     }
 
     /// Waits until every message of the stream that was ever stored is recorded and, where that is

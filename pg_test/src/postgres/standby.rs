@@ -5,16 +5,35 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::{Postgres, make_parent};
 use crate::directory::Directory;
 use crate::port::Port;
+use crate::process::{Lifetime, Process, Signal};
+
+/// A program that receives the log of a server, until it is dropped. See [`Postgres::receive_log`].
+#[derive(Debug)]
+pub struct LogReceiver {
+    process: Process,
+    /// What it has received.
+    _directory: Directory,
+}
+
+impl Drop for LogReceiver {
+    fn drop(&mut self) {
+        self.process.signal(Signal::SIGKILL);
+        self.process.ended_blocking(Duration::from_secs(10));
+    }
+}
 
 impl Postgres {
     /// Makes a streaming standby of this running server, with the same settings. It is not started.
     ///
     /// It is `name` in `synchronous_standby_names` and in `pg_stat_replication`.
     pub async fn create_standby(&self, name: &str) -> Self {
+        // What it has not received yet has to be there when it comes back.
+        self.alter_system("wal_keep_size", "1GB").await;
         self.copy_by_base_backup(&["--write-recovery-conf"], name)
             .await
     }
@@ -78,6 +97,27 @@ impl Postgres {
         for (key, value) in settings {
             let value = value.replace('\'', "''");
             writeln!(file, "{key} = '{value}'").expect("write settings.conf");
+        }
+    }
+
+    /// Lets a program receive the log of this running server as `name`, as a standby does: it writes at
+    /// once, and forces to disk only what is whole, at the end of a segment.
+    pub async fn receive_log(&self, name: &str) -> LogReceiver {
+        let slot = format!("SELECT pg_create_physical_replication_slot('{name}')");
+        self.execute(&slot).await;
+        let directory = Directory::temporary("received");
+        self.installation.give(directory.path());
+        let mut command = self.installation.command("pg_receivewal");
+        command
+            .args(["--no-loop", "--status-interval=1", "-d"])
+            .arg(self.conninfo(name))
+            .args(["--slot", name, "-D"])
+            .arg(directory.path());
+        let log = directory.path().join("messages");
+        let process = Process::spawn(command, &log, Lifetime::Tied(Signal::SIGKILL));
+        LogReceiver {
+            process: process.expect("start pg_receivewal"),
+            _directory: directory,
         }
     }
 

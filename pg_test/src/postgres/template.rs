@@ -35,7 +35,6 @@ max_connections = 40
 max_worker_processes = 24
 shared_buffers = '128MB'
 max_wal_size = '2GB'
-wal_keep_size = '1GB'
 fsync = off
 timescaledb.telemetry_level = off
 include 'settings.conf'
@@ -55,7 +54,7 @@ fn make(installation: &Installation) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     (installation.version(), INITDB, SETTINGS).hash(&mut hasher);
     let name = format!("{}-{:016x}", installation.major(), hasher.finish());
-    let folder = std::env::temp_dir().join(format!("sr_event_writer-templates-{}", geteuid()));
+    let folder = directory::base().join(format!("sr_event_writer-templates-{}", geteuid()));
     directory::create(&folder);
     let template = folder.join(&name);
 

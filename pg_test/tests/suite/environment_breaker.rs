@@ -56,7 +56,7 @@ async fn the_breaker_opens_after_failures_in_a_row_and_one_message_closes_it() {
         .setting("sr_event_writer.retry_min_delay", "50ms")
         .setting("sr_event_writer.retry_max_delay", "200ms")
         .setting("sr_event_writer.breaker_failures", "4")
-        .setting("sr_event_writer.breaker_reset", "4s")
+        .setting("sr_event_writer.breaker_reset", "8s")
         .postgres(|options| options.preload += ",auto_explain")
         .setting("auto_explain.log_min_duration", "0")
         .start()

@@ -16,7 +16,6 @@ async fn a_full_disk_of_the_log_takes_the_server_down_and_no_message_with_it() {
     };
     let stack = Stack::builder()
         .without_keys()
-        .setting("wal_keep_size", "0")
         .setting("max_wal_size", "64MB")
         .setting("min_wal_size", "32MB")
         .start()

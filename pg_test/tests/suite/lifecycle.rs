@@ -19,6 +19,20 @@ async fn stack(folder: &Path, argument: &str) -> Output {
     command.output().await.expect("run stack")
 }
 
+/// Servers that outlive the program, until a test ends, however it does.
+struct Lasting<'a>(&'a Path);
+
+impl Drop for Lasting<'_> {
+    fn drop(&mut self) {
+        let down = Command::new(PROGRAM)
+            .arg("down")
+            .current_dir(self.0)
+            .output();
+        // What is wrong then shows in the test itself.
+        drop(down);
+    }
+}
+
 fn setting(output: &Output, key: &str) -> String {
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text
@@ -33,6 +47,7 @@ fn setting(output: &Output, key: &str) -> String {
 async fn up_works_twice_and_down_leaves_nothing() {
     let folder = Directory::temporary("checkout");
     let path = folder.path();
+    let _down = Lasting(path);
     assert!(
         !stack(path, "env").await.status.success(),
         "nothing runs yet"
@@ -91,7 +106,7 @@ async fn servers_of_a_killed_process_end_with_it() {
     .await;
     // Its files are removed by whoever comes next.
     directory::remove_orphans();
-    for entry in fs::read_dir(std::env::temp_dir()).unwrap() {
+    for entry in fs::read_dir(directory::base()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap_or_default();
         assert!(
             !name.starts_with(&format!("{PREFIX}{}-", demo.pid())),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};
 use pg_test::stack::{SOON, Stack};
@@ -65,6 +66,28 @@ async fn no_more_messages_are_read_in_a_second_than_max_rate_says() {
     // A burst of a tenth of a second is free.
     let shortest = Duration::from_secs_f64(250.0 / RATE - 0.2);
     assert!(began.elapsed() >= shortest, "{:?}", began.elapsed());
+}
+
+/// Else the server would send again what is being written.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_waits_for_an_acknowledgement_longer_than_two_batches_may_take() {
+    for (insert_timeout, seconds) in [("1s", 60), ("40s", 80)] {
+        let stack = Stack::builder()
+            .without_streams()
+            .setting("sr_event_writer.insert_timeout", insert_timeout)
+            .start()
+            .await;
+        let (name, subjects) = (FEED.stream(), FEED.subjects());
+        stack
+            .nats
+            .create_stream_keeping(&name, &[&subjects], RetentionPolicy::WorkQueue)
+            .await;
+        let consumer = eventually(SOON, "the consumer", async || {
+            stack.nats.consumer(&name, &FEED.consumer()).await
+        });
+        let waits = consumer.await.config.ack_wait;
+        assert_eq!(waits, Duration::from_secs(seconds), "{insert_timeout}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

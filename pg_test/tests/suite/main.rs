@@ -12,6 +12,7 @@
 )]
 
 mod all_at_once;
+mod bystander;
 mod columns;
 mod control;
 mod dead_letters;
@@ -29,6 +30,7 @@ mod exactly_once;
 mod fixtures;
 mod held_memory;
 mod held_tables;
+mod in_hand;
 mod install;
 mod lifecycle;
 mod limits;
@@ -62,6 +64,8 @@ mod postgres_life;
 mod postgres_life_deferred;
 mod privileges;
 mod privileges_replay;
+mod reload_early;
+mod remembered;
 mod replay;
 mod restoring;
 mod row_or_table;
@@ -75,6 +79,7 @@ mod standby_acks;
 mod standby_restore;
 mod standby_wait;
 mod status_counts;
+mod unflushed;
 mod unresponsive;
 mod wait_seek;
 mod ways;

@@ -65,12 +65,16 @@ async fn limits_are_put_right(retention: RetentionPolicy) {
     stack.create_stream_keeping(FEED, retention).await;
     let faults = async {
         rows_go_on(&stack).await;
-        let edits: [fn(&mut pull::Config); 5] = [
+        let edits: [fn(&mut pull::Config); 9] = [
             |config| config.max_ack_pending = 1,
             |config| config.max_deliver = 1,
             |config| config.ack_wait = Duration::from_millis(1),
             |config| config.max_batch = 10,
             |config| config.headers_only = true,
+            |config| config.backoff = vec![Duration::from_secs(1), Duration::from_secs(2)],
+            |config| config.inactive_threshold = Duration::from_secs(3_600),
+            |config| config.max_bytes = 1 << 30,
+            |config| config.max_expires = Duration::from_secs(3_600),
         ];
         for change in edits {
             let before = edit(&stack.nats, change).await;

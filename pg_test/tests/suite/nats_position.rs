@@ -97,6 +97,44 @@ async fn a_stream_that_was_set_back_and_has_grown_beyond_what_was_read_is_read_a
     expect_exactly(&stack, 210).await;
 }
 
+/// Where nothing was read, no message tells that the stream was set back: its end does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_set_back_behind_what_was_left_out_is_read_on_at_its_new_end() {
+    let stack = builder().disabled().start().await;
+    publish(&stack.nats, 0..50).await;
+    stack.nats.stop().await;
+    let earlier = stack.nats.copy_store();
+    stack.nats.start().await;
+    publish(&stack.nats, 50..100).await;
+    for sql in [
+        "SELECT sr_event_writer_pause('netflow')",
+        "SELECT sr_event_writer_seek('netflow', 1000)",
+        "SELECT sr_event_writer_resume('netflow')",
+    ] {
+        stack.pg.execute(sql).await;
+    }
+    stack.enable().await;
+    let floor = "SELECT floor FROM sr_event_writer.stream_position WHERE pipeline = 'netflow'";
+    eventually(RECOVERY, "all is left out", async || {
+        match stack.pg.try_value::<i64>(floor).await {
+            Ok(100) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    stack.disable().await;
+    stack.nats.stop().await;
+    stack.nats.put_back(&earlier);
+    stack.nats.start().await;
+    stack.enable().await;
+    eventually(RECOVERY, "it is seen", async || {
+        stack.pg.log_contains("it was set back; going on behind 50")
+    })
+    .await;
+    publish(&stack.nats, 100..110).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+}
+
 /// What is fetched and not written when the stream is set back would take the new messages' sequences.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_to_be_written_while_its_stream_is_set_back_hides_no_new_message() {
