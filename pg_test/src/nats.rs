@@ -25,11 +25,27 @@ use crate::postgres::tail;
 use crate::process::{Lifetime, Process, Signal};
 use crate::wait;
 
+/// The server that everybody uses.
+const PROGRAM: &str = "nats-server";
+/// Where the testbed has one that is too old.
+const OLD_PROGRAM: &str = "/opt/nats-server-old";
+/// The testbed itself.
+const TESTBED: &str = "/etc/sr_event_writer-testbed";
+
+/// A nats-server that is too old. Outside the testbed there is none.
+pub fn old_program() -> Option<PathBuf> {
+    Path::new(TESTBED)
+        .exists()
+        .then(|| PathBuf::from(OLD_PROGRAM))
+}
+
 /// How a server is to be made. Start from [`Options::default`].
 #[derive(Debug)]
 pub struct Options {
     /// More lines for its configuration file.
     pub configuration: String,
+    /// Which nats-server it is.
+    pub program: PathBuf,
     /// JetStream domain.
     pub domain: Option<&'static str>,
     /// User and password of the tests' own connections, where the configuration limits the others.
@@ -46,6 +62,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             configuration: String::new(),
+            program: PathBuf::from(PROGRAM),
             domain: None,
             login: None,
             home: None,
@@ -62,6 +79,7 @@ pub struct Nats {
     domain: Option<&'static str>,
     access: Access,
     lifetime: Lifetime,
+    program: Mutex<PathBuf>,
     process: Mutex<Option<Process>>,
     // Last, so that it is removed after everything else.
     directory: Directory,
@@ -84,6 +102,7 @@ impl Nats {
             port,
             domain: options.domain,
             lifetime: options.lifetime,
+            program: Mutex::new(options.program),
             process: Mutex::new(None),
             directory,
         };
@@ -138,7 +157,8 @@ impl Nats {
 
     /// [`Nats::start`]; when that fails, the end of its log.
     pub async fn try_start(&self) -> Result<(), String> {
-        let mut command = Command::new("nats-server");
+        let program = locked(&self.program).clone();
+        let mut command = Command::new(program);
         command
             .arg("--config")
             .arg(self.configuration_path())
@@ -156,6 +176,11 @@ impl Nats {
         });
         let started = answer.await.unwrap_or_else(Err);
         started.map_err(|why| format!("{why}\n{}", tail(&self.log(), 10)))
+    }
+
+    /// From its next start on it is the nats-server that everybody uses, over the same store.
+    pub fn upgrade(&self) {
+        *locked(&self.program) = PathBuf::from(PROGRAM);
     }
 
     /// Stops it in an orderly way.
@@ -245,7 +270,7 @@ impl Nats {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.process)
     }
 
     fn signal(&self, signal: Signal) {
@@ -287,4 +312,8 @@ impl Drop for Nats {
             process.ended_blocking(Duration::from_secs(10));
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
