@@ -94,7 +94,7 @@ pub fn write<'a>(
     filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
     let as_owner = AsOwner::of(target.owner, &target.path);
     let copied = run(&copy.statement)?;
-    as_owner.end();
+    as_owner.end()?;
     input.give_back();
     Ok(copied)
 }

@@ -1,11 +1,12 @@
 //! A sign of life on the status page: from each turn of the loop and, while a transaction runs, from
 //! a timer of PostgreSQL. So a long statement is alive, and a process that is stopped is not.
 
+use super::signals;
 use super::wait::now;
 use crate::status::page;
 use std::ffi::c_int;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// `USER_TIMEOUT` of `utils/timeout.h`, the same in PostgreSQL 17 and 18.
@@ -23,12 +24,19 @@ unsafe extern "C-unwind" {
     fn enable_timeout_every(id: c_int, first: i64, delay_ms: c_int);
 }
 
+/// For so many periods a transaction whose time is up may go on, and then the process ends. A trigger can
+/// catch the cancel and go on for ever: no other pipeline of this worker would be written any more.
+const GRACE: u32 = 10;
+
 /// This worker's place on the page.
 static PLACE: OnceLock<&AtomicI64> = OnceLock::new();
 
 /// Until when the timer speaks for the transaction that runs, in microseconds since 2000-01-01; 0
 /// while none does, for then the loop speaks for itself.
 static UNTIL: AtomicI64 = AtomicI64::new(0);
+
+/// Periods since then. Counted, since a process that is stopped or a clock that jumps is not late.
+static LATE: AtomicU32 = AtomicU32::new(0);
 
 /// Begins with the signs of life of worker `number`. To be called once, on the main thread.
 pub fn start(number: usize) {
@@ -56,10 +64,14 @@ unsafe extern "C-unwind" fn tick() {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let since_2000 = since_1970.unwrap_or_default().saturating_sub(EPOCH);
     let now = i64::try_from(since_2000.as_micros()).unwrap_or(i64::MAX);
+    let until = UNTIL.load(Ordering::Relaxed);
     if let Some(place) = PLACE.get()
-        && now < UNTIL.load(Ordering::Relaxed)
+        && now < until
     {
         place.store(now, Ordering::Relaxed);
+    }
+    if until != 0 && now >= until && LATE.fetch_add(1, Ordering::Relaxed) >= GRACE {
+        signals::end();
     }
 }
 
@@ -70,6 +82,7 @@ impl Busy {
     /// From now on, for `limit`.
     pub fn start(limit: Duration) -> Self {
         let limit = i64::try_from(limit.as_micros()).unwrap_or(i64::MAX);
+        LATE.store(0, Ordering::Relaxed);
         UNTIL.store(now().saturating_add(limit), Ordering::Relaxed);
         Self(())
     }

@@ -2,6 +2,7 @@
 //! security-restricted context, as logical replication does: a trigger or default there never runs
 //! as superuser, and what it sets ends with the statement.
 
+use super::failure::Failure;
 use super::search_path::SearchPath;
 use pgrx::prelude::*;
 
@@ -12,7 +13,12 @@ pub struct AsOwner {
     context: i32,
     /// Nest level of settings.
     level: i32,
+    /// Whether the transaction has used temporary objects before.
+    temporary: i32,
 }
+
+/// That of a transaction which has used temporary objects, or tried to make one.
+const TEMPORARY: i32 = pg_sys::XACT_FLAGS_ACCESSEDTEMPNAMESPACE as i32;
 
 impl AsOwner {
     /// From here on acts as `owner` under `path`. Inside a transaction.
@@ -24,6 +30,7 @@ impl AsOwner {
             user: pg_sys::Oid::INVALID,
             context: 0,
             level,
+            temporary: take_temporary(),
         };
         // SAFETY: main thread; the abort of the transaction restores both values after an error.
         unsafe {
@@ -36,12 +43,42 @@ impl AsOwner {
     }
 
     /// Acts as before again, with the settings as they were: the owner's code may have changed any.
-    pub fn end(self) {
+    ///
+    /// # Errors
+    /// When that code has made a temporary object, which would last as long as the session: types among
+    /// them come before all others in what a later owner's code names. PostgreSQL refuses no more than
+    /// temporary tables.
+    pub fn end(self) -> Result<(), Failure> {
         // SAFETY: main thread; the level is the innermost one, and the values were in force when
         // this was made.
         unsafe {
             pg_sys::AtEOXact_GUC(false, self.level);
             pg_sys::SetUserIdAndSecContext(self.user, self.context);
         }
+        if take_temporary() != 0 && has_temporary_schema() {
+            let message = "code of the destination's owner used temporary objects";
+            return Err(Failure::new("42501", message));
+        }
+        // SAFETY: main thread, inside a transaction, whose flags these are.
+        unsafe { pg_sys::MyXactFlags |= self.temporary };
+        Ok(())
+    }
+}
+
+/// Whether the session has one: a worker's has none but by an owner's code.
+fn has_temporary_schema() -> bool {
+    let (mut schema, mut toast) = (pg_sys::Oid::INVALID, pg_sys::Oid::INVALID);
+    // SAFETY: main thread; both are written to.
+    unsafe { pg_sys::GetTempNamespaceState(&raw mut schema, &raw mut toast) };
+    schema != pg_sys::Oid::INVALID
+}
+
+/// Clears the transaction's flag and gives what it was.
+fn take_temporary() -> i32 {
+    // SAFETY: main thread, inside a transaction, whose flags these are.
+    unsafe {
+        let flags = pg_sys::MyXactFlags;
+        pg_sys::MyXactFlags = flags & !TEMPORARY;
+        flags & TEMPORARY
     }
 }

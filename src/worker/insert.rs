@@ -79,7 +79,7 @@ impl Insert {
             pg_sys::tuplestore_end(store);
             written
         };
-        as_owner.end();
+        as_owner.end()?;
         Ok(written)
     }
 

@@ -168,7 +168,7 @@ fn look_up(
             target::find(table, chosen, path.clone())?,
         ))
     });
-    let found = found.collect();
-    as_worker.end();
-    found
+    let found = found.collect::<Result<_, Failure>>()?;
+    as_worker.end()?;
+    Ok(found)
 }

@@ -5,7 +5,7 @@
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-const SETTINGS: [(&CStr, &CStr); 10] = [
+const SETTINGS: [(&CStr, &CStr); 13] = [
     (c"application_name", c"sr_event_writer"),
     // Acknowledgements wait for the flush; the transaction does not have to.
     (c"synchronous_commit", c"off"),
@@ -24,9 +24,18 @@ const SETTINGS: [(&CStr, &CStr); 10] = [
     // Would put rows beside the chunks, where nobody sees them. While a database is being restored
     // nothing is written at all; a session that began then would keep the setting for good.
     (c"timescaledb.restoring", c"off"),
+    // COPY reads text in the encoding of the session's client, and rows are UTF-8.
+    (c"client_encoding", c"UTF8"),
+    // Ends the session with any error, and an error may be that of a single row.
+    (c"exit_on_error", c"off"),
+    // Would refuse each row of a table whose policies bind its owner.
+    (c"row_security", c"on"),
     // Parallel workers would need dynamic shared memory, made under blocked signals.
     (c"max_parallel_workers_per_gather", c"0"),
 ];
+
+/// With these anybody could end the session from a trigger, and all pipelines with it.
+const SUPERUSERS: [&CStr; 2] = [c"exit_on_error", c"transaction_timeout"];
 
 /// Sets them above whatever is configured, for good.
 pub fn prepare() {
@@ -39,6 +48,15 @@ pub fn prepare() {
                 pg_sys::GucContext::PGC_SUSET,
                 pg_sys::GucSource::PGC_S_OVERRIDE,
             );
+        }
+    }
+    for name in SUPERUSERS {
+        // SAFETY: main thread; a setting that exists is found, in memory of this process alone.
+        unsafe {
+            let found = pg_sys::find_option(name.as_ptr(), false, true, PgLogLevel::ERROR as i32);
+            if let Some(setting) = found.as_mut() {
+                setting.context = pg_sys::GucContext::PGC_SUSET;
+            }
         }
     }
 }

@@ -50,6 +50,12 @@ unsafe extern "C-unwind" fn stop(signal: c_int) {
     unsafe { die(signal) };
 }
 
+/// Ends the process as SIGTERM does, as soon as it can be ended. Safe in a signal handler.
+pub fn end() {
+    // SAFETY: PostgreSQL's own handler.
+    unsafe { die(pg_sys::SIGTERM as c_int) };
+}
+
 /// Another process crashed, or the server is stopped at once: this one ends in the handler.
 unsafe extern "C-unwind" fn quit(signal: c_int) {
     forget();

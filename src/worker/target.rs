@@ -185,11 +185,12 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
             )
         }
     });
+    // A temporary table would be that of a session which replays, and gone with it.
     let query = "SELECT c.oid, c.relowner, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
             c.relkind IN ('r', 'p') AND NOT c.relhasrules
                 AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.oid = $1 AND c.relkind IN ('r', 'p', 'v', 'f')";
+        WHERE c.oid = $1 AND c.relkind IN ('r', 'p', 'v', 'f') AND c.relpersistence <> 't'";
     let rows = client.select(query, Some(1), &[found.into()])?;
     let Some(row) = rows.into_iter().next() else {
         let missing = format!("table {wanted} does not exist");

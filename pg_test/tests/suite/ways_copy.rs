@@ -112,3 +112,24 @@ async fn a_backlog_is_written_in_large_transactions() {
     }
     panic!("{seen:?} transactions for {BACKLOG} messages each");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_is_the_same_whatever_encoding_the_database_sets_for_its_clients() {
+    let stack = Stack::builder()
+        .plain_tables()
+        .disabled()
+        .setting("client_encoding", "LATIN1")
+        .start()
+        .await;
+    let messages = Generator::new(34).range(Feed::Telemetry, 0..MESSAGES);
+    let messages = messages.map(|message| {
+        let text = String::from_utf8(message.payload).expect("JSON");
+        let payload = text.replace("\"bytes\"", "\"Größe\"").into_bytes();
+        Message { payload, ..message }
+    });
+    stack.nats.publish_messages(messages).await;
+    stack.enable().await;
+    stack.expect_rows(Feed::Telemetry, MESSAGES, SOON).await;
+    let sql = "SELECT count(*) FROM timeseries_metrics WHERE unit = 'Größe'";
+    assert_eq!(stack.pg.value::<i64>(sql).await, MESSAGES as i64);
+}
