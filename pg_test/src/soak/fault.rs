@@ -233,7 +233,7 @@ impl Fault {
             Self::SetBack => ground.set_back(load).await,
             Self::EditConsumer => ground.edit_consumer(feed, random).await,
             Self::StreamAnew => ground.stream_anew(load, random).await,
-            Self::UnreadableMessage => ground.unreadable_message(load, random).await,
+            Self::UnreadableMessage => ground.unreadable_message(load, feed, random).await,
             Self::HeaderFlood => ground.header_flood(load, feed).await,
             other => unreachable!("{other:?} tells what it struck"),
         }

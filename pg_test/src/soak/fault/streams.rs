@@ -106,11 +106,8 @@ impl Ground {
         self.standby_has_all().await;
     }
 
-    /// Of a stream that keeps everything: only there can it be set aside.
-    pub(super) async fn unreadable_message(&self, load: &Load, random: &mut Random) {
-        let feeds = Feed::ALL.into_iter();
-        let feeds = feeds.filter(|feed| retention(*feed) == RetentionPolicy::Limits);
-        let feed = *random.pick(&feeds.collect::<Vec<_>>());
+    /// One message that the client's library takes the connection for broken at.
+    pub(super) async fn unreadable_message(&self, load: &Load, feed: Feed, random: &mut Random) {
         let hold = load.hold(feed).await;
         let number = load.next_number(feed) + random.below(BURST);
         load.will_be_unreadable(feed, number);
