@@ -25,6 +25,13 @@ impl Access {
         }
     }
 
+    /// Host and port of each server.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let servers = self.servers.split(',');
+        let servers = servers.map(|url| url.rsplit(['/', '@']).next().unwrap_or(url));
+        servers.map(str::to_owned).collect()
+    }
+
     /// A new connection; why there is none.
     pub async fn try_client(&self) -> Result<async_nats::Client, String> {
         async_nats::connect(self.servers.split(',').collect::<Vec<_>>())

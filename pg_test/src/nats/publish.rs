@@ -8,14 +8,19 @@ use async_nats::header::NATS_MESSAGE_ID;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::PublishAckFuture;
 use async_nats::jetstream::message::PublishMessage;
-use tokio::time::{Instant, timeout_at};
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Access;
+use super::{Access, RawPublisher};
 use crate::messages::Message;
 use crate::wait;
 
 /// Messages under way without an acknowledgement.
 const WINDOW: usize = 2000;
+/// For messages that are published while servers are being stopped and started.
+const SURELY: Duration = Duration::from_secs(120);
+/// For what one server says to one message.
+const ANSWER: Duration = Duration::from_secs(2);
 
 impl Access {
     /// Publishes payloads under one subject; their sequence numbers, in the same order.
@@ -85,22 +90,40 @@ impl Access {
         while messages.peek().is_some() {
             let mut left: Vec<_> = messages.by_ref().take(WINDOW).collect();
             sequences.resize(sequences.len() + left.len(), 0);
-            wait::eventually(
-                Duration::from_secs(120),
-                "NATS takes all messages",
-                async || {
-                    left = unacknowledged(&context, left.clone(), headers, &mut sequences).await;
-                    if left.is_empty() {
-                        return Ok(());
-                    }
-                    // Of a cluster, another server may be well.
-                    context = self.jetstream().await;
-                    Err(format!("{} refused", left.len()))
-                },
-            )
+            wait::eventually(SURELY, "NATS takes all messages", async || {
+                left = unacknowledged(&context, left.clone(), headers, &mut sequences).await;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                // Of a cluster, another server may be well.
+                context = self.jetstream().await;
+                Err(format!("{} refused", left.len()))
+            })
             .await;
         }
         sequences
+    }
+}
+
+impl Access {
+    /// Publishes a message once, as [`Access::publish_surely`] does, with header lines that the client's
+    /// library cannot read; its sequence number.
+    pub async fn publish_unreadable_surely(&self, message: &Message, lines: &[u8]) -> u64 {
+        let (subject, payload) = (&message.subject, &message.payload);
+        let id = format!("NATS/1.0\r\nNats-Msg-Id: {subject} {}\r\n", message.marker);
+        let header = [id.as_bytes(), lines, b"\r\n"].concat();
+        let mut addresses = self.addresses().into_iter().cycle();
+        wait::eventually(SURELY, "NATS takes an unreadable message", async || {
+            let server = addresses.next().ok_or("there is no server")?;
+            let request = RawPublisher::request(&server, subject, &header, payload);
+            let answer = timeout(ANSWER, request).await;
+            let answer = answer.map_err(|_| "no answer".to_owned())?;
+            let answer = answer.map_err(|error| error.to_string())?;
+            let json = answer.lines().next().unwrap_or_default();
+            let json: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+            json["seq"].as_u64().ok_or(answer)
+        })
+        .await
     }
 }
 

@@ -1,8 +1,13 @@
 //! A publisher that sends whatever bytes it is given. Client libraries refuse to send what servers take,
 //! store and deliver all the same.
 
+use std::io;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+const HELLO: &[u8] =
+    b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
 
 /// A connection that speaks NATS without any library.
 #[derive(Debug)]
@@ -17,8 +22,7 @@ impl RawPublisher {
             .await
             .expect("a NATS server");
         let mut publisher = Self { stream };
-        let hello = "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n";
-        publisher.send(hello.as_bytes()).await;
+        publisher.send(HELLO).await;
         publisher.flush().await;
         publisher
     }
@@ -47,6 +51,36 @@ impl RawPublisher {
             assert_ne!(count.expect("an answer"), 0, "the server hung up");
             let text = String::from_utf8_lossy(&said);
             assert!(!text.contains("-ERR"), "{text}");
+        }
+    }
+
+    /// Publishes one message to JetStream, as [`RawPublisher::publish_with_headers`] does; what that
+    /// answered.
+    pub async fn request(
+        server: &str,
+        subject: &str,
+        header: &[u8],
+        payload: &[u8],
+    ) -> io::Result<String> {
+        let mut stream = TcpStream::connect(server).await?;
+        let total = header.len() + payload.len();
+        let publish = format!(
+            "SUB answer 1\r\nHPUB {subject} answer {} {total}\r\n",
+            header.len()
+        );
+        let all = [HELLO, publish.as_bytes(), header, payload, b"\r\n"].concat();
+        stream.write_all(&all).await?;
+        let mut said = Vec::new();
+        loop {
+            if stream.read_buf(&mut said).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let text = String::from_utf8_lossy(&said);
+            let answer = text.split_once("MSG answer 1 ").map(|(_, answer)| answer);
+            match answer.and_then(|answer| answer.split_once("\r\n")) {
+                Some((_, answer)) if answer.contains("\r\n") => return Ok(answer.to_owned()),
+                _ => {}
+            }
         }
     }
 

@@ -23,6 +23,8 @@ const EVERY: Duration = Duration::from_millis(250);
 const BROKEN: u64 = 97;
 /// White space to the client, though not to the server: the end of a subject that cannot be read.
 const UNREADABLE: &str = ".a\u{a0}b";
+/// Header lines that cannot be read.
+const ODD_HEADERS: [&[u8]; 3] = [b"A B: c\r\n", b"X: \xff\r\n", b"abc\r\n"];
 /// Headers of one message of a flood.
 const HEADERS: usize = 1_500;
 
@@ -192,7 +194,7 @@ impl Shared {
             }
             _ => self.generator.good(feed, number),
         };
-        if lock(&self.lane(feed).unreadable).contains(&number) {
+        if lock(&self.lane(feed).unreadable).contains(&number) && !has_odd_header(&number) {
             message.subject += UNREADABLE;
         }
         message
@@ -218,20 +220,41 @@ impl Shared {
         let lane = self.lane(feed);
         let _burst = lane.turnstile.lock().await;
         let next = lane.published.load(Ordering::Acquire);
-        let messages = (next..next + BURST).map(|number| self.message(feed, number));
         let flood = lane.floods.load(Ordering::Acquire) > 0;
         let headers = if flood {
             flood_of_headers()
         } else {
             HeaderMap::new()
         };
-        let sequences = self.access.publish_surely_with(messages, &headers).await;
+        let end = next + BURST;
+        let odd: Vec<u64> = lock(&lane.unreadable).range(next..end).copied().collect();
+        let (mut sequences, mut first) = (Vec::new(), next);
+        for number in odd.into_iter().filter(has_odd_header).chain([end]) {
+            let good = (first..number).map(|number| self.message(feed, number));
+            sequences.extend(self.access.publish_surely_with(good, &headers).await);
+            if number < end {
+                let (message, lines) = (self.message(feed, number), odd_header(number));
+                let sequence = self.access.publish_unreadable_surely(&message, lines).await;
+                sequences.push(sequence);
+            }
+            first = number + 1;
+        }
         if flood {
             lane.floods.fetch_sub(1, Ordering::AcqRel);
         }
         lock(&lane.sequences).extend(sequences);
-        lane.published.store(next + BURST, Ordering::Release);
+        lane.published.store(end, Ordering::Release);
     }
+}
+
+/// What cannot be read of a message that cannot be read: a header of every second one, the subject of
+/// the others.
+fn has_odd_header(number: &u64) -> bool {
+    number % 2 == 1
+}
+
+fn odd_header(number: u64) -> &'static [u8] {
+    ODD_HEADERS[number as usize / 2 % ODD_HEADERS.len()]
 }
 
 /// Short ones, which take many times as much once they are read.
