@@ -9,7 +9,7 @@ use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::process;
 use pg_test::stack::{SOON, Stack};
-use pg_test::wait::{eventually, throughout};
+use pg_test::wait::eventually;
 
 use crate::fixtures::number;
 
@@ -89,45 +89,5 @@ async fn fetching_stops(stack: &Stack) {
             Err(format!("{now} fetched"))
         }
     })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_smaller_budget_holds_for_large_messages_too() {
-    let stack = Stack::builder()
-        .disabled()
-        .setting("sr_event_writer.buffer_memory", "16MB")
-        .setting("sr_event_writer.max_batch_rows", "500")
-        .start()
-        .await;
-    // 200 MB in messages of 200 kB.
-    let body = "x".repeat(200_000);
-    let payloads = (0..1_000).map(|n| format!(r#"{{"span_id":"{n}","body":"{body}"}}"#));
-    stack.nats.publish_all("logs.app", payloads).await;
-    stack.enable().await;
-    let worker = stack.pg.worker_pid().await;
-    let mut peak = 0;
-    eventually(
-        Duration::from_secs(120),
-        "all large messages are rows",
-        async || {
-            peak = peak.max(process::private_memory(worker).expect("the worker stays"));
-            match stack.rows(Feed::Logs).await {
-                Ok(1_000) => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        },
-    )
-    .await;
-    assert!(
-        peak < (16 + 64) * MEGABYTE,
-        "the worker used up to {} MB",
-        peak / MEGABYTE
-    );
-    throughout(
-        Duration::from_secs(1),
-        "no further row appears",
-        async || stack.rows(Feed::Logs).await.unwrap() == 1_000,
-    )
     .await;
 }

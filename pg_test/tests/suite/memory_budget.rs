@@ -14,7 +14,7 @@ const MEGABYTE: u64 = 1 << 20;
 /// The budget …
 const BUDGET: &str = "16MB";
 /// … and with it what the process may take beside it.
-const LIMIT: u64 = (16 + 56) * MEGABYTE;
+const LIMIT: u64 = (16 + 40) * MEGABYTE;
 /// Pipelines that read the same stream.
 const NAMES: [&str; 7] = ["one", "two", "three", "four", "five", "six", "seven"];
 
