@@ -67,6 +67,17 @@ impl Message {
     }
 }
 
+/// Sequences behind the last message that are known to hold no message of this pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+    /// Somebody else's message that is the last of them, if it is there still.
+    pub newest: Option<Witness>,
+}
+
 /// Messages of one pipeline with their rows, in order of arrival.
 #[derive(Debug)]
 pub struct Batch {
@@ -85,8 +96,7 @@ pub struct Batch {
     payload_bytes: usize,
     /// Bytes of headers and payloads in memory.
     size: usize,
-    /// Sequences behind the last message that are known to hold no message of this pipeline.
-    tail: Option<(u64, u64)>,
+    tail: Option<Tail>,
     /// Tells the session that all of it is durable.
     report: Option<oneshot::Sender<()>>,
     share: Option<Share>,
@@ -206,13 +216,13 @@ impl Batch {
         end_of(messages.start)..end_of(messages.end)
     }
 
-    /// Says that the stream holds nothing for this pipeline from `first` to `last`.
-    pub(crate) fn set_tail(&mut self, first: u64, last: u64) {
-        self.tail = Some((first, last));
+    /// Says that the stream holds nothing for this pipeline there.
+    pub(crate) fn set_tail(&mut self, tail: Tail) {
+        self.tail = Some(tail);
     }
 
     /// Sequences behind the last message that are known to hold no message of this pipeline.
-    pub fn tail(&self) -> Option<(u64, u64)> {
+    pub fn tail(&self) -> Option<Tail> {
         self.tail
     }
 

@@ -1,7 +1,7 @@
 //! Messages of one session become batches: pull, recognise what was already taken, decode, hand
 //! over. It ends at the first sign that a message could be missing; the session then starts over.
 
-use crate::batch::{Acks, Batch, Message, Source};
+use crate::batch::{Acks, Batch, Message, Source, Tail};
 use crate::budget::{Purse, Share};
 use crate::consumer::Positioned;
 use crate::error::SessionError;
@@ -218,8 +218,14 @@ impl<'a> Fetch<'a> {
                 return self.doubt(SessionError::ConsumerMoved);
             }
             if self.batches.capacity() > 0 {
+                let newest = lookup::witness(&self.store, last).await?;
+                let tail = Tail {
+                    first,
+                    last,
+                    newest,
+                };
                 self.order.settle(last);
-                self.open.batch.set_tail(first, last);
+                self.open.batch.set_tail(tail);
                 self.send_batch().await?;
             }
         }

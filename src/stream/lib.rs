@@ -34,7 +34,7 @@ mod version;
 
 pub use ack::Receipt;
 pub use backoff::Backoff;
-pub use batch::{Acks, Batch, Message, Source};
+pub use batch::{Acks, Batch, Message, Source, Tail};
 pub use headers::Headers;
 pub use notice::Notice;
 pub use runtime::Handle;

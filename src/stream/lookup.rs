@@ -75,6 +75,15 @@ pub(crate) async fn verify(
     Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
 }
 
+/// What tells the message with this sequence from another one that gets it after the stream was set back.
+pub(crate) async fn witness(store: &Store, sequence: u64) -> Result<Option<Witness>, SessionError> {
+    let found = store.get(sequence).await?;
+    Ok(found.map(|message| Witness {
+        sequence,
+        published: message.published,
+    }))
+}
+
 /// Whether most members of the cluster, the leader among them, were heard of lately.
 fn is_followed(cluster: &ClusterInfo) -> bool {
     let here =

@@ -218,12 +218,14 @@ impl Lane {
         in_hand
     }
 
-    /// The last message of this stream that was fetched and is not written yet.
+    /// The last message of this stream that was fetched or passed over, and is not recorded yet.
     fn newest_in_hand(&self, source: &Source) -> Option<Witness> {
         let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
-        let messages = batches.flat_map(|batch| &batch.messages);
-        let newest = messages.max_by_key(|message| message.sequence);
-        newest.map(Message::witness)
+        let newest = batches.flat_map(|batch| {
+            let messages = batch.messages.iter().map(Message::witness);
+            messages.chain(batch.tail().and_then(|tail| tail.newest))
+        });
+        newest.max_by_key(|witness| witness.sequence)
     }
 
     /// Whether a turn could write something now, or when that may be.

@@ -361,14 +361,15 @@ impl Writer {
         Ok(written)
     }
 
-    /// Records that nothing of this pipeline is left in some ranges, and moves `position` along.
+    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with the
+    /// message `newest` if that is known, and moves `position` along.
     ///
     /// # Errors
     /// What the database says; nothing has changed then.
     pub fn pass_over(
         &self,
         source: &Source,
-        passed: &[Passed],
+        (passed, newest): (&[Passed], Option<Witness>),
         position: &mut Sequences,
         limit: Duration,
     ) -> Result<(), Failure> {
@@ -377,7 +378,7 @@ impl Writer {
         for range in passed {
             next.insert(range.first, range.last);
         }
-        transaction::run(limit, || self.keep_position(source, &gaps, &next, None))?;
+        transaction::run(limit, || self.keep_position(source, &gaps, &next, newest))?;
         *position = next;
         Ok(())
     }

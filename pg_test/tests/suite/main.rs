@@ -53,6 +53,7 @@ mod nats_faults_status_line;
 mod nats_faults_unreadable;
 mod nats_faults_unreadable_queue;
 mod nats_position;
+mod nats_position_tail;
 mod nats_taken_over;
 mod observed;
 mod one_transaction;

@@ -10,7 +10,7 @@ use super::{Lane, position_of};
 use crate::config::{self, Fault, WriteConfig};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Batch, Handle, Receipt, Sequences, Source};
+use stream::{Batch, Handle, Receipt, Sequences, Source, Tail};
 
 /// Messages of a probe while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
@@ -104,19 +104,20 @@ impl Lane {
     }
 
     /// Records that the stream holds nothing for this pipeline in a range.
-    fn settle(&mut self, (first, last): (u64, u64), config: &WriteConfig) -> Turn {
+    fn settle(&mut self, tail: Tail, config: &WriteConfig) -> Turn {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return Turn::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
         let passed = Passed {
-            first,
-            last,
+            first: tail.first,
+            last: tail.last,
             whole_stream,
         };
+        let passed = (&[passed][..], tail.newest);
         let position = position_of(&mut self.positions, &source);
         let limit = config.insert_timeout;
-        let failure = self.writer.pass_over(&source, &[passed], position, limit);
+        let failure = self.writer.pass_over(&source, passed, position, limit);
         let failure = failure.err();
         if failure.is_none() {
             self.waiting.pop_front();
@@ -145,7 +146,10 @@ impl Lane {
         let passed = passed_before_recorded(batches(), position);
         if !passed.is_empty() {
             let limit = config.insert_timeout;
-            if let Err(failure) = self.writer.pass_over(&source, &passed, position, limit) {
+            if let Err(failure) = self
+                .writer
+                .pass_over(&source, (&passed, None), position, limit)
+            {
                 return Turn {
                     failure: Some(failure),
                     ..Turn::default()
