@@ -119,7 +119,9 @@ fn awaited(after: AckAfter) -> Option<&'static str> {
 /// End of the newest commit that this process can have seen, its own or an earlier worker's.
 fn last_commit() -> Lsn {
     // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
-    // is in the log so far covers what an earlier worker may have left unflushed.
+    // is in the log so far covers what an earlier worker may have left unflushed. No test tells whether
+    // it does: asking for an operator's wish takes a transaction id, so each worker has committed
+    // something before its first message.
     unsafe {
         match (&raw const pg_sys::XactLastCommitEnd).read() {
             0 => pg_sys::GetXLogInsertRecPtr(),
