@@ -10,7 +10,7 @@ use pg_test::process::{self, Signal};
 use pg_test::stack::{Builder, SOON, Stack};
 use pg_test::wait::{eventually, throughout};
 
-use crate::fixtures::{detail_mentions, expect_exactly_once, state, stream_status_where};
+use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
 
 /// A work queue, whose table has no unique key.
 const QUEUE: Feed = Feed::Netflow;
