@@ -8,8 +8,8 @@ use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
-use pg_test::nats::RawPublisher;
-use pg_test::stack::Stack;
+use pg_test::nats::{Cluster, Nats, RawPublisher};
+use pg_test::stack::{Builder, Stack};
 use pg_test::wait::{eventually, eventually_equal};
 use tokio::time::Instant;
 
@@ -25,8 +25,8 @@ const FEEDS: [(Feed, RetentionPolicy); 3] = [
     (OTHER, RetentionPolicy::Limits),
 ];
 
-async fn start() -> Stack {
-    let stack = builder()
+async fn start(builder: Builder) -> Stack {
+    let stack = builder
         .without_streams()
         .setting("sr_event_writer.streams", "netflow,telemetry,logs")
         .start()
@@ -34,12 +34,15 @@ async fn start() -> Stack {
     for (feed, retention) in FEEDS {
         let subjects = feed.subjects();
         stack
-            .nats
+            .jetstream
             .create_stream_keeping(&feed.stream(), &[&subjects], retention)
             .await;
         // An interest stream drops what is published while it has no consumer.
         eventually(RECOVERY, "the consumer is made", async || {
-            stack.nats.consumer(&feed.stream(), &feed.consumer()).await
+            stack
+                .jetstream
+                .consumer(&feed.stream(), &feed.consumer())
+                .await
         })
         .await;
     }
@@ -48,12 +51,12 @@ async fn start() -> Stack {
 
 async fn good(stack: &Stack, feed: Feed, numbers: Range<u64>) {
     let messages = Generator::new(17).range(feed, numbers);
-    stack.nats.publish_messages(messages).await;
+    stack.jetstream.publish_messages(messages).await;
 }
 
 /// Publishes messages of some kinds to both streams.
-async fn odd(stack: &Stack, kinds: Range<usize>) {
-    let mut publisher = RawPublisher::connect(stack.nats.port()).await;
+async fn odd(nats: &Nats, kinds: Range<usize>) {
+    let mut publisher = RawPublisher::connect(nats.port()).await;
     for kind in &KINDS[kinds] {
         publish(&mut publisher, QUEUE, kind).await;
         publish(&mut publisher, INTEREST, kind).await;
@@ -64,7 +67,7 @@ async fn odd(stack: &Stack, kinds: Range<usize>) {
 async fn expect_empty(stack: &Stack, feed: Feed) {
     let what = format!("nothing is left in {}", feed.stream());
     eventually_equal(RECOVERY, what, 0, async || {
-        let state = stack.nats.stream_state(&feed.stream()).await;
+        let state = stack.jetstream.stream_state(&feed.stream()).await;
         Ok::<_, String>(state.messages)
     })
     .await;
@@ -103,12 +106,12 @@ async fn another_consumer(stack: &Stack) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_the_client_cannot_read_are_set_aside_once_and_leave_the_queue() {
-    let stack = start().await;
+    let stack = start(builder()).await;
     another_consumer(&stack).await;
     // In front of good messages, between them and behind them.
     for part in 0..3 {
         let kinds = part * 5;
-        odd(&stack, kinds..kinds + 5).await;
+        odd(&stack.nats, kinds..kinds + 5).await;
         if part < 2 {
             let numbers = part as u64 * 50..(part as u64 + 1) * 50;
             good(&stack, QUEUE, numbers.clone()).await;
@@ -154,14 +157,14 @@ async fn messages_that_the_client_cannot_read_are_set_aside_once_and_leave_the_q
 /// The dead letters are committed and nothing is acknowledged when the worker dies.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_was_set_aside_by_an_earlier_worker_is_only_acknowledged() {
-    let stack = start().await;
+    let stack = start(builder()).await;
     let standby = "synchronous_standby_names";
     let replicated = stack
         .pg
         .try_alter_system("sr_event_writer.ack_after", "replicated");
     replicated.await.expect("a setting");
     stack.pg.alter_system(standby, "nobody").await;
-    odd(&stack, 0..KINDS.len()).await;
+    odd(&stack.nats, 0..KINDS.len()).await;
     for feed in [QUEUE, INTEREST] {
         good(&stack, feed, 0..50).await;
         stack.expect_rows(feed, 50, RECOVERY).await;
@@ -183,6 +186,23 @@ async fn a_message_that_was_set_aside_by_an_earlier_worker_is_only_acknowledged(
         expect_empty(&stack, feed).await;
         expect_each_letter_once(&stack, feed).await;
         stack.expect_rows(feed, 60, Duration::from_secs(1)).await;
+    }
+    assert_eq!(gaps(&stack).await, [], "gaps");
+}
+
+/// There a consumer is moved, and a message removed, only when most servers know of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_the_client_cannot_read_leave_the_queue_of_a_cluster_as_well() {
+    let cluster = Cluster::start().await;
+    let stack = start(builder().cluster(&cluster)).await;
+    let [server, ..] = cluster.servers();
+    odd(server, 0..KINDS.len()).await;
+    for feed in [QUEUE, INTEREST] {
+        good(&stack, feed, 0..50).await;
+        stack.expect_rows(feed, 50, RECOVERY).await;
+        expect_letters(&stack, feed, KINDS.len()).await;
+        expect_empty(&stack, feed).await;
+        expect_each_letter_once(&stack, feed).await;
     }
     assert_eq!(gaps(&stack).await, [], "gaps");
 }
