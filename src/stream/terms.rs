@@ -26,6 +26,7 @@ pub(crate) struct Terms {
     ack_wait: Duration,
     max_deliver: i64,
     max_ack_pending: i64,
+    /// The server makes the first of them its `ack_wait`, so a change shows there too.
     backoff: Vec<Duration>,
     inactive_threshold: Duration,
     max_batch: i64,

@@ -12,6 +12,9 @@ use crate::fixtures::{lock_behind_a_trigger, state, stream_status_where};
 /// Netflow has no unique key, so a row that is written twice is there twice.
 const FEED: Feed = Feed::Netflow;
 
+/// So long that two points in time are told apart.
+const MOMENT: Duration = Duration::from_millis(50);
+
 async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) -> Vec<u64> {
     let messages = Generator::new(31).range(FEED, numbers);
     stack.nats.publish_messages(messages).await
@@ -263,9 +266,9 @@ async fn a_time_means_the_first_message_published_then_or_later() {
     let stack = Stack::builder().disabled().start().await;
     publish(&stack, 0..40).await;
     // The clocks of both servers are one. A message lies well before and well after.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    throughout(MOMENT, "time goes by", async || true).await;
     let moment: String = stack.pg.value("SELECT clock_timestamp()::text").await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    throughout(MOMENT, "time goes by", async || true).await;
     publish(&stack, 40..100).await;
     // Removed messages are no obstacle.
     let jetstream = stack.nats.jetstream().await;
