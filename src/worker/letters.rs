@@ -17,6 +17,8 @@ const AT_A_TIME: Duration = Duration::from_millis(500);
 const MEASURE: Duration = Duration::from_secs(2);
 /// … and this many times as long as it took are left between two times.
 const RARELY: u32 = 50;
+/// How long nothing is tried after removing has failed.
+const LATER: Duration = Duration::from_secs(60);
 /// Letters are removed until they are below the limit by this part of it, as a divisor: otherwise each
 /// further one would make work.
 const BELOW: u64 = 10;
@@ -84,7 +86,8 @@ impl Upkeep {
         }
         while self.excess > 0 {
             let excess = self.excess;
-            let freed = transaction::run(limit, || dead_letter::remove_oldest(excess))?;
+            let freed = transaction::run(limit, || dead_letter::remove_oldest(excess));
+            let freed = freed.inspect_err(|_| self.give_up_for_now())?;
             page::update_worker(0, |worker| {
                 worker.letters.removed += freed.letters;
                 worker.letters.bytes = worker.letters.bytes.saturating_sub(freed.bytes);
@@ -108,16 +111,24 @@ impl Upkeep {
         if now < self.next_measure || self.seen == Some(letters) {
             return Ok(());
         }
-        self.next_measure = now + MEASURE;
-        let bytes = transaction::run(limit, dead_letter::size)?;
+        let bytes = transaction::run(limit, dead_letter::size);
+        // Also after a failure, which the time limit may be.
+        self.next_measure = Instant::now() + MEASURE.max(now.elapsed() * RARELY);
+        let bytes = bytes?;
         self.seen = Some(letters);
-        self.next_measure = now + MEASURE.max(now.elapsed() * RARELY);
         page::update_worker(0, |worker| worker.letters.bytes = bytes);
         if bytes > most {
             self.excess = bytes - (most - most / BELOW);
             self.warn(bytes, most);
         }
         Ok(())
+    }
+
+    /// What was in the way may last, and each try costs time in which nothing is written.
+    fn give_up_for_now(&mut self) {
+        self.excess = 0;
+        self.seen = None;
+        self.next_measure = Instant::now() + LATER;
     }
 
     fn warn(&mut self, bytes: u64, most: u64) {
