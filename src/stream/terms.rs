@@ -32,6 +32,8 @@ pub(crate) struct Terms {
     max_batch: i64,
     max_bytes: i64,
     max_expires: Duration,
+    priority_policy: PriorityPolicy,
+    priority_groups: Vec<String>,
 }
 
 impl Terms {
@@ -51,6 +53,8 @@ impl Terms {
             max_batch: config.max_batch,
             max_bytes: config.max_bytes,
             max_expires: config.max_expires,
+            priority_policy: config.priority_policy.clone(),
+            priority_groups: config.priority_groups.clone(),
         }
     }
 
@@ -94,7 +98,6 @@ pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'st
         () if found.replay_policy != ReplayPolicy::Instant => {
             Some("sends messages at the pace of their publishers")
         }
-        () if found.priority_policy != PriorityPolicy::None => Some("serves groups of clients"),
         () if few => Some("lets too few requests wait"),
         () => None,
     }
@@ -126,6 +129,8 @@ pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Co
         max_batch: wanted.max_batch,
         max_bytes: wanted.max_bytes,
         max_expires: wanted.max_expires,
+        priority_policy: wanted.priority_policy.clone(),
+        priority_groups: wanted.priority_groups.clone(),
         ..found.clone()
     }
 }

@@ -41,6 +41,7 @@ mod nats_faults;
 mod nats_faults_cluster;
 mod nats_faults_cut;
 mod nats_faults_edited;
+mod nats_faults_groups;
 mod nats_faults_lost;
 mod nats_faults_old_server;
 mod nats_faults_refused;
