@@ -5,6 +5,7 @@ use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::stack::{Builder, SOON, Stack};
 use pg_test::wait::eventually;
+use std::time::Duration;
 
 /// Of the attacker `app`, in his schema `platform`.
 pub const THEIRS: Feed = Feed::Logs;
@@ -192,10 +193,15 @@ impl Ground {
 
     /// A batch of the superuser's table.
     pub async fn ours(&mut self) {
+        self.ours_within(SOON).await;
+    }
+
+    /// The same where something may be in its way several times.
+    pub async fn ours_within(&mut self, limit: Duration) {
         let numbers = self.ours..self.ours + 1;
         self.publish(OURS, numbers).await;
         self.ours += 1;
-        self.stack.expect_rows(OURS, self.ours, SOON).await;
+        self.stack.expect_rows(OURS, self.ours, limit).await;
     }
 
     /// Rows for the attacker's table, enough at a time to be copied.
