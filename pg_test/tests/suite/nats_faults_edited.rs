@@ -65,11 +65,13 @@ async fn limits_are_put_right(retention: RetentionPolicy) {
     stack.create_stream_keeping(FEED, retention).await;
     let faults = async {
         rows_go_on(&stack).await;
-        let edits: [fn(&mut pull::Config); 9] = [
+        let edits: [fn(&mut pull::Config); 10] = [
             |config| config.max_ack_pending = 1,
             |config| config.max_deliver = 1,
             |config| config.ack_wait = Duration::from_millis(1),
             |config| config.max_batch = 10,
+            // No request is refused for that: it is seen by looking alone.
+            |config| config.max_batch = 1_000_000,
             |config| config.headers_only = true,
             |config| config.backoff = vec![Duration::from_secs(1), Duration::from_secs(2)],
             |config| config.inactive_threshold = Duration::from_secs(3_600),
@@ -103,7 +105,7 @@ async fn messages_that_another_filter_passed_over_in_a_quiet_stream_are_not_forg
 }
 
 /// Pauses the consumer until a time, or resumes it.
-async fn pause(access: &Access, until: Value) {
+pub async fn pause(access: &Access, until: Value) {
     let subject = format!("CONSUMER.PAUSE.{}.{}", FEED.stream(), FEED.consumer());
     let context = access.jetstream().await;
     let answer: Value = context.request(subject, &until).await.expect("an answer");

@@ -6,7 +6,10 @@ use pg_test::wait::{eventually, eventually_equal, throughout};
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
+use crate::nats_faults_edited::pause;
 
 /// Of six messages in a row, two are for others, and their order is not always the same.
 const SUBJECTS: [&str; 6] = ["a", "others", "b", "a", "b", "others"];
@@ -161,4 +164,26 @@ async fn a_stream_that_takes_further_subjects_from_now_on_has_no_gaps_by_that() 
     })
     .await;
     expect_exactly(&stack, 20).await;
+}
+
+/// A stream that was all ours takes further subjects, and loses some of them before they are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_from_a_stream_that_takes_further_subjects_is_no_gap_when_it_is_not_ours() {
+    let stack = builder().start().await;
+    let context = stack.nats.jetstream().await;
+    let stream = context.get_stream(FEED.stream()).await.expect("the stream");
+    publish(&stack.nats, 0..10).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+
+    // So that the session goes on and is sent nothing before it is gone.
+    let pause_until = json!({ "pause_until": "2100-01-01T00:00:00Z" });
+    pause(&stack.nats, pause_until).await;
+    set_subjects(&stack, &["netflow.>", "others.>"]).await;
+    stack.nats.publish_all("others.x", ["not ours"; 3]).await;
+    publish(&stack.nats, 10..11).await;
+    let purged = stream.purge().filter("others.x").await.expect("a purge");
+    assert_eq!(purged.purged, 3);
+    pause(&stack.nats, json!({})).await;
+    expect_exactly(&stack, 11).await;
+    assert_eq!(gaps(&stack).await, [], "gaps");
 }

@@ -23,7 +23,7 @@ async fn stream(access: &Access) -> Stream {
 }
 
 /// Sets the consumer to a sequence, as `nats consumer reset` does.
-async fn reset(access: &Access, sequence: u64) {
+pub async fn reset(access: &Access, sequence: u64) {
     let subject = format!("CONSUMER.RESET.{}.{}", FEED.stream(), FEED.consumer());
     let context = access.jetstream().await;
     let answer: Value = context

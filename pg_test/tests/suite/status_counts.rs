@@ -10,6 +10,7 @@ use pg_test::wait::eventually;
 use serde_json::Value;
 
 use crate::fixtures::{self, stream_status_where};
+use crate::nats_taken_over::reset;
 
 const FEED: Feed = Feed::Netflow;
 
@@ -87,6 +88,22 @@ async fn what_waits_and_what_comes_again_is_counted_message_by_message() {
         stack.status().await.expect("a status")["memory_bytes"] == 0
     })
     .await;
+}
+
+/// Where nothing is acknowledged, a message comes again when somebody sets the consumer back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_that_was_set_back_brings_again_is_counted_and_not_written() {
+    let stack = Stack::builder()
+        .setting("sr_event_writer.streams", FEED.name())
+        .start()
+        .await;
+    publish(&stack, 0..20).await;
+    stack.expect_rows(FEED, 20, SOON).await;
+    reset(&stack.nats, 11).await;
+    let again = |status: &Value| status["duplicates_skipped_total"] == 10;
+    stream_status_where(&stack, FEED, "ten duplicates", again).await;
+    publish(&stack, 20..30).await;
+    fixtures::expect_exactly_once(&stack, &[FEED], 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
