@@ -31,7 +31,7 @@ endif
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 target_dir = $(if $(filter 18,$1),$(TARGET),$(TARGET)/pg$1)
 
-# The program that starts and stops a TimescaleDB and a NATS server (pg_test/src/bin/stack.rs).
+# The program that starts and stops a TimescaleDB and a NATS server (pg_test/src/bin/stack/main.rs).
 STACK = $(ENTER) cargo run --release --package pg_test --bin stack --
 
 .PHONY: help
@@ -72,7 +72,7 @@ faulty:
 	@$(ENTER) install -D -m 0755 '$(TARGET)/debug/libsr_event_writer.so' \
 		"$$($(ENTER) $(call pg_config,$(MAJOR)) --pkglibdir)/sr_event_writer_faults/sr_event_writer.so"
 
-.PHONY: test lint
+.PHONY: test check lint
 test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --no-fail-fast -- --test-threads=3
@@ -86,6 +86,12 @@ MINUTES ?= 10
 .PHONY: soak
 soak: install-$(MAJOR) ## seven live streams, faults of all kinds, an account (MINUTES=10, SEED=...)
 	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
+
+# The fast loop: no server and no installed extension; under a minute once the dependencies are built.
+check: ## formatting, clippy and all unit tests; needs no server
+	@$(ENTER) cargo fmt --all --check
+	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo lint
+	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo unit
 
 lint: ## formatting, clippy, shell scripts, and what is in lint/checks
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' lint/run
