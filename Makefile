@@ -1,33 +1,33 @@
-# The door to the project. Every command runs inside the testbed (testbed/README.md), which is made
-# on first use, so a bare Debian machine will do. Two ways around it:
+# Every command runs inside the testbed (testbed/README.md), which is built on first use, so a bare
+# Debian machine is enough. Two ways to work without it:
 #
 #   make install PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config    builds for a PostgreSQL of this
 #       machine and installs into it; also `build` and `package`. DESTDIR is honoured.
-#   TESTBED=none make test    everything on this machine, if it has all that it takes.
+#   TESTBED=none make test    runs everything on this machine, if it has what that needs.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-# The PostgreSQL majors that are built and tested, and the one that `up`, `demo` and `bench` run.
+# MAJORS are built and tested; `up`, `demo` and `bench` run MAJOR.
 MAJORS ?= 18 17
 MAJOR ?= 18
 
 ENTER := testbed/enter
 
-# A PG_CONFIG on the command line is a PostgreSQL of this machine.
+# PG_CONFIG on the command line selects a PostgreSQL of this machine.
 ifeq ($(origin PG_CONFIG),command line)
 BUILD_IN :=
 MAJORS := $(shell $(PG_CONFIG) --version | sed -E 's/^PostgreSQL ([0-9]+).*/\1/')
 MAJOR := $(MAJORS)
-$(if $(filter 17 18,$(MAJOR)),,$(error $(PG_CONFIG) is not that of a PostgreSQL 17 or 18))
+$(if $(filter 17 18,$(MAJOR)),,$(error $(PG_CONFIG) does not belong to PostgreSQL 17 or 18))
 pg_config = $(PG_CONFIG)
 else
 BUILD_IN := $(ENTER)
 pg_config = /usr/lib/postgresql/$1/bin/pg_config
 endif
 
-# One target folder a major, so that they do not rebuild each other's dependencies.
+# Each major has its own target folder, so that they do not rebuild each other's dependencies.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 target_dir = $(if $(filter 18,$1),$(TARGET),$(TARGET)/pg$1)
 
@@ -43,9 +43,9 @@ help: ## list the commands
 .PHONY: build install package
 build: $(MAJORS:%=build-%) ## build the extension (PG_CONFIG=... for a PostgreSQL of this machine)
 install: $(MAJORS:%=install-%) ## build and install it (PG_CONFIG=..., DESTDIR=...)
-package: $(MAJORS:%=package-%) ## lay its files out below target/package (PG_CONFIG=...)
+package: $(MAJORS:%=package-%) ## put its files below target/package (PG_CONFIG=...)
 
-# Standard output stays clean: that of `make up` is for programs to read.
+# Messages go to standard error, because programs read the standard output of `make up`.
 build-%:
 	@$(BUILD_IN) env PGRX_PG_CONFIG_PATH='$(call pg_config,$*)' \
 		cargo build --release --lib --package sr_event_writer \
@@ -62,8 +62,8 @@ package-%: build-%
 
 # --- check ---------------------------------------------------------------------------------------
 
-# A build that does things wrong when it is told to (src/config/fault.rs): tests show with it that
-# what looks for lost and doubled messages finds them. Beside the real one, which never loads it.
+# A build that misbehaves on request (src/config/fault.rs): with it, tests show that lost and
+# duplicated messages are detected. It is installed beside the real one, which never loads it.
 .PHONY: faulty
 faulty:
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
@@ -84,7 +84,7 @@ test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
 
 MINUTES ?= 10
 .PHONY: soak
-soak: install-$(MAJOR) ## seven live streams, faults of all kinds, an account (MINUTES=10, SEED=...)
+soak: install-$(MAJOR) ## seven live streams under faults, and an account of every message (MINUTES=10, SEED=...)
 	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
 
 # The fast loop: no server and no installed extension; under a minute once the dependencies are built.
@@ -93,22 +93,22 @@ check: ## formatting, clippy and all unit tests; needs no server
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo lint
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo unit
 
-lint: ## formatting, clippy, shell scripts, and what is in lint/checks
+lint: ## formatting, clippy, shell scripts, and the scripts in lint/checks
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' lint/run
 
 # --- run -----------------------------------------------------------------------------------------
 
 .PHONY: demo up down psql shell bench
-demo: install-$(MAJOR) ## publish messages on all subjects and see them become rows
+demo: install-$(MAJOR) ## publish messages on all subjects and show them as rows
 	@$(STACK) demo
 
-up: install-$(MAJOR) ## start a TimescaleDB and a NATS to play with; prints KEY=value lines
+up: install-$(MAJOR) ## start a TimescaleDB and a NATS server; prints KEY=value lines
 	@$(STACK) up
 
-down: ## stop them
+down: ## stop these servers
 	@$(STACK) down
 
-psql: ## psql on them
+psql: ## psql on these servers
 	@settings=$$($(STACK) env); \
 	mapfile -t settings <<<"$$settings"; \
 	exec $(ENTER) env "$${settings[@]}" psql
@@ -122,7 +122,7 @@ bench: install-$(MAJOR) ## the benchmark (SHORT=1: under 5 minutes); prints a ta
 # --- remove --------------------------------------------------------------------------------------
 
 .PHONY: clean clean-testbed
-clean: ## remove what was built (the testbed stays)
+clean: ## remove the build output (the testbed stays)
 	@rm -rf -- '$(TARGET)'
 
 clean-testbed: ## remove all testbeds of this user, of all clones
