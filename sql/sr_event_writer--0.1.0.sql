@@ -1,15 +1,15 @@
--- The SQL side of sr_event_writer 0.1.0.
+-- SQL objects of sr_event_writer 0.1.0.
 --
--- Functions are made in the schema that CREATE EXTENSION names (the first of search_path by
--- default), tables and the view in a schema of the fixed name sr_event_writer: the worker has to
--- find those wherever the functions are.
+-- Functions are created in the schema that CREATE EXTENSION names (by default the first of
+-- search_path). Tables and the view are in a schema with the fixed name sr_event_writer, so that
+-- the worker finds them wherever the functions are.
 --
--- What a function of LANGUAGE c does is in src/status and src/control; its symbol is the name of
--- the Rust function with `_wrapper` behind it.
+-- Functions of LANGUAGE c are implemented in src/status and src/control; the symbol is the name of
+-- the Rust function followed by `_wrapper`.
 
 \echo Use "CREATE EXTENSION sr_event_writer" to load this file. \quit
 
--- Rows are handed to the server as UTF-8 without being looked at again.
+-- Rows are passed to the server as UTF-8 without another check of their encoding.
 DO $$
 BEGIN
     IF pg_catalog.current_setting('server_encoding') <> 'UTF8' THEN
@@ -27,7 +27,7 @@ CREATE SCHEMA sr_event_writer;
 COMMENT ON SCHEMA sr_event_writer IS
     'Position, dead letters and status of the sr_event_writer extension';
 
--- What operators have asked for. The workers read it once a second, and at once when
+-- Requests of operators. The workers read them once a second, and at once when
 -- sr_event_writer_pause() or _resume() commits. A pipeline without a row is not paused.
 CREATE TABLE sr_event_writer.pipeline_control (
     pipeline    text        NOT NULL PRIMARY KEY,
@@ -39,25 +39,25 @@ CREATE TABLE sr_event_writer.pipeline_control (
     seek_force     boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE sr_event_writer.pipeline_control IS
-    'Paused pipelines, and where they go on; written by sr_event_writer_pause(), _resume(), _seek()';
+    'Paused pipelines and pending seeks; written by sr_event_writer_pause(), _resume(), _seek()';
 COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_sequence IS
-    'Sequence that the pipeline goes on with when it resumes; NULL once that is done';
+    'Stream sequence to continue with when the pipeline resumes; NULL once that is done';
 COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_time IS
-    'The same as a time: the first message published then or later';
+    'Time to continue with: that of the first message published then or later';
 COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_force IS
-    'Messages from there on are written again even where they are recorded';
+    'Whether messages from there on are written again even if they are recorded';
 
--- How far each pipeline is: every sequence up to `floor`, and those in the ranges `above` it, are
--- recorded as rows or as dead letters. The row is updated in the transaction that writes those, so
--- it is right after every crash, restore and failover, and needs no unique key on a destination.
--- A stream that was deleted and made anew is known by its creation time, and has a row of its own.
+-- Position of each pipeline: every sequence up to `floor`, and those in the ranges `above` it, are
+-- recorded as rows or as dead letters. The transaction that writes those also updates this row, so
+-- it is correct after every crash, restore and failover, and destinations need no unique key.
+-- A stream that is deleted and created again has another creation time, and a row of its own.
 --
--- A handful of rows, each updated with every batch, that is many times a second:
---   * no index holds a column that changes, so all updates are heap-only (HOT);
---   * half of each page stays free, so dead versions are pruned in passing, long before vacuum;
---   * vacuum comes by count alone, for the times when a long transaction kept them from pruning;
---   * it never truncates the file, which would take a lock that stops the worker;
---   * statistics never change how a row is found, so they are hardly ever gathered.
+-- The table has a handful of rows, each updated with every batch, many times a second:
+--   * no index contains a column that changes, so all updates are heap-only (HOT);
+--   * half of each page stays free, so dead tuples are pruned by later updates, long before vacuum;
+--   * vacuum is triggered by count alone, for times when a long transaction prevents pruning;
+--   * vacuum never truncates the file, which would take a lock that stops the worker;
+--   * statistics never change the plan, so analyze hardly ever runs.
 CREATE TABLE sr_event_writer.stream_position (
     pipeline         text           NOT NULL,
     stream           text           NOT NULL,
@@ -82,17 +82,17 @@ COMMENT ON TABLE sr_event_writer.stream_position IS
 COMMENT ON COLUMN sr_event_writer.stream_position.stream IS
     'JetStream stream';
 COMMENT ON COLUMN sr_event_writer.stream_position.stream_created IS
-    'Creation time of the stream: tells a stream from its successor of the same name';
+    'Creation time of the stream: distinguishes it from a later stream of the same name';
 COMMENT ON COLUMN sr_event_writer.stream_position.floor IS
-    'All stream sequences up to this one are recorded, or are no concern of the pipeline';
+    'All stream sequences up to this one are recorded, or do not concern the pipeline';
 COMMENT ON COLUMN sr_event_writer.stream_position.above IS
     'Stream sequences above the floor that are recorded as well';
 COMMENT ON COLUMN sr_event_writer.stream_position.newest_sequence IS
-    'Newest message that is recorded: when the stream holds another one there, it was set back';
+    'Newest recorded message; if the stream has another message there, it was set back';
 COMMENT ON COLUMN sr_event_writer.stream_position.newest_published IS
-    'When that message was published';
+    'Publish time of that message';
 
--- Messages that are not read: their stream removed them first, or an operator left them out.
+-- Messages that will not be read: their stream removed them first, or an operator skipped them.
 CREATE TABLE sr_event_writer.stream_gap (
     id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     pipeline        text        NOT NULL,
@@ -104,11 +104,11 @@ CREATE TABLE sr_event_writer.stream_gap (
     found_at        timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE sr_event_writer.stream_gap IS
-    'Ranges of stream sequences that were not read, with the reason; "seek" is an operator''s';
+    'Ranges of stream sequences that were not read, with the reason ("seek": skipped by an operator)';
 
--- Messages that did not become rows, whole, with the reason. Written in the transaction that
--- records them as done. Payloads may be confidential: nobody but superusers reads this unless
--- somebody grants it.
+-- Complete messages that did not become rows, with the reason. Written in the transaction that
+-- records them in the position. Payloads may be confidential, so only superusers may read this
+-- table without a grant.
 CREATE TABLE sr_event_writer.dead_letter (
     id            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     received_at   timestamptz NOT NULL DEFAULT now(),
@@ -135,32 +135,32 @@ COMMENT ON COLUMN sr_event_writer.dead_letter.stream IS
 COMMENT ON COLUMN sr_event_writer.dead_letter.sequence IS
     'Sequence in the JetStream stream nats_stream';
 COMMENT ON COLUMN sr_event_writer.dead_letter.delivered IS
-    'How often the server had sent the message, this time included';
+    'Number of deliveries of the message, including this one';
 COMMENT ON COLUMN sr_event_writer.dead_letter.headers IS
-    'An object of arrays, since a header may occur more than once';
+    'Object of arrays, since a header may occur more than once';
 COMMENT ON COLUMN sr_event_writer.dead_letter.stage IS
-    'decode: the payload is at fault; insert: the table refused a row of it';
+    'decode: the payload could not be decoded; insert: the table refused one of its rows';
 COMMENT ON COLUMN sr_event_writer.dead_letter.resolved_at IS
-    'When somebody dealt with it; NULL until then';
+    'Time at which it was resolved; NULL until then';
 COMMENT ON COLUMN sr_event_writer.dead_letter.nats_stream IS
     'JetStream stream that the message came from';
 COMMENT ON COLUMN sr_event_writer.dead_letter.raw_headers IS
-    'Bytes of the headers where they are at fault; headers is NULL then';
+    'Bytes of headers that cannot be parsed; headers is NULL then';
 
--- Removing old ones, and looking at recent ones.
+-- For the removal of old dead letters, and for queries of recent ones.
 CREATE INDEX ON sr_event_writer.dead_letter (received_at);
--- What is still to be dealt with, by pipeline.
+-- For unresolved dead letters of a pipeline.
 CREATE INDEX dead_letter_unresolved_idx ON sr_event_writer.dead_letter (stream, id)
     WHERE resolved_at IS NULL;
 
 
--- == Functions that show ==========================================================================
+-- == Status functions =============================================================================
 
 CREATE FUNCTION sr_event_writer_version() RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'sr_event_writer_version_wrapper';
 COMMENT ON FUNCTION sr_event_writer_version() IS
-    'Version of the loaded library; that of these SQL objects is in pg_extension';
+    'Version of the loaded library; the version of the SQL objects is in pg_extension';
 
 CREATE FUNCTION sr_event_writer_status() RETURNS jsonb
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
@@ -197,26 +197,26 @@ CREATE FUNCTION sr_event_writer_stream_status() RETURNS TABLE (
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 7
     AS 'MODULE_PATHNAME', 'sr_event_writer_stream_status_wrapper';
 COMMENT ON FUNCTION sr_event_writer_stream_status() IS
-    'One row per active pipeline; what the view sr_event_writer.stream_status shows';
+    'One row per active pipeline; source of the view sr_event_writer.stream_status';
 
 CREATE VIEW sr_event_writer.stream_status AS
     SELECT * FROM @extschema@.sr_event_writer_stream_status();
 COMMENT ON VIEW sr_event_writer.stream_status IS
     'One row per active pipeline: state, position, lag and counters since the server started';
 
--- Not immutable: what a payload does not say, such as its time, stands in the row as of now.
+-- Not immutable: a payload without a time gets the current time.
 CREATE FUNCTION sr_event_writer_decode(processor text, payload bytea, subject text DEFAULT '')
     RETURNS TABLE (table_name text, "row" jsonb)
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 1
     AS 'MODULE_PATHNAME', 'sr_event_writer_decode_wrapper';
 COMMENT ON FUNCTION sr_event_writer_decode(text, bytea, text) IS
-    'The rows that a payload becomes, or an error that says what is wrong with it; writes nothing';
+    'Returns the rows that a payload becomes, or raises an error with the reason; writes nothing';
 
 
--- == Functions that change something ==============================================================
+-- == Control functions ============================================================================
 
--- Both write sr_event_writer.pipeline_control in the caller's transaction. They do so with the
--- rights of the extension's owner, so that EXECUTE on them is all that an operator needs.
+-- Both write sr_event_writer.pipeline_control in the caller's transaction, with the rights of the
+-- extension's owner, so that an operator needs only EXECUTE on them.
 CREATE FUNCTION sr_event_writer_pause(name text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -229,11 +229,11 @@ CREATE FUNCTION sr_event_writer_resume(name text DEFAULT NULL) RETURNS void
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_resume_wrapper';
 COMMENT ON FUNCTION sr_event_writer_resume(text) IS
-    'Lets one pipeline, or all, go on when the transaction commits';
+    'Resumes one pipeline, or all, when the transaction commits';
 
 
--- Waits for what the worker commits, so it must not be run before that in one snapshot; works on
--- standbys and in read-only transactions.
+-- Waits for commits of the worker. A snapshot taken before such a commit does not see its rows, so
+-- read them in a later statement. Works on standbys and in read-only transactions.
 CREATE FUNCTION sr_event_writer_wait(
     name      text,
     sequence  bigint,
@@ -243,7 +243,7 @@ CREATE FUNCTION sr_event_writer_wait(
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_wait_wrapper';
 COMMENT ON FUNCTION sr_event_writer_wait(text, bigint, interval) IS
-    'Waits until a stream sequence is recorded by a pipeline; false when the time is over first';
+    'Waits until a pipeline has recorded a stream sequence; false after the timeout';
 
 CREATE FUNCTION sr_event_writer_seek(name text, sequence bigint, force boolean DEFAULT false)
     RETURNS text
@@ -251,7 +251,7 @@ CREATE FUNCTION sr_event_writer_seek(name text, sequence bigint, force boolean D
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_seek_wrapper';
 COMMENT ON FUNCTION sr_event_writer_seek(text, bigint, boolean) IS
-    'Lets a paused pipeline go on with this stream sequence when it resumes, and says what that means';
+    'Moves a paused pipeline to this stream sequence when it resumes; returns the effect as text';
 
 CREATE FUNCTION sr_event_writer_seek(name text, at timestamptz, force boolean DEFAULT false)
     RETURNS text
@@ -259,7 +259,7 @@ CREATE FUNCTION sr_event_writer_seek(name text, at timestamptz, force boolean DE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_seek_time_wrapper';
 COMMENT ON FUNCTION sr_event_writer_seek(text, timestamptz, boolean) IS
-    'The same with the first message that was published at this time or later';
+    'Moves a paused pipeline to the first message published at this time or later';
 
 CREATE FUNCTION sr_event_writer_restart() RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -267,8 +267,8 @@ CREATE FUNCTION sr_event_writer_restart() RETURNS void
 COMMENT ON FUNCTION sr_event_writer_restart() IS
     'Ends the workers when the transaction commits; PostgreSQL starts them again after a second';
 
--- Both are about payloads and tables that the caller may not see: with the rights of the
--- extension's owner. Rows are written as the owner of their table, as the worker writes them.
+-- Both need payloads and tables that the caller may not be allowed to read, so they run with the
+-- rights of the extension's owner. Like the worker, they write rows as the owner of the table.
 CREATE FUNCTION sr_event_writer_replay(
     stream   text     DEFAULT NULL,
     ids      bigint[] DEFAULT NULL,
@@ -279,20 +279,20 @@ CREATE FUNCTION sr_event_writer_replay(
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_replay_wrapper';
 COMMENT ON FUNCTION sr_event_writer_replay(text, bigint[], integer, boolean) IS
-    'Decodes and inserts dead letters that are not resolved again, each exactly once';
+    'Decodes and inserts unresolved dead letters again, each exactly once';
 
 CREATE FUNCTION sr_event_writer_discard(ids bigint[]) RETURNS bigint
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'sr_event_writer_discard_wrapper';
 COMMENT ON FUNCTION sr_event_writer_discard(bigint[]) IS
-    'Marks dead letters as done with; their number';
+    'Marks dead letters as resolved without writing them; returns their number';
 
 
 -- == The seed tables ==============================================================================
 
--- For people who do not run ServiceRadar's migrations. The tables belong to the caller, and the
--- worker writes to a table as its owner: better call this as the role that shall own them.
+-- For installations without ServiceRadar's migrations. The caller owns the new tables, and the
+-- worker writes to a table as its owner, so call this as the role that is to own them.
 CREATE FUNCTION sr_event_writer_create_tables(
     schema       text    DEFAULT 'public',
     hypertables  boolean DEFAULT NULL
@@ -499,7 +499,7 @@ BEGIN
             EXECUTE format('CREATE ' || index, target);
         END LOOP;
         IF coalesce(hypertables, timescaledb IS NOT NULL) THEN
-            -- The indexes above are the same with and without TimescaleDB, so it adds none.
+            -- The indexes above are the same with and without TimescaleDB, so create no others.
             EXECUTE format(
                 'SELECT %1$s.create_hypertable(%2$L::regclass, %1$s.by_range(%3$L),
                     create_default_indexes => false)',
@@ -510,12 +510,12 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION sr_event_writer_create_tables(text, boolean) IS
-    'Creates those of the seven seed tables that do not exist, and gives their names';
+    'Creates the missing ones of the seven seed tables and returns their names';
 
 
 -- == Privileges ===================================================================================
 --
--- PUBLIC may ask for the version and nothing else. pg_monitor may look, but not at payloads.
+-- PUBLIC may only read the version. pg_monitor may read the status, but no payloads.
 -- Control, dead letters, the decoder and DDL need an explicit GRANT.
 
 REVOKE ALL ON SCHEMA sr_event_writer FROM PUBLIC;
@@ -547,14 +547,14 @@ GRANT SELECT ON
     sr_event_writer.stream_gap,
     sr_event_writer.stream_status
     TO pg_monitor;
--- A view checks functions against whoever reads it, so the view alone would not do.
+-- A view checks the privileges of its reader for functions, so a grant on the view is not enough.
 GRANT EXECUTE ON FUNCTION
     sr_event_writer_status(),
     sr_event_writer_stream_status()
     TO pg_monitor;
 
 
--- == What pg_dump keeps ===========================================================================
+-- == Data that pg_dump keeps ======================================================================
 
 SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.pipeline_control', '');
 SELECT pg_catalog.pg_extension_config_dump('sr_event_writer.stream_position', '');
