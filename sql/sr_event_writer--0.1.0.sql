@@ -289,7 +289,7 @@ COMMENT ON FUNCTION sr_event_writer_discard(bigint[]) IS
     'Marks dead letters as resolved without writing them; returns their number';
 
 
--- == The seed tables ==============================================================================
+-- == Default tables ===============================================================================
 
 -- For installations without ServiceRadar's migrations. The caller owns the new tables, and the
 -- worker writes to a table as its owner, so call this as the role that is to own them.
@@ -510,7 +510,7 @@ BEGIN
 END
 $function$;
 COMMENT ON FUNCTION sr_event_writer_create_tables(text, boolean) IS
-    'Creates the missing ones of the seven seed tables and returns their names';
+    'Creates the missing ones of the seven default tables and returns their names';
 
 
 -- == Privileges ===================================================================================

@@ -1,4 +1,4 @@
-//! An external writer in the shape of the seed design: one INSERT of a hundred rows a transaction,
+//! An external writer like ServiceRadar's `EventWriter`: one INSERT of a hundred rows a transaction,
 //! with ON CONFLICT DO NOTHING.
 
 use tokio::sync::mpsc::{Receiver, Sender};

@@ -1,4 +1,4 @@
-//! The seven streams of the seed design, and what each is called at every place of its way.
+//! The seven default streams, and the names of each: pipeline, subject, stream, table.
 
 /// One of the seven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

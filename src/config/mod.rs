@@ -91,11 +91,10 @@ pub struct WriteConfig {
     pub dead_letter_max_size: Option<u64>,
 }
 
-/// Settings as they are now, for worker number `worker` of `workers`, which share the memory.
+/// Reads the current settings.
 ///
 /// # Errors
-/// What is wrong with a setting. Each was checked when it was set, so this is a contradiction
-/// between two of them.
+/// Two settings contradict each other; each alone was checked when it was set.
 pub fn read() -> Result<Config, ParseError> {
     gucs::read()
 }

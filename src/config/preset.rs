@@ -1,5 +1,5 @@
-//! The seven pipelines of the seed: what `streams` may name without options of its own.
-//! Source: formats.md 1.1, with the batch sizes and time-outs of the Broadway batchers.
+//! The seven presets: pipelines that `streams` may name without further options. Subjects, batch
+//! sizes and timeouts are those of ServiceRadar's `EventWriter`.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub enum Kind {
 /// One column that a format fills.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
-    /// Name in the seed schema.
+    /// Name in ServiceRadar's schema.
     pub name: &'static str,
     /// Another name that the same column carries in other schema versions.
     pub alias: Option<&'static str>,
@@ -79,7 +79,7 @@ pub enum Conflict {
 /// One destination table of a format.
 #[derive(Debug)]
 pub struct Table {
-    /// Name in the seed schema, unqualified.
+    /// Name in ServiceRadar's schema, unqualified.
     pub name: &'static str,
     /// Columns in the order in which a decoder appends cells.
     pub columns: &'static [Column],

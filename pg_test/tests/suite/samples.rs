@@ -1,5 +1,5 @@
-//! Every sample of the format study becomes exactly the row that it says: through the real stream
-//! into a hypertable, and by `sr_event_writer_decode` alone.
+//! Every sample becomes exactly the row that its case says: through the real stream into a
+//! hypertable, and by `sr_event_writer_decode` alone.
 
 mod case;
 mod cases;

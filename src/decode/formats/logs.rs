@@ -1,4 +1,4 @@
-//! Logs: log records as JSON on `logs.>` for `logs` (formats.md 2A.7).
+//! Logs: log records as JSON on `logs.>` for `logs` (docs/formats.md, Logs).
 
 use row::Cell::Text;
 use row::{Conflict, Kind, Table};

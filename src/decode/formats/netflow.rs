@@ -1,5 +1,5 @@
-//! NetFlow: flows as JSON on `netflow.>` for `netflow_metrics` (formats.md 2A.4). Addresses stay
-//! text exactly as sent.
+//! NetFlow: flows as JSON on `netflow.>` for `netflow_metrics` (docs/formats.md, NetFlow).
+//! Addresses stay text, exactly as sent.
 
 use row::{Conflict, Table};
 

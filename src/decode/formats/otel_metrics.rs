@@ -1,5 +1,6 @@
-//! OtelMetrics: metrics derived from spans on `otel.metrics.>` for `otel_metrics` (formats.md
-//! 2A.5). Whether a span is slow is for its sender to say: no threshold is applied here.
+//! OtelMetrics: metrics derived from spans on `otel.metrics.>` for `otel_metrics`
+//! (docs/formats.md, OtelMetrics). The sender decides whether a span is slow: no threshold applies
+//! here.
 
 use row::Cell::{Bool, Text};
 use row::{Conflict, Kind, Table};
@@ -22,7 +23,7 @@ static TABLE: Table = Table {
 static FIELDS: [Field; 18] = [
     timestamp("timestamp", &["timestamp"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]),
-    // Part of the key, so not NULL: the Go writer's '' stands for none.
+    // Part of the key, so not NULL: '' stands for none, as in `db-event-writer`.
     text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
     text("service_name", &["service_name", "serviceName"]).or(Text("unknown")).required(),
     text("span_name", &["span_name", "spanName", "name"]).or(Text("unknown")).required(),

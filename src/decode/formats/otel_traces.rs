@@ -1,4 +1,5 @@
-//! OtelTraces: spans as JSON on `otel.traces.>` for `otel_traces` (formats.md 2A.6).
+//! OtelTraces: spans as JSON on `otel.traces.>` for `otel_traces` (docs/formats.md,
+//! OtelTraces).
 
 use row::Cell::Text;
 use row::{Conflict, Kind, Table};
@@ -23,7 +24,7 @@ static TABLE: Table = Table {
 static FIELDS: [Field; 19] = [
     timestamp("timestamp", &["timestamp", "start_time_unix_nano"], time::millis_or_nanos)
         .required(),
-    // Part of the key, so not NULL: the Go writer's '' stands for none.
+    // Part of the key, so not NULL: '' stands for none, as in `db-event-writer`.
     text("trace_id", &["trace_id", "traceId"]).or(Text("")).required(),
     text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
     text("parent_span_id", &["parent_span_id", "parentSpanId"]),

@@ -1,4 +1,4 @@
-//! Sweep: results of network sweeps on `sweep.>` for `sweep_host_states` (formats.md 2A.3).
+//! Sweep: results of network sweeps on `sweep.>` for `sweep_host_states` (docs/formats.md, Sweep).
 
 use row::Cell::Text;
 use row::{Conflict, Kind, Table};

@@ -1,4 +1,5 @@
-//! Telemetry: measurements on `telemetry.>` for `timeseries_metrics` (formats.md 2A.1).
+//! Telemetry: measurements on `telemetry.>` for `timeseries_metrics` (docs/formats.md,
+//! Telemetry).
 
 use row::Cell::{Bool, Float8, Text};
 use row::{Conflict, Kind, Table};

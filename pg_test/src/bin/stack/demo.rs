@@ -9,7 +9,7 @@ use pg_test::postgres::tail;
 use pg_test::stack::Stack;
 use pg_test::wait;
 
-/// Good messages for each stream, roughly in the proportions of the seed design's rates.
+/// Good messages for each stream, roughly in the proportions of a ServiceRadar installation.
 const PLAN: [(Feed, u64); 7] = [
     (Feed::Telemetry, 10_000),
     (Feed::Events, 1_500),

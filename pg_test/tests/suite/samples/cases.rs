@@ -1,5 +1,4 @@
-//! Sections 4.1 to 4.7 of the format study, in the variant of the seed design with its known
-//! defects mended: payload in, row out.
+//! Samples of the seven formats of docs/formats.md: payload in, row out.
 
 use pg_test::feed::Feed;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! The two CloudEvents whose `data` has a form of its own (formats.md 2B.1): what their columns
-//! hold is put together from it as the Go writer did.
+//! The two CloudEvents whose `data` has a known form (docs/formats.md, Events): some of their
+//! columns are composed from it, with the same result as in `db-event-writer`.
 
 use std::borrow::Cow;
 

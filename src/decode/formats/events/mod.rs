@@ -1,7 +1,7 @@
-//! Events: CloudEvents and GELF messages on `events.>` for `events` (formats.md 2A.2).
+//! Events: CloudEvents and GELF messages on `events.>` for `events` (docs/formats.md, Events).
 //!
-//! What a CloudEvent does not say itself is looked for in the object that it carries, its `data`.
-//! The events of which the Go writer knew the data by heart are in `cloud_event`.
+//! A value that a CloudEvent itself lacks is taken from the object that it carries, its `data`.
+//! The two events whose `data` has a known form are in `cloud_event`.
 
 mod cloud_event;
 #[cfg(test)]
