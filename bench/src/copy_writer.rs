@@ -1,6 +1,6 @@
-//! An external writer as one would make it for speed: binary COPY, a thousand rows a transaction.
+//! A fast external writer as one would usually make it: binary COPY, a thousand rows a transaction.
 //!
-//! COPY knows no ON CONFLICT, so with a unique key it goes through a temporary table.
+//! COPY has no ON CONFLICT, so with a unique key it copies into a temporary table first.
 
 use std::pin::pin;
 

@@ -1,6 +1,6 @@
-//! How many messages a second one core decodes, by calling the extension's decoders directly: from
-//! the payload to a row of encoded cells. By the processor time of the thread, so that other work
-//! on the machine does not count.
+//! Decoding speed of one core: calls the extension's decoders directly, from the payload to a row
+//! of encoded cells. Counts the processor time of the thread, so that other work on the machine
+//! does not matter.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What the external writers share: being started, their arguments, reading the stream and
-//! acknowledging. They are processes of their own, `bench writer …`.
+//! Shared parts of the external writers: start, arguments, reading the stream, acknowledging. They
+//! run as separate processes, `bench writer …`.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The servers on which all contenders run in turn: one PostgreSQL that really writes to its disk,
-//! one NATS, the same messages in the stream, the same empty table before each round.
+//! The servers on which all contenders run in turn: one PostgreSQL that writes to a real disk, one
+//! NATS, the same messages in the stream, the same empty table before each round.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What seven pipelines cost that have nothing to do, and what it costs to look at them.
+//! The cost of seven idle pipelines, and of reading their status.
 
 use std::time::Duration;
 

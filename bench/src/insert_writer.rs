@@ -1,5 +1,5 @@
-//! An external writer like ServiceRadar's `EventWriter`: one INSERT of a hundred rows a transaction,
-//! with ON CONFLICT DO NOTHING.
+//! An external writer like ServiceRadar's `EventWriter`: one INSERT of a hundred rows a
+//! transaction, with ON CONFLICT DO NOTHING.
 
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_postgres::types::{ToSql, Type};

@@ -1,9 +1,9 @@
-//! How long a message takes from its acknowledgement by NATS until another session sees its row.
+//! The time from a message's publish acknowledgement by NATS until another session sees its row.
 //!
-//! Messages are published at a steady rate; each is a millisecond later than the one before it, by
-//! its time stamp. A second session asks about every millisecond for the largest time stamp in the
-//! table, which an index answers. One pipeline writes in order, so all up to that are visible. What
-//! is reported is therefore too long by up to the time between two answers, which is reported too.
+//! Messages are published at a steady rate, with timestamps a millisecond apart. A second session
+//! reads the largest timestamp of the table about every millisecond, from an index. One pipeline
+//! writes in order, so all messages up to that one are visible. The reported latency is therefore
+//! too long by up to the time between two reads, which is reported too.
 
 use std::time::{Duration, Instant, SystemTime};
 

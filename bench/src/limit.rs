@@ -1,9 +1,10 @@
-//! What the server can do at all, from binary files on the server, rows in the order of their messages:
-//! one COPY of all rows; two sessions with half of them each; pieces of five thousand, each a transaction
-//! that does not wait for the disk, which is the bound for whoever commits batches.
+//! The most that the server can do, from binary files on the server, with rows in the order of
+//! their messages: one COPY of all rows; two sessions with half of them each; and pieces of five
+//! thousand, each a transaction that does not wait for the disk, which bounds every writer that
+//! commits batches.
 //!
-//! With duplicates, COPY can do no part of the work: it gets the rows that are missing, and its
-//! rate is that of these.
+//! COPY cannot skip duplicates, so it gets only the missing rows, and its rate is that of these
+//! rows.
 
 use crate::ground::{Ground, PIECE_ROWS};
 use crate::measure::{Meter, Round};

@@ -1,12 +1,12 @@
 //! The benchmark behind `make bench`, `bench/quick` and the regression guard.
 //!
-//! What is measured how stands in `docs/performance.md`. The order to read in:
+//! `docs/performance.md` describes the measurements. Read the files in this order:
 //!
 //! - [`rounds`]: the contenders in turn; each is a file: [`limit`], [`ours`], [`copy_writer`],
 //!   [`copy_writer_tuned`], [`insert_writer`], the last three with [`external`] and [`typed`].
-//! - [`ground`]: the servers, messages and tables they all get; [`workload`] says which.
-//! - [`latency`], [`decode`], [`idle`]: the figures that are not about a backlog.
-//! - [`scale`], [`workers`]: backlogs of other sizes, and shared ones.
+//! - [`ground`]: their servers, messages and tables; [`workload`] defines these.
+//! - [`latency`], [`decode`], [`idle`]: figures without a backlog.
+//! - [`scale`], [`workers`]: backlogs of other sizes, and backlogs shared by two workers.
 //! - [`measure`], [`report`], [`quick`]: figures, the table, the guard.
 #![allow(
     clippy::unwrap_used,

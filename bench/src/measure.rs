@@ -1,4 +1,4 @@
-//! Figures: processor time, memory, and what several rounds say together.
+//! Figures: processor time, memory, and statistics over several rounds.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The extension: from the moment at which it is switched on, with all messages waiting, until the
-//! last is acknowledged, which is after its commit is on the disk.
+//! The extension: from the moment at which it is enabled, with all messages pending, until the last
+//! one is acknowledged, after its commit is on disk.
 
 use crate::ground::Ground;
 use crate::measure::{Meter, Round};

@@ -1,7 +1,7 @@
-//! The regression guard: in under a minute, how much of the limit the extension reaches.
+//! The regression guard: measures in under a minute which part of the limit the extension reaches.
 //!
-//! Only the ratio is compared with the recorded one, and only a fall by more than a third counts,
-//! because machines and their neighbours differ.
+//! It compares only the ratio with the recorded one, and fails only if that fell by more than a
+//! third, because machines and their load differ.
 
 use serde_json::{Value, json};
 

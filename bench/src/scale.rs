@@ -1,6 +1,6 @@
-//! Whether a row costs the same however many messages wait and however many chunks a batch touches.
-//! One COPY of the same rows stands beside it: the indexes of a larger table cost more, and that is
-//! nobody's doing here.
+//! Measures whether the cost of a row depends on the number of pending messages and of chunks. One
+//! COPY of the same rows is measured too, because the indexes of a larger table cost more for every
+//! writer.
 
 use pg_test::messages::Generator;
 

@@ -1,6 +1,6 @@
-//! Messages as an external writer would decode them: one struct for each payload, which borrows
-//! from it, without a JSON tree. They expect what the publisher sends and nothing else, so they do
-//! less than the extension's decoders, which take every spelling of `docs/formats.md`.
+//! Messages as an external writer would decode them: a struct for each payload, which borrows from
+//! it, without a JSON tree. It expects exactly the publisher's spelling, so it does less than the
+//! extension's decoders, which accept every spelling of `docs/formats.md`.
 
 use std::borrow::Cow;
 use std::error::Error;

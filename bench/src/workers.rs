@@ -1,5 +1,5 @@
-//! What a second worker gains for one hot stream that is split by subject: two pipelines write halves
-//! of it into one table.
+//! The gain of a second worker for one hot stream that is split by subject: two pipelines write
+//! halves of it into one table.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What is written where. A workload is a stream of messages, a table, and what is in it before.
+//! Workloads: the messages, the table, and the rows that it has before.
 
 use pg_test::feed::Feed;
 

@@ -1,7 +1,7 @@
 //! All faults over seven live streams, in an order that `SR_SOAK_SEED` decides.
 //!
-//! Always in the same order unless that says otherwise, so that what fails is what was changed; `make
-//! soak` takes another one each time. The longest test by far: tests start in the order of their names.
+//! The default seed is fixed, so that a failure is due to a change of the code; `make soak` takes
+//! another seed each time. This is by far the longest test, and its name makes it start first.
 
 use pg_test::soak::{self, End, Fault, Plan, Report};
 

@@ -1,4 +1,5 @@
-//! Another process of the server crashes: what the worker was writing just then is innocent.
+//! Another process of the server crashes: the messages that the worker was writing are not
+//! suspects.
 
 use std::time::Duration;
 

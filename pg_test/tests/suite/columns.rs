@@ -1,5 +1,5 @@
-//! The destination is as it is: what fits is written, what is missing is named, and nothing of it
-//! is ever changed.
+//! The worker adapts to the destination's columns: it writes those that fit, names those that are
+//! missing, and never alters the table.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

@@ -1,4 +1,4 @@
-//! Pausing, resuming, and what the status says.
+//! Pause, resume, and the status.
 
 use std::time::Duration;
 

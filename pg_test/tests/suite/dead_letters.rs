@@ -1,4 +1,4 @@
-//! A bad message costs only itself, and is kept whole.
+//! A bad message costs only itself, and is kept complete.
 
 use std::time::Duration;
 

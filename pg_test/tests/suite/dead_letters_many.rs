@@ -1,4 +1,4 @@
-//! Dead letters in great number, and notices that would come back.
+//! Many dead letters at once, and published ones that would be read again.
 
 use pg_test::feed::Feed;
 use pg_test::stack::{SOON, Stack};

@@ -1,4 +1,4 @@
-//! Notices of dead letters over a link that does not carry them as fast as they are made.
+//! Dead letters published over a link that is slower than they are made.
 
 use futures_util::StreamExt;
 use pg_test::feed::Feed;

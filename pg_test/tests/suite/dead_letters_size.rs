@@ -1,4 +1,4 @@
-//! A limit for the room that dead letters take.
+//! A limit for the size of all dead letters.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Message;

@@ -1,4 +1,4 @@
-//! What NATS has seen acknowledged is on the disk: a power failure takes none of it.
+//! Acknowledged messages are on disk: a power failure loses none of them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A sick environment costs no message: what the database cannot do now is kept and tried again.
+//! A faulty environment costs no message: writes that the database refuses for now are tried again.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

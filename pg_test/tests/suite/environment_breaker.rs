@@ -1,4 +1,5 @@
-//! The circuit breaker: after failures in a row nothing is tried for a while, then a single message.
+//! The circuit breaker: after consecutive failures nothing is tried for a while, then a single
+//! message.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! After a long fault a pipeline catches up by itself, and no slower for what it went through.
+//! After a long fault a pipeline catches up by itself, at full speed.
 
 use std::time::{Duration, Instant};
 

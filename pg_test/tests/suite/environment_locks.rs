@@ -1,4 +1,5 @@
-//! One table is locked or slow: its pipeline waits and tries again with less, and the others go on.
+//! One table is locked or slow: its pipeline waits and tries again with fewer messages, and the
+//! others go on.
 
 use std::time::Duration;
 

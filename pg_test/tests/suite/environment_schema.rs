@@ -1,5 +1,5 @@
-//! A table that no longer fits pauses its own pipeline, and a mended one is written to at once, all
-//! while messages flow on seven streams.
+//! A table that no longer fits pauses only its own pipeline, which resumes as soon as the table is
+//! corrected, while messages flow on seven streams.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The disk of the write-ahead log is full: PostgreSQL itself ends at that, with all its sessions.
+//! The disk of the WAL is full: PostgreSQL itself shuts down, with all its sessions.
 
 use pg_test::feed::Feed;
 use pg_test::postgres::SmallDisk;

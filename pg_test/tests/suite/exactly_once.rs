@@ -1,4 +1,4 @@
-//! Whatever is killed or restarted, each message becomes a row, and only one.
+//! Whatever is killed or restarted, each message becomes exactly one row.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What several topics need.
+//! Helpers that several topics share.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

@@ -1,4 +1,4 @@
-//! Pipelines whose tables are there and refuse every write leave the others their memory.
+//! Pipelines whose tables refuse every write leave the others their memory.
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A batch waits to be written while its session ends, and its stream is purged or made anew: what was
-//! fetched is written, whatever the stream holds by then.
+//! A fetched batch is written even if its session ends and its stream is purged or created again
+//! before that.
 
 use async_nats::jetstream::stream::Stream;
 use pg_test::messages::Generator;

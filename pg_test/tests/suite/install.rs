@@ -1,4 +1,4 @@
-//! Loading, creating, who may do what, and starting by itself when what was missing appears.
+//! Loading, creating, privileges, and starting by itself when a missing object appears.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

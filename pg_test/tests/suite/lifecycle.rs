@@ -1,4 +1,4 @@
-//! The program behind `make up` and `make demo` leaves nothing behind, and the fixtures neither.
+//! Neither the program behind `make up` and `make demo` nor the fixtures leave anything behind.
 
 use std::fs;
 use std::path::Path;

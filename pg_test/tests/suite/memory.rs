@@ -1,4 +1,4 @@
-//! One budget for everything in memory: a backlog stays in NATS.
+//! One budget covers everything in memory: a backlog stays in NATS.
 //!
 //! `SR_BACKLOG=1000000` for the full size.
 

@@ -1,5 +1,5 @@
-//! Seven pipelines against a budget that each of them could use up alone: their tables are locked, and
-//! what is published takes many times as much.
+//! Seven pipelines share a budget that each could use up alone: their tables are locked, and far
+//! more is published than fits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

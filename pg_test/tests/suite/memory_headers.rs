@@ -1,4 +1,4 @@
-//! What the headers of a message take in memory counts as much as its payload.
+//! The memory that a message's headers take counts as much as its payload.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the tests of faults on the NATS side have in common: `nats_faults_…` has one topic each.
+//! Shared helpers of the tests of NATS faults; each `nats_faults_…` has one topic.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

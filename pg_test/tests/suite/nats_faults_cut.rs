@@ -1,5 +1,5 @@
-//! The connection to NATS is cut at every step of the protocol: before anything was said, within a
-//! greeting, an answer, a message, and between them.
+//! The connection to NATS is cut at every step of the protocol: before the first byte, within a
+//! greeting, an answer or a message, and between them.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Somebody lets the consumer of a pipeline serve groups of clients, to none of which the worker belongs.
+//! Somebody makes the consumer of a pipeline serve groups of clients, none of which includes the
+//! worker.
 
 use async_nats::jetstream::consumer::{FromConsumer, PriorityPolicy, pull};
 use async_nats::jetstream::stream::RetentionPolicy;

@@ -1,4 +1,4 @@
-//! A message that the server has sent and the writer never got.
+//! The server sends a message that the writer never receives.
 
 use std::time::{Duration, Instant};
 

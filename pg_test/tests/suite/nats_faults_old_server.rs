@@ -1,4 +1,4 @@
-//! A server that cannot set a consumer to where the database stands.
+//! A server that is too old to set a consumer to the database's position.
 
 use std::time::Duration;
 

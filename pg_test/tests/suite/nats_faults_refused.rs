@@ -1,4 +1,4 @@
-//! The server refuses to send what it was asked for.
+//! The server refuses pull requests.
 
 use pg_test::messages::Generator;
 use pg_test::wait::eventually_equal;

@@ -1,4 +1,4 @@
-//! Streams that drop what is acknowledged: everything is written once, and nothing stays behind.
+//! Streams that drop acknowledged messages: everything is written once, and nothing stays behind.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

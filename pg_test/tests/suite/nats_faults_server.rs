@@ -1,4 +1,4 @@
-//! The NATS server goes into maintenance, takes rights away, and loses the stream.
+//! The NATS server goes into maintenance, revokes permissions, and loses the stream.
 
 use std::time::Duration;
 

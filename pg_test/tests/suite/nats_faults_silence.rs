@@ -1,5 +1,5 @@
-//! Connections that look well and bring nothing. The writer notices within a minute, says so, and
-//! goes on by itself.
+//! Connections that seem healthy and deliver nothing. The writer notices within a minute, reports
+//! it, and recovers by itself.
 
 use std::time::Duration;
 

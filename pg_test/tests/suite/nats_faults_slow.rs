@@ -1,4 +1,4 @@
-//! A link to NATS that is slower than what waits behind it, and messages as large as they may be.
+//! A link to NATS that is slower than its backlog needs, and messages of the largest size.
 
 use std::time::Duration;
 

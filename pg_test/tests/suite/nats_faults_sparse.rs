@@ -1,4 +1,4 @@
-//! A pipeline that reads some subjects of a stream: what lies between is not its concern.
+//! A pipeline that reads some subjects of a stream skips the messages in between.
 
 use pg_test::messages::{Generator, Message};
 use pg_test::stack::Stack;

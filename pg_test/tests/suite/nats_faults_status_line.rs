@@ -1,4 +1,4 @@
-//! The headers of a message begin with a status, as the server's own word does.
+//! The headers of a stored message begin with a status line, like the server's own messages.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Messages that the server stores and delivers, and that the client's library cannot read: it takes the
-//! connection of all pipelines for broken.
+//! Messages that the server stores and delivers but the client library cannot parse: it treats the
+//! connection of all pipelines as broken.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Messages that the client's library cannot read, in streams that drop what is acknowledged: there they
-//! have to be removed as well, or they stand in the way for ever.
+//! Messages that the client library cannot parse, in streams that drop acknowledged messages: they
+//! have to be removed as well, or they would block the stream for ever.
 
 use std::ops::Range;
 use std::time::Duration;

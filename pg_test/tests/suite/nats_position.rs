@@ -1,5 +1,4 @@
-//! What the stream says about itself is believed only when its leader says it: a record is cut for
-//! nothing less.
+//! Only a leader's statements about the stream are believed: no other answer cuts a position back.
 
 use std::ptr;
 

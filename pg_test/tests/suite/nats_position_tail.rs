@@ -1,5 +1,5 @@
-//! What a pipeline has settled without a message of its own is recorded as well, and is as little proof of
-//! what the stream holds.
+//! Sequences that a pipeline passes without a message of its own are recorded too, and prove as
+//! little about the stream's content.
 
 use pg_test::messages::{Generator, Message};
 

@@ -1,5 +1,5 @@
-//! Others move, replace or use the consumer, or a session leaves work behind: no message is passed over
-//! and no pipeline stands still.
+//! Others move, replace or use the consumer, or an earlier session leaves unfinished work: no
+//! message is skipped and no pipeline stops.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What administrators see of the workers outside the status functions: sessions, log, and who paused.
+//! Information about the workers outside the status functions: sessions, log, and who paused.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Rows and position are there together, or not at all.
+//! Rows and position commit together, or not at all.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One of the servers is away for a while: nobody has to do anything about it.
+//! One of the servers is unavailable for a while: nobody has to intervene.
 //!
 //! `SR_OUTAGE_SECONDS=60` makes it a minute.
 

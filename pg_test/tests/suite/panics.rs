@@ -1,4 +1,4 @@
-//! A panic, on whatever thread, ends the worker and never the server: PostgreSQL starts it again.
+//! A panic on any thread ends the worker and never the server: PostgreSQL starts the worker again.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

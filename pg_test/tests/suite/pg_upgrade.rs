@@ -1,5 +1,5 @@
-//! `pg_upgrade` with the library loaded on both sides. It starts both servers to dump the one and to
-//! restore the other: a writer that ran there would be in its way, or put rows beside the chunks.
+//! `pg_upgrade` with the library loaded on both sides. It starts both servers to dump one and
+//! restore the other; a running writer would disturb it, or write rows beside the chunks.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

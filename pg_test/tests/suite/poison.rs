@@ -1,4 +1,4 @@
-//! A message that takes the server's process down costs itself and a few seconds, never the others.
+//! A message that crashes the server process costs only itself and a few seconds, never the others.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

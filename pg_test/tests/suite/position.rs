@@ -1,4 +1,4 @@
-//! The database is the judge of where a pipeline stands, whatever became of stream and consumer.
+//! The database decides where a pipeline stands, whatever happened to stream and consumer.
 
 use crate::fixtures::state;
 use pg_test::feed::Feed;

@@ -1,5 +1,5 @@
-//! What administrators do all day, while messages flow: nothing hangs on the worker, and it loses and
-//! doubles nothing.
+//! Daily administration while messages flow: nothing hangs on the worker, and it neither loses nor
+//! duplicates a message.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Constraints and triggers that are put off to the end of the transaction: theirs are the table's
-//! owner and the row, as with all others.
+//! Deferred constraints and triggers: they run as the table's owner and cost only their row, like
+//! all others.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

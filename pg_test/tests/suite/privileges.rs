@@ -1,4 +1,4 @@
-//! Who may use what of the extension, unless somebody grants more.
+//! Privileges on the extension's objects without further grants.
 
 use pg_test::stack::Stack;
 

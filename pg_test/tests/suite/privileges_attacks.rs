@@ -1,6 +1,6 @@
-//! The owner of a destination, of its schema or of the database wants more than is his. Each test is
-//! one place where his code gets in: it runs as himself and nothing else, and leaves nothing behind.
-//! Where it can get in by COPY and by INSERT, it has to have been there on both ways.
+//! The owner of a destination, of its schema or of the database tries to gain rights. Each test is
+//! one place where the owner's code is called: it runs only as that owner, and leaves nothing
+//! behind. Where both COPY and INSERT call it, the test covers both.
 
 mod ground;
 

@@ -1,5 +1,5 @@
-//! Replay runs with the rights of the extension's owner, in a transaction of somebody else: what is
-//! his there stays his, and what the destination's owner does there does not last.
+//! Replay runs with the rights of the extension's owner in somebody else's transaction: it changes
+//! nothing of the caller's, and nothing that the destination's owner does there lasts.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

@@ -1,4 +1,4 @@
-//! A reload that comes while a worker is being started is not lost.
+//! A reload while a worker is starting is not lost.
 
 use pg_test::process::{children, command_line};
 use pg_test::stack::{SOON, Stack};

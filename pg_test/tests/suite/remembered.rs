@@ -1,4 +1,5 @@
-//! What a worker remembers of a position outlives it, also when nothing comes before its end.
+//! Positions that a worker has in memory are recorded before it ends, even if no further message
+//! arrives.
 
 use pg_test::wait::eventually;
 

@@ -1,4 +1,4 @@
-//! Dead letters that are dealt with: replayed, each exactly once, or discarded.
+//! Dead letters are resolved: replayed, each exactly once, or discarded.
 
 use pg_test::feed::Feed;
 use pg_test::messages::{Defect, Generator, Message};

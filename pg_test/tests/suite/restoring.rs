@@ -1,4 +1,4 @@
-//! While a database is being restored nothing is written, and nothing ends up beside the chunks.
+//! While a database is being restored nothing is written, and no row gets beside the chunks.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

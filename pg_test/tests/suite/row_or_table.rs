@@ -1,5 +1,4 @@
-//! The same error may be about one row or about the whole table: what other rows of the table do
-//! tells which.
+//! The same error may concern one row or the whole table; other rows of the table show which.
 
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};

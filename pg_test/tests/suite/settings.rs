@@ -1,4 +1,4 @@
-//! Settings are judged when they are set, and take effect without a restart.
+//! Settings are checked when they are set, and take effect without a restart.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `pg_ctl stop -m fast` is back within five seconds, whatever the writer is doing.
+//! `pg_ctl stop -m fast` returns within five seconds, whatever the writer is doing.
 
 use std::time::Duration;
 

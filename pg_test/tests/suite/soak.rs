@@ -1,4 +1,4 @@
-//! That the account at the end of a run with faults finds what it is there to find.
+//! The account at the end of a soak run detects lost and duplicated messages.
 
 use pg_test::feed::Feed;
 use pg_test::soak::{self, End, Fault, Plan, Report};

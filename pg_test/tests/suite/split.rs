@@ -1,5 +1,5 @@
-//! One hot stream becomes two pipelines, as docs/operations.md says under "One hot stream", while it is
-//! being published to.
+//! One hot stream becomes two pipelines while messages are published, as docs/operations.md
+//! describes under "One hot stream".
 
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};

@@ -1,4 +1,4 @@
-//! Only the primary consumes, and whoever becomes it goes on exactly where the other one was.
+//! Only the primary consumes, and a promoted standby continues exactly where the old primary was.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Acknowledgements that wait for a synchronous standby: rows are there meanwhile, nothing that the
-//! standby lacks is acknowledged, and the status says what is missing.
+//! Acknowledgements wait for a synchronous standby: rows are visible meanwhile, no message that the
+//! standby lacks is acknowledged, and the status gives the reason.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A restore to an earlier moment: what came after it is read again, and what cannot be read any more
-//! is a gap.
+//! A restore to an earlier time: later messages are read again, and those that no longer exist are
+//! a gap.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Every figure of the status is seen above zero, with the right number.
+//! Every figure of the status is seen above zero, with the right value.
 
 use std::time::Duration;
 

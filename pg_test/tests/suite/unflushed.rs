@@ -1,5 +1,5 @@
-//! An acknowledgement says that a message is on the disk: of this server, whoever wrote it, and of a
-//! standby where that is asked for.
+//! An acknowledged message is on the disk of this server, whoever wrote it, and on that of a
+//! standby where `ack_after` asks for it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A worker that shows no sign of life is named, and one that only works for long is not.
+//! The status names a worker that shows no sign of life, but not one that only works for long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Waiting for a sequence, moving a pipeline to another one, and starting the workers over.
+//! Waiting for a sequence, moving a pipeline to another one, and restarting the workers.
 
 use std::time::{Duration, Instant};
 

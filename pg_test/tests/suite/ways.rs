@@ -1,4 +1,4 @@
-//! Two ways lead into a table, COPY and INSERT. Which one a batch takes may not be seen in the rows.
+//! Rows are written by COPY or by INSERT, and they are the same either way.
 
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};

@@ -1,5 +1,5 @@
-//! What a table gets from COPY beside its rows: an order that suits its indexes, and, where TimescaleDB
-//! can do that, the columnstore.
+//! COPY also sorts the rows for the table's indexes and, where TimescaleDB supports it, writes to
+//! the columnstore.
 
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};

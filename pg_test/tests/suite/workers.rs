@@ -1,4 +1,4 @@
-//! Several workers: pipelines are spread evenly, and what blocks one worker delays no other.
+//! Several workers: pipelines are spread evenly, and a blocked worker delays no other.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Where the attacks take place: an unprivileged role that owns a destination and its schema, a
-//! function of its own that tries whatever lasts or gives rights, and the account afterwards.
+//! The setting of the attacks: an unprivileged role that owns a destination and its schema, its
+//! function that tries everything that lasts or gives rights, and the check afterwards.
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

@@ -1,4 +1,4 @@
-//! What a sample is.
+//! A sample: a payload and the row that it becomes.
 
 use pg_test::feed::Feed;
 use serde_json::Value;

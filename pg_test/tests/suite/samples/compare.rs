@@ -1,4 +1,4 @@
-//! Comparing a row with what it should be, column by column.
+//! Compares a row with the expected one, column by column.
 
 use pg_test::postgres::Postgres;
 use serde_json::Value;

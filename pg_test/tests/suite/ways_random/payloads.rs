@@ -1,5 +1,5 @@
-//! Payloads as no sender means them, drawn from a seed: of each key whether it is there, under which
-//! spelling, and a value of its kind or, seldom, of any other.
+//! Random payloads that no sender would make: for each key of a format, whether it is present, its
+//! spelling, and a value of its kind or, rarely, of any other.
 
 use pg_test::feed::Feed;
 use pg_test::random::Random;

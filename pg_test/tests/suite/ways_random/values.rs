@@ -1,4 +1,4 @@
-//! Values in spellings that a careless encoding would spoil, as they stand in JSON.
+//! Values in spellings that a careless encoding would corrupt, as they appear in JSON.
 
 use pg_test::random::Random;
 
