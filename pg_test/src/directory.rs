@@ -1,6 +1,6 @@
-//! Where a server keeps its files: a temporary directory that vanishes with its owner.
+//! The directory of a server's files: a temporary one that vanishes with its owner.
 //!
-//! The name holds the process id. What a killed process left behind is removed by the next one.
+//! Its name contains the process id; the next process removes what a killed one left behind.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -13,10 +13,10 @@ use nix::unistd::geteuid;
 
 use crate::process;
 
-/// What the name of a temporary directory begins with; the process id follows.
+/// Prefix of the name of a temporary directory; the process id follows.
 pub const PREFIX: &str = "sr_event_writer-test-";
 
-/// Where something may be mounted in a temporary directory.
+/// Mount point in a temporary directory.
 pub const MOUNT_POINT: &str = "mounted";
 
 /// Below which temporary directories are made: `SR_TMPDIR` where the system's own is too small, as one in

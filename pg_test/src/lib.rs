@@ -1,16 +1,16 @@
 //! Real servers for the tests: PostgreSQL with TimescaleDB, and NATS with JetStream.
 //!
-//! A test starts what it needs, on ports of its own, and nothing survives it: not a process (even
-//! when the test itself is killed), not a file. The order to read in:
+//! A test starts the servers that it needs, on ports of its own, and leaves neither a process (even
+//! when the test itself is killed) nor a file. Read the modules in this order:
 //!
 //! - [`stack`]: both servers, the streams, the tables, ready to use. Most tests start here.
 //! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
-//! - [`proxy`]: the faults of the network between the writer and NATS.
+//! - [`proxy`]: faults of the network between the writer and NATS.
 //! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
-//! - [`soak`]: all of that for a long time, with a schedule of faults, and the account at the end.
-//! - [`recorded`]: how far the database is with a stream.
+//! - [`soak`]: all of that for a long time, with a schedule of faults, and an account at the end.
+//! - [`recorded`]: checks how far the database has recorded a stream.
 //! - [`wait`]: the only place where anything waits.
-//! - [`directory`], [`port`], [`process`], [`random`]: what the servers stand on.
+//! - [`directory`], [`port`], [`process`], [`random`]: the basis of the servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
 //! Realistic messages for the seven streams, each with a marker that ends up in a column, so that
-//! SQL can tell whether every one became a row, and only one.
+//! SQL can check that each became exactly one row.
 //!
 //! The same seed and number give the same message.
 
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::feed::Feed;
 
-/// What is published.
+/// A message to publish.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Where to.
+    /// Subject.
     pub subject: String,
-    /// What.
+    /// Payload.
     pub payload: Vec<u8>,
-    /// What makes it unique within its stream: the number that it was made from.
+    /// Its number, unique within its stream, from which it was made.
     pub marker: u64,
 }
 
@@ -33,7 +33,7 @@ impl Message {
     }
 }
 
-/// What is wrong with a message that is broken on purpose.
+/// The defect of a message that is broken on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
     /// The text ends in the middle.
@@ -70,7 +70,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Of an hour ago, so that they fall into at most two chunks of a hypertable.
+    /// Starts an hour ago, so that messages fall into at most two chunks of a hypertable.
     pub fn new(seed: u64) -> Self {
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         let since = hour_ago

@@ -27,7 +27,7 @@ use crate::wait;
 
 /// The server that everybody uses.
 const PROGRAM: &str = "nats-server";
-/// Where the testbed has one that is too old.
+/// Path of the testbed's nats-server that is too old.
 const OLD_PROGRAM: &str = "/opt/nats-server-old";
 /// The testbed itself.
 const TESTBED: &str = "/etc/sr_event_writer-testbed";
@@ -39,7 +39,7 @@ pub fn old_program() -> Option<PathBuf> {
         .then(|| PathBuf::from(OLD_PROGRAM))
 }
 
-/// How a server is to be made. Start from [`Options::default`].
+/// Options of a server. Start from [`Options::default`].
 #[derive(Debug)]
 pub struct Options {
     /// More lines for its configuration file.
@@ -50,11 +50,11 @@ pub struct Options {
     pub domain: Option<&'static str>,
     /// User and password of the tests' own connections, where the configuration limits the others.
     pub login: Option<(&'static str, &'static str)>,
-    /// Where it stays for good, instead of in a temporary directory.
+    /// A permanent directory instead of a temporary one.
     pub home: Option<PathBuf>,
     /// The port, instead of one picked now.
     pub port: Option<Port>,
-    /// How long it lives when nobody stops it.
+    /// Its lifetime if nobody stops it.
     pub lifetime: Lifetime,
 }
 
@@ -122,12 +122,12 @@ impl Nats {
         fs::write(self.configuration_path(), text).expect("write nats.conf");
     }
 
-    /// What the writer connects to.
+    /// URL for the writer.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port.number())
     }
 
-    /// As a client sees it.
+    /// Access for a client.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -137,8 +137,8 @@ impl Nats {
         self.port.number()
     }
 
-    /// Where a server that another process made at `home` writes its process id. The path of its
-    /// configuration file, also at `home`, stands in its command line.
+    /// The file with the process id of a server that another process made at `home`. Its command
+    /// line contains the path of its configuration file, also at `home`.
     pub fn pid_file_at(home: &Path) -> PathBuf {
         home.join("nats.pid")
     }
@@ -254,7 +254,7 @@ impl Nats {
         self.process().as_ref().map(Process::pid)
     }
 
-    /// Whether the server that this object started is there.
+    /// Returns true while the server that this object started is running.
     pub fn is_running(&self) -> bool {
         self.process()
             .as_mut()

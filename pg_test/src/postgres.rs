@@ -29,18 +29,18 @@ use crate::wait;
 /// Crash recovery after a kill with much unflushed WAL is what takes longest.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// How a cluster is to be made. Start from [`Options::default`].
+/// Options of a cluster. Start from [`Options::default`].
 #[derive(Debug)]
 pub struct Options {
     /// `shared_preload_libraries`.
     pub preload: String,
-    /// More settings, in the words of postgresql.conf, without quotes. The last one wins.
+    /// Further settings, as in postgresql.conf, without quotes. The last one wins.
     pub settings: Vec<(String, String)>,
-    /// Where it stays for good, instead of in a temporary directory.
+    /// A permanent directory instead of a temporary one.
     pub home: Option<PathBuf>,
     /// The port, instead of one picked now.
     pub port: Option<Port>,
-    /// How long the server lives when nobody stops it.
+    /// Lifetime of the server if nobody stops it.
     pub lifetime: Lifetime,
 }
 
@@ -56,7 +56,7 @@ impl Default for Options {
     }
 }
 
-/// As in `pg_ctl stop -m`.
+/// Modes of `pg_ctl stop -m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// Sessions may go on until they end by themselves; no new one is let in.
@@ -123,7 +123,7 @@ impl Postgres {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether the server log holds `text`.
+    /// Returns true if the server log contains `text`.
     pub fn log_contains(&self, text: &str) -> bool {
         self.log().contains(text)
     }
@@ -215,7 +215,7 @@ impl Postgres {
         .await;
     }
 
-    /// Whether the server that this object started is there.
+    /// Returns true while the server that this object started is running.
     pub fn is_running(&self) -> bool {
         self.process()
             .as_mut()

@@ -1,4 +1,4 @@
-//! Child processes that end with the test, however that ends, and looks into `/proc`.
+//! Child processes that end with the test, however it ends, and figures from `/proc`.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,10 +16,10 @@ use nix::unistd::{Pid, User, geteuid, getpid, getppid, setsid};
 
 use crate::wait;
 
-/// How long a process lives.
+/// Lifetime of a process.
 #[derive(Debug, Clone, Copy)]
 pub enum Lifetime {
-    /// As long as this process at most: when this one dies, the kernel sends the signal.
+    /// At most that of this process: when this one dies, the kernel sends the signal.
     Tied(Signal),
     /// In a session of its own, for as long as it likes.
     Detached,
@@ -64,7 +64,7 @@ impl Process {
         self.child.id().try_into().expect("a process id")
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("wait for a child")
     }
@@ -76,13 +76,13 @@ impl Process {
         }
     }
 
-    /// Waits for its end; panics when it does not come.
+    /// Waits for its end; panics on timeout.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         let what = format!("the end of process {}", self.pid());
         wait::eventually(within, what, async || self.status()).await
     }
 
-    /// [`Process::ended`] for `Drop`: tells whether the end came.
+    /// [`Process::ended`] for `Drop`; returns false on timeout.
     pub fn ended_blocking(&mut self, within: Duration) -> bool {
         wait::blocking(within, || self.status().is_some())
     }
@@ -122,12 +122,12 @@ pub fn kill(pid: i32, signal: Signal) {
     let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
 }
 
-/// Whether the process exists and is not a mere entry that nobody has waited for yet.
+/// Returns true if the process exists and is not a zombie.
 pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
-/// Whether the process was stopped by SIGSTOP, or is gone.
+/// Returns true if the process was stopped by SIGSTOP, or is gone.
 pub fn stands_still(pid: i32) -> bool {
     stat(pid).is_none_or(|(state, _)| matches!(state, 'T' | 'Z' | 'X'))
 }
@@ -153,7 +153,8 @@ pub fn private_memory(pid: i32) -> Option<u64> {
     Some(anonymous_memory(pid)? + files_in_memory(pid))
 }
 
-/// What `memfd_create` made: it counts as shared memory, as PostgreSQL's shared buffers do.
+/// Bytes of files from `memfd_create`, which count as shared memory like PostgreSQL's shared
+/// buffers.
 fn files_in_memory(pid: i32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd"));
     let open = open.into_iter().flatten().flatten();

@@ -17,13 +17,13 @@ use tokio::task::JoinHandle;
 
 use self::pipe::Allowance;
 
-/// What the network does to what passes.
+/// The state of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weather {
     Fine,
     /// Nothing passes either way.
     Blackhole,
-    /// So many bytes a second pass in this direction.
+    /// At most this many bytes per second pass in this direction.
     Slow(Towards, u64),
 }
 
@@ -34,7 +34,7 @@ enum Towards {
     Server,
 }
 
-/// What the connections share.
+/// State that the connections share.
 #[derive(Debug)]
 struct Shared {
     target: u16,
@@ -52,7 +52,7 @@ struct Shared {
 struct Losses {
     /// Requests of the client to these subjects.
     requests: Vec<String>,
-    /// So many deliveries of consumers, from now on.
+    /// Number of the next deliveries of consumers.
     deliveries: usize,
 }
 
@@ -94,7 +94,7 @@ impl Proxy {
         }
     }
 
-    /// What the writer connects to.
+    /// URL for the writer.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
@@ -135,8 +135,8 @@ impl Proxy {
             .send_replace(Weather::Slow(Towards::Server, bytes_per_second.max(1)));
     }
 
-    /// Loses what the client publishes to subjects that begin so: `$JS.API.CONSUMER.MSG.NEXT` are
-    /// its pulls. Everything else passes.
+    /// Loses everything that the client publishes to subjects with this prefix;
+    /// `$JS.API.CONSUMER.MSG.NEXT` is that of pull requests. Everything else passes.
     pub fn swallow(&self, subject_prefix: &str) {
         lock(&self.shared.losses)
             .requests

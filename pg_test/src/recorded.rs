@@ -1,4 +1,4 @@
-//! How far the database has recorded a stream.
+//! Checks how far the database has recorded a stream.
 
 use async_nats::jetstream::{self, stream};
 
@@ -22,10 +22,11 @@ pub fn floor_of(feed: Feed, created: i64) -> String {
     )
 }
 
-/// Whether the database has recorded all that a stream holds; what is missing.
+/// Succeeds if the database has recorded everything that a stream holds; the error names what is
+/// missing.
 ///
-/// That nothing is pending does not say so: it was delivered then, and most consumers take no
-/// acknowledgements.
+/// A pending count of zero is not enough: the messages were delivered then, but most consumers take
+/// no acknowledgements.
 pub async fn everything(pg: &Postgres, nats: &Access, feed: Feed) -> Result<(), String> {
     let context = jetstream::new(nats.try_client().await?);
     let stream = context.get_stream(feed.stream()).await;

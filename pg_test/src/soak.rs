@@ -1,11 +1,12 @@
 //! Seven live streams, faults of every kind in an order that a seed decides, and the account at the
-//! end: each published message is a row once, or a dead letter once, or was removed from its stream
-//! on purpose and stands in `stream_gap`. The row or dead letter says what the message said.
+//! end: each published message is exactly one row or one dead letter with the message's content, or
+//! was removed from its stream on purpose and is listed in `stream_gap`.
 //!
-//! [`ground`] and [`databases`] have the servers, [`load`] publishes and remembers what was published, [`fault`] says
-//! what can go wrong and does it, [`schedule`] when, [`closing`] starts the writer a last time,
-//! [`books`] reads what there is, [`account`] compares, [`report`] tells. The faults are on purpose
-//! not waited out: the next one comes while the writer is still busy with the last.
+//! [`ground`] and [`databases`] hold the servers, [`load`] publishes and keeps a record, [`fault`]
+//! defines and inflicts the faults, [`schedule`] their order, [`closing`] restarts the writer a
+//! last time, [`books`] reads the database, [`account`] compares, [`report`] prints the result. A
+//! run does not wait for recovery on purpose: the next fault comes while the writer still recovers
+//! from the last.
 
 mod account;
 mod books;
@@ -28,20 +29,20 @@ use self::load::Load;
 use self::schedule::Schedule;
 use crate::random::Random;
 
-/// What is to be run.
+/// A plan of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Decides order and particulars of the faults.
     pub seed: u64,
     /// Every kind comes once before one comes again.
     pub kinds: Vec<Fault>,
-    /// When it is enough.
+    /// End of the faults.
     pub end: End,
     /// More settings of the database servers.
     pub settings: Vec<(String, String)>,
 }
 
-/// When a run has had enough faults.
+/// The condition that ends the faults.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
     /// After so many.
@@ -70,7 +71,7 @@ impl Plan {
     }
 }
 
-/// Runs a plan: publishes, inflicts, waits until the writer has caught up, and takes account.
+/// Runs a plan: publishes, inflicts faults, waits until the writer has caught up, and compares.
 pub async fn run(plan: &Plan) -> Report {
     let began = Instant::now();
     let ground = Ground::start(&plan.settings).await;
@@ -96,7 +97,7 @@ pub async fn run(plan: &Plan) -> Report {
     }
 }
 
-/// Inflicts faults, one or two at a time, until it is enough.
+/// Inflicts faults, one or two at a time, until the end of the plan.
 async fn inflict(plan: &Plan, began: Instant, ground: &Ground, load: &Load) -> Inflicted {
     let mut random = Random::new(plan.seed);
     let mut schedule = Schedule::new(&plan.kinds, random.draw());

@@ -11,13 +11,13 @@ use crate::postgres::{self, Failure, Postgres, tail};
 use crate::recorded;
 use crate::wait;
 
-/// For what takes a moment: a batch, a reload, a reconnect after a backoff.
+/// Timeout of short operations: a batch, a reload, a reconnect after a backoff.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// How long a pipeline is given to write what it holds.
+/// Timeout of a pipeline to write what it holds.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// What is to be started. Start from [`Stack::builder`].
+/// Options of a stack. Start from [`Stack::builder`].
 #[derive(Debug)]
 pub struct Builder {
     postgres: postgres::Options,
@@ -43,13 +43,13 @@ impl Builder {
         self
     }
 
-    /// How the PostgreSQL server is made, but for the settings that this builder adds.
+    /// Options of the PostgreSQL server, to which this builder adds settings.
     pub fn postgres(mut self, change: impl FnOnce(&mut postgres::Options)) -> Self {
         change(&mut self.postgres);
         self
     }
 
-    /// How the NATS server is made.
+    /// Options of the NATS server.
     pub fn nats(mut self, change: impl FnOnce(&mut nats::Options)) -> Self {
         change(&mut self.nats);
         self
@@ -191,7 +191,7 @@ pub struct Stack {
     pub pg: Postgres,
     /// The message server.
     pub nats: Nats,
-    /// Where the streams are: on that server, or in a cluster.
+    /// Access to the streams, on that server or in a cluster.
     pub jetstream: Access,
 }
 
@@ -232,7 +232,7 @@ impl Stack {
             .await;
     }
 
-    /// Makes one of them, with a policy for what it keeps.
+    /// Makes one of them with a retention policy.
     pub async fn create_stream_keeping(&self, feed: Feed, retention: RetentionPolicy) {
         self.jetstream
             .create_stream_keeping(&feed.stream(), &[&feed.subjects()], retention)
@@ -273,14 +273,14 @@ impl Stack {
         .await;
     }
 
-    /// How many rows the destination table has.
+    /// Number of rows in the destination table.
     pub async fn rows(&self, feed: Feed) -> Result<i64, Failure> {
         self.pg
             .try_value(&format!("SELECT count(*) FROM {}", feed.table()))
             .await
     }
 
-    /// How many dead letters the stream has.
+    /// Number of dead letters of the stream.
     pub async fn dead_letters(&self, feed: Feed) -> Result<i64, Failure> {
         let name = feed.name();
         let sql = "SELECT count(*) FROM sr_event_writer.dead_letter WHERE lower(stream)";
@@ -327,7 +327,7 @@ impl Stack {
             Ok(status) => status["pending"] == 0,
             Err(_) => true,
         };
-        // What it says when time is over does not matter.
+        // The result of a timeout does not matter.
         let _ = wait::try_eventually(MOMENT, "nothing waits", idle).await;
     }
 

@@ -1,23 +1,24 @@
 //! Waiting for a condition, with a deadline: the only place where a test waits.
 //!
-//! A wait that is over too late panics with what was awaited and what was seen last, so that the
-//! message alone tells how far things got.
+//! A wait that times out panics with the awaited condition and the last state seen, so that the
+//! message alone shows how far things got.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Between two looks. Short against what is awaited, long against what a look costs.
+/// Time between two probes: short compared with the awaited event, long compared with a probe's
+/// cost.
 const STEP: Duration = Duration::from_millis(40);
 
-/// What a look may take on a busy machine before it counts as one that hangs.
+/// Timeout of a probe on a busy machine, after which it counts as hanging.
 const A_LOOK: Duration = Duration::from_secs(30);
 
-/// What a look can say: here it is, or why not yet.
+/// The result of a probe: the value, or the reason why it is not there yet.
 pub trait Outcome {
-    /// What [`eventually`] returns.
+    /// The type that [`eventually`] returns.
     type Value;
 
-    /// The value, or what was seen instead of it.
+    /// Returns the value, or what was seen instead of it.
     fn settle(self) -> Result<Self::Value, String>;
 }
 
@@ -49,9 +50,9 @@ impl<T, E: Display> Outcome for Result<T, E> {
     }
 }
 
-/// Looks until `probe` is satisfied, and returns what it found.
+/// Probes until `probe` is satisfied, and returns its value.
 ///
-/// Panics after `within`, with `what` and what the last look saw.
+/// Panics after `within`, with `what` and the result of the last probe.
 pub async fn eventually<O: Outcome>(
     within: Duration,
     what: impl Display,
@@ -63,7 +64,7 @@ pub async fn eventually<O: Outcome>(
     }
 }
 
-/// As [`eventually`], but hands back the message instead of panicking with it.
+/// Like [`eventually`], but returns the message instead of panicking with it.
 pub async fn try_eventually<O: Outcome>(
     within: Duration,
     what: impl Display,
@@ -91,7 +92,7 @@ pub async fn try_eventually<O: Outcome>(
     }
 }
 
-/// Looks until the value of `probe` equals `expected`.
+/// Probes until the value of `probe` equals `expected`.
 pub async fn eventually_equal<T, E>(
     within: Duration,
     what: impl Display,
@@ -113,9 +114,10 @@ pub async fn eventually_equal<T, E>(
     .await;
 }
 
-/// Looks again and again for the time `span`: panics as soon as `probe` is *not* satisfied.
+/// Probes repeatedly for the time `span`; panics as soon as `probe` is *not* satisfied.
 ///
-/// For what must keep holding ("no row appears while paused"), and to let an outage last.
+/// For conditions that must keep holding ("no row appears while paused"), and to let an outage
+/// last.
 pub async fn throughout<O: Outcome>(
     span: Duration,
     what: impl Display,
@@ -135,7 +137,7 @@ pub async fn throughout<O: Outcome>(
     }
 }
 
-/// [`eventually`] for where no runtime is at hand (`Drop`); tells whether it came true.
+/// Like [`eventually`], where no runtime is available (`Drop`); returns false on timeout.
 pub fn blocking(within: Duration, mut probe: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {

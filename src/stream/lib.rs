@@ -2,8 +2,8 @@
 //!
 //! Read it in this order: [`runtime`] starts the threads, [`connection`] holds the one connection,
 //! [`session`] brings a pipeline to its first message, [`fetch`] turns messages into batches,
-//! [`ack`] tells the server what is durable. No PostgreSQL call may appear here: this code runs on a
-//! thread of its own, and only the worker's main thread may call PostgreSQL.
+//! [`ack`] tells the server what is durable. No PostgreSQL call may appear here: this code runs on
+//! a thread of its own, and only the worker's main thread may call PostgreSQL.
 
 mod ack;
 mod backoff;

@@ -1,4 +1,4 @@
-//! Behind `make soak`: the soak run of the test suite, for as long as one likes.
+//! The program of `make soak`: the soak run of the test suite, for any length of time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What the messages of each stream say.
+//! The content of the messages of each stream.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What a client does: the same towards one server and towards a cluster.
+//! Operations of a client, the same for one server and for a cluster.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Access {
         servers.map(str::to_owned).collect()
     }
 
-    /// A new connection; why there is none.
+    /// Opens a new connection.
     pub async fn try_client(&self) -> Result<async_nats::Client, String> {
         async_nats::connect(self.servers.split(',').collect::<Vec<_>>())
             .await
@@ -58,7 +58,7 @@ impl Access {
             .await;
     }
 
-    /// [`Access::create_stream`], with a policy for what the stream keeps.
+    /// [`Access::create_stream`] with a retention policy.
     pub async fn create_stream_keeping(
         &self,
         name: &str,
@@ -81,20 +81,20 @@ impl Access {
         .await;
     }
 
-    /// Removes a stream and what it holds.
+    /// Removes a stream and its messages.
     pub async fn delete_stream(&self, name: &str) {
         let deleted = self.jetstream().await.delete_stream(name).await;
         deleted.unwrap_or_else(|error| panic!("delete stream {name}: {error}"));
     }
 
-    /// What the stream holds.
+    /// The stream's state.
     pub async fn stream_state(&self, stream: &str) -> stream::State {
         let found = self.jetstream().await.get_stream(stream).await;
         let found = found.unwrap_or_else(|error| panic!("look up stream {stream}: {error}"));
         found.cached_info().state.clone()
     }
 
-    /// How far a consumer is; why it cannot be told (it does not exist yet, no server).
+    /// The consumer's state, or an error if it does not exist yet or no server answers.
     pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
         let context = jetstream::new(self.try_client().await?);
         let stream = context.get_stream_no_info(stream).await;

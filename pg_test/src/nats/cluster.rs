@@ -1,4 +1,4 @@
-//! Three NATS servers that hold each stream three times, and what can be done to their leaders.
+//! Three NATS servers that hold each stream three times, and operations on their leaders.
 
 use std::ops::Deref;
 
@@ -70,7 +70,7 @@ impl Cluster {
         &self.servers
     }
 
-    /// As a client sees it.
+    /// Access for a client.
     pub fn access(&self) -> &Access {
         &self.access
     }

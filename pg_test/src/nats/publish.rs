@@ -17,9 +17,9 @@ use crate::wait;
 
 /// Messages under way without an acknowledgement.
 const WINDOW: usize = 2000;
-/// For messages that are published while servers are being stopped and started.
+/// Timeout of messages that are published while servers are stopped and started.
 const SURELY: Duration = Duration::from_secs(120);
-/// For what one server says to one message.
+/// Timeout of one server's answer to one message.
 const ANSWER: Duration = Duration::from_secs(2);
 
 impl Access {
@@ -71,8 +71,8 @@ impl Access {
             .expect("a publish is acknowledged")
     }
 
-    /// Publishes messages, each once, while servers are being stopped and started: what is not
-    /// acknowledged is sent again under the same id, and the stream drops the repetition. Their
+    /// Publishes messages, each once, while servers are stopped and started: an unacknowledged
+    /// message is sent again under the same id, and the stream drops the duplicate. Returns their
     /// sequence numbers, in the same order.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
         self.publish_surely_with(messages, &HeaderMap::new()).await
@@ -95,7 +95,7 @@ impl Access {
                 if left.is_empty() {
                     return Ok(());
                 }
-                // Of a cluster, another server may be well.
+                // In a cluster, another server may still work.
                 context = self.jetstream().await;
                 Err(format!("{} refused", left.len()))
             })

@@ -1,5 +1,5 @@
-//! A publisher that sends whatever bytes it is given. Client libraries refuse to send what servers take,
-//! store and deliver all the same.
+//! A publisher that sends any bytes. Client libraries refuse to send some messages that servers
+//! accept, store and deliver.
 
 use std::io;
 

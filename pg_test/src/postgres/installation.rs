@@ -1,4 +1,4 @@
-//! Which PostgreSQL is used, and running its programs as a user that it accepts.
+//! Chooses the PostgreSQL to use, and runs its programs as a user that it accepts.
 //!
 //! `SR_PG_MAJOR` (default 18) or, more exactly, `SR_PG_BIN` (the folder of its programs) choose.
 
@@ -117,7 +117,7 @@ impl Installation {
         ))
     }
 
-    /// What to do about a server that did not start, if its log tells.
+    /// Returns a hint for a server that did not start, from its log.
     pub(super) fn hint(&self, log: &str) -> String {
         if log.contains("could not access file \"sr_event_writer\"") {
             return format!(

@@ -1,4 +1,4 @@
-//! A power failure: what is left of a server that loses everything it has not forced to the disk.
+//! A power failure: the server loses everything that it has not forced to disk.
 //!
 //! The clusters of the tests run with `fsync = off`, so what counts as forced is what the server
 //! itself believes to be: its flush position in the log. All its processes are frozen, the position
@@ -20,7 +20,7 @@ use crate::wait;
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const TRIES: usize = 10;
 
-/// Where the log is forced to disk.
+/// The position up to which the WAL is forced to disk.
 #[derive(Debug, Clone, Copy)]
 struct Flushed {
     timeline: u32,
@@ -40,8 +40,8 @@ impl Drop for Frozen {
 }
 
 impl Postgres {
-    /// What a power failure at this moment would leave of this running server, as a server of its
-    /// own, with the same settings but another port. It is not started; this one goes on.
+    /// Copies what a power failure at this moment would leave of this running server, as a separate
+    /// server with the same settings but another port. The copy is not started; this one continues.
     ///
     /// `meanwhile` runs while the server stands still: what it sees of the outside world (what is
     /// acknowledged in NATS) belongs to the same moment.
@@ -62,8 +62,8 @@ impl Postgres {
         (copy, seen)
     }
 
-    /// Cuts the power of this running server: every process is killed, and what was not forced to
-    /// disk is gone. It can be started again.
+    /// Cuts the power of this running server: every process is killed, and data not forced to disk
+    /// is lost. It can be started again.
     pub async fn lose_power(&self) {
         let (frozen, flushed) = self.freeze().await;
         self.kill_all().await;

@@ -1,6 +1,6 @@
-//! Asking the server: connections, and short ways to run one statement.
+//! Connections to the server, and shortcuts to run one statement.
 //!
-//! `try_…` gives back what went wrong, for while faults are being inflicted; the others panic.
+//! `try_…` returns an error, for use while faults are inflicted; the others panic.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -16,7 +16,7 @@ type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
 const OPTIONS: &str = "-c statement_timeout=120s -c lock_timeout=0 -c transaction_timeout=0 -c role=none \
     -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed";
 
-/// What the server refused, or why it could not be asked.
+/// An error of the server, or of the connection to it.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
     /// SQLSTATE; none when the connection failed.
@@ -110,7 +110,7 @@ impl Postgres {
         Ok(result?)
     }
 
-    /// Runs statements that must fail, and tells how they did.
+    /// Runs statements that must fail, and returns the error.
     pub async fn refused(&self, sql: &str) -> Failure {
         match self.try_execute(sql).await {
             Ok(()) => panic!("this was expected to be refused, but was done: {sql}"),

@@ -16,7 +16,7 @@ use crate::process::{Lifetime, Process, Signal};
 #[derive(Debug)]
 pub struct LogReceiver {
     process: Process,
-    /// What it has received.
+    /// The WAL that it has received.
     _directory: Directory,
 }
 
@@ -32,7 +32,7 @@ impl Postgres {
     ///
     /// It is `name` in `synchronous_standby_names` and in `pg_stat_replication`.
     pub async fn create_standby(&self, name: &str) -> Self {
-        // What it has not received yet has to be there when it comes back.
+        // WAL that it has not received yet must still exist when it comes back.
         self.alter_system("wal_keep_size", "1GB").await;
         self.copy_by_base_backup(&["--write-recovery-conf"], name)
             .await
@@ -69,7 +69,7 @@ impl Postgres {
         promoted.await.unwrap_or_else(|why| panic!("{why}"));
     }
 
-    /// Whether this running server is a standby, or still restoring.
+    /// Returns true while this running server is a standby or restores a backup.
     pub async fn is_in_recovery(&self) -> bool {
         self.value("SELECT pg_is_in_recovery()").await
     }

@@ -18,13 +18,13 @@ const INITDB: &[&str] = &[
     "--auth=trust",
     "--encoding=UTF8",
     "--locale=C.UTF-8",
-    // As PostgreSQL 18 does it by default; pg_rewind asks for it.
+    // The default of PostgreSQL 18; pg_rewind needs it.
     "--data-checksums",
     "--no-sync",
     "--no-instructions",
 ];
 
-/// What every cluster starts from; `settings.conf` comes after it, and then ALTER SYSTEM.
+/// Initial settings of every cluster; `settings.conf` comes after them, and then ALTER SYSTEM.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -62,7 +62,7 @@ fn make(installation: &Installation) -> PathBuf {
     lock.lock().expect("take the template's lock");
     if !template.exists() {
         let unfinished = folder.join(format!("{name}.new"));
-        // Whatever a killed test left.
+        // Left by a killed test.
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir(&unfinished).expect("make the template's directory");
         installation.give(&unfinished);

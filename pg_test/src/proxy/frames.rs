@@ -9,7 +9,7 @@ pub(super) struct Frames {
     line: Vec<u8>,
     /// Bytes of the payload that are still to come, its line end included.
     payload: usize,
-    /// What becomes of them.
+    /// Whether they are lost.
     loses: bool,
 }
 
@@ -70,7 +70,8 @@ pub(super) fn published_to(line: &str) -> Option<&str> {
     }
 }
 
-/// Whether a server's line begins a delivery of a consumer, which asks for an acknowledgement.
+/// Returns true if a server's line begins a delivery of a consumer, which asks for an
+/// acknowledgement.
 pub(super) fn is_delivery(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     matches!(words.next(), Some("MSG" | "HMSG")) && words.any(|word| word.starts_with("$JS.ACK."))

@@ -31,7 +31,7 @@ impl Allowance {
         self.limit(UNLIMITED);
     }
 
-    /// How many of `wanted` bytes may pass.
+    /// Returns how many of `wanted` bytes may pass.
     fn take(&self, wanted: usize) -> usize {
         let left = self.0.load(Ordering::Relaxed);
         let granted = left.min(wanted as u64);

@@ -1,37 +1,37 @@
-//! The comparison of what was published with what the database holds. Pure, so that it can be shown
-//! to find what is wrong.
+//! Compares the published messages with the content of the database. Pure, so that a test can show
+//! that it detects errors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::feed::Feed;
 
-/// What is to become of a message that is read.
+/// The expected result of a message once it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// One row.
     Row,
-    /// A dead letter, since it is no message of its format.
+    /// A dead letter, because it is not a message of its format.
     Undecodable,
-    /// A dead letter, since the client's library cannot read its subject or its headers.
+    /// A dead letter, because the client library cannot parse its subject or headers.
     Unreadable,
-    /// A dead letter, since the table refuses its row.
+    /// A dead letter, because the table refuses its row.
     Refused,
-    /// A dead letter, since it crashes whoever writes it.
+    /// A dead letter, because it crashes the process that writes it.
     Crashing,
 }
 
-/// What is to have become of a message.
+/// The expected result of a message at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// Once it was read.
+    /// Its result if it was read.
     pub fate: Fate,
     /// It was removed from its stream: a gap, unless it was read before.
     pub removed: Option<Removed>,
-    /// A hash of its row or of its dead letter, where that can be told.
+    /// Hash of its row or dead letter, if it is known.
     pub content: Option<i64>,
 }
 
-/// Where a removed message was.
+/// The place of a removed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
     /// Creation of the stream, in microseconds since 1970.
@@ -40,12 +40,12 @@ pub struct Removed {
     pub sequence: u64,
 }
 
-/// What the database holds of one stream.
+/// The content of the database for one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// For the number of a message, the hashes of all its rows.
+    /// The hashes of all rows of a message, by its number.
     pub rows: HashMap<u64, Vec<i64>>,
-    /// All dead letters: the number of the message, if that can be told, and the hash.
+    /// All dead letters: the number of the message, if it is known, and the hash.
     pub letters: Vec<(Option<u64>, i64)>,
     /// Recorded gaps: creation of the stream, first and last sequence.
     pub gaps: Vec<(i64, u64, u64)>,
@@ -60,7 +60,7 @@ pub struct Account {
     pub rows: u64,
     /// Dead letters found.
     pub letters: u64,
-    /// Removed messages that stand in a recorded gap.
+    /// Removed messages that are in a recorded gap.
     pub in_gaps: u64,
     /// Neither row nor dead letter, although nobody removed it. A gap is no excuse.
     pub lost: Vec<(Feed, u64)>,
@@ -68,7 +68,7 @@ pub struct Account {
     pub duplicated: Vec<(Feed, u64)>,
     /// Removed before it was read, and not in `stream_gap`.
     pub unrecorded: Vec<(Feed, u64)>,
-    /// A row or a dead letter that does not say what its message said.
+    /// A row or a dead letter whose content is not that of its message.
     pub wrong: Vec<(Feed, u64)>,
     /// A row that should be a dead letter, or the other way round.
     pub misplaced: Vec<(Feed, u64)>,
@@ -79,7 +79,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Takes account of all streams.
+    /// Compares all streams.
     pub fn of(expected: &BTreeMap<Feed, Vec<Expected>>, found: &BTreeMap<Feed, Found>) -> Self {
         let mut account = Self::default();
         let nothing = Found::default();
@@ -89,7 +89,7 @@ impl Account {
         account
     }
 
-    /// Whether every message is accounted for.
+    /// Returns true if every message is accounted for.
     pub fn is_even(&self) -> bool {
         let differences = [
             &self.lost,
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     const FEED: Feed = Feed::Logs;
-    /// What each of them should say.
+    /// The expected content of each.
     const RIGHT: i64 = 7;
 
     fn expected(fate: Fate) -> Expected {

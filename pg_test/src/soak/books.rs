@@ -1,4 +1,4 @@
-//! What the database holds in the end, and what it should hold.
+//! Reads the content of the database at the end, and computes the expected content.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -8,13 +8,13 @@ use super::ground::Ground;
 use super::load::{Published, Sent};
 use crate::feed::Feed;
 
-/// Messages whose rows are worked out at a time.
+/// Messages whose rows are computed at a time.
 const PART: u64 = 5_000;
 
-/// A hash of a row, but for the time at which it was written.
+/// Hash of a row without the time at which it was written.
 const ROW: &str = "hashtextextended((to_jsonb(r) - 'created_at')::text, 0)";
 
-/// A hash of what a dead letter says.
+/// Hash of a dead letter's content.
 const LETTER: &str = "hashtextextended(
     ROW(l.stream, l.nats_stream, l.sequence, l.subject, l.payload, l.stage, l.sqlstate)::text, 0)";
 
@@ -31,7 +31,7 @@ impl Fate {
 }
 
 impl Ground {
-    /// Compares what was published with what is in the database.
+    /// Compares the published messages with the content of the database.
     pub(super) async fn account(&self, published: &Published) -> Account {
         let (mut expected, mut found) = (BTreeMap::new(), BTreeMap::new());
         for feed in Feed::ALL {
@@ -47,7 +47,7 @@ impl Ground {
         Account::of(&expected, &found)
     }
 
-    /// What is to have become of some messages, with the contents.
+    /// Returns the expected results of some messages, with their contents.
     async fn expected(
         &self,
         feed: Feed,
@@ -68,7 +68,7 @@ impl Ground {
             .collect()
     }
 
-    /// By the number of the message: what the decoder makes of it, as a row of the table.
+    /// Returns the row that the decoder makes of each message, by the message's number.
     async fn contents_of_rows(&self, feed: Feed, sent: &[&Sent]) -> HashMap<u64, i64> {
         let (name, table) = (feed.name(), feed.table());
         let sql = format!(
@@ -82,7 +82,7 @@ impl Ground {
         contents
     }
 
-    /// By the number of the message: its dead letter.
+    /// Returns the expected dead letter of each message, by the message's number.
     async fn contents_of_letters(&self, feed: Feed, sent: &[&Sent]) -> HashMap<u64, i64> {
         let (name, stream) = (feed.name(), feed.stream());
         let sql = format!(

@@ -1,4 +1,4 @@
-//! The end of a run: a last restart, one more burst, and what must hold then.
+//! The end of a run: a last restart, one more burst, and the final checks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::load::Published;
 use crate::feed::Feed;
 use crate::wait::try_eventually;
 
-/// From the last acknowledgement until everything shows it.
+/// Timeout from the last acknowledgement until all figures agree.
 const SETTLED: Duration = Duration::from_secs(30);
 
 impl Ground {
-    /// Starts the writer anew, so that what it wrote without recording it is written again, and lets
-    /// it write a little more. What is not as it should be then.
+    /// Restarts the writer, so that anything it wrote without recording it is written again, and
+    /// lets it write a little more. Returns all deviations.
     ///
     /// The counters start with the server, so they count that last burst and nothing else.
     pub(super) async fn close(&self, published: &Published) -> Vec<String> {
@@ -59,7 +59,7 @@ impl Ground {
         .await
     }
 
-    /// The recorded position is the end of the stream, without a hole below it.
+    /// Checks that the recorded position is the end of the stream, with nothing missing below it.
     async fn is_at_the_end(&self, feed: Feed) -> Result<(), String> {
         let name = feed.name();
         let sql = format!(
@@ -78,7 +78,7 @@ impl Ground {
         .await
     }
 
-    /// What is acknowledged is gone from the streams that do not keep it.
+    /// Checks that streams that drop acknowledged messages have dropped them.
     async fn is_empty(&self, feed: Feed) -> Result<(), String> {
         if retention(feed) == RetentionPolicy::Limits {
             return Ok(());

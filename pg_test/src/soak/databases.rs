@@ -1,4 +1,4 @@
-//! The two database servers: which of them takes the writes, and what both of them have.
+//! The two database servers: which one takes writes, and how far both agree.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::postgres::Postgres;
 use crate::recorded;
 use crate::wait::{eventually, try_eventually};
 
-/// For what the standby is to write.
+/// Timeout for replication to the standby.
 const REPLICATED: Duration = Duration::from_secs(5);
 
 /// A primary and its standby. Faults may replace them while others are under way.
@@ -34,7 +34,7 @@ impl Ground {
         get(&self.databases.primary)
     }
 
-    /// The server that would take over.
+    /// The server that takes over after a failure.
     pub(super) fn standby(&self) -> Arc<Postgres> {
         get(&self.databases.standby)
     }
@@ -44,7 +44,7 @@ impl Ground {
         set(&self.databases.primary, server);
     }
 
-    /// Makes another standby instead of the one that is there.
+    /// Replaces the standby by a new one.
     pub(super) async fn new_standby(&self) {
         let former = self.standby();
         // It may have become the primary.
@@ -67,7 +67,7 @@ impl Ground {
         .await;
     }
 
-    /// Waits until the database has all of a stream, and the server that may take over as well.
+    /// Waits until the primary and its standby have all of a stream.
     pub(super) async fn has_recorded(&self, feed: Feed) {
         eventually(PATIENCE, "everything is recorded", async || {
             let primary = self.primary();
@@ -77,7 +77,7 @@ impl Ground {
         .await;
     }
 
-    /// Waits until what is in the database now is also with the server that may take over.
+    /// Waits until the standby has everything that is in the primary now.
     pub(super) async fn standby_has_all(&self) {
         eventually(PATIENCE, "the standby has all", async || {
             is_replicated(&self.primary()).await
@@ -91,8 +91,8 @@ fn get(server: &Mutex<Arc<Postgres>>) -> Arc<Postgres> {
     server.clone()
 }
 
-/// Whether what this server has now reaches its standby. What was seen in it before is not lost then,
-/// whichever of the two goes on; a server that is replaced meanwhile says nothing.
+/// Succeeds if the standby has everything that this server has now. Whatever was seen before is
+/// then safe, whichever of the two continues. A server that is replaced meanwhile gives no answer.
 async fn is_replicated(primary: &Postgres) -> Result<(), String> {
     let end = "SELECT pg_current_wal_insert_lsn()::text";
     let end = primary.try_value::<String>(end).await;

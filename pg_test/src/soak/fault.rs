@@ -1,5 +1,4 @@
-//! What can go wrong. Each fault ends by itself or is taken back; what it leaves behind is the
-//! writer's business.
+//! All faults. Each ends by itself or is undone; recovery from its effects is up to the writer.
 
 mod consumers;
 mod database;
@@ -17,15 +16,15 @@ use crate::feed::Feed;
 use crate::random::Random;
 use crate::wait::try_eventually;
 
-/// For what a fault is to strike.
+/// How long a fault waits for something to act on.
 const STRIKES: Duration = Duration::from_secs(10);
 
-/// What a fault came to.
+/// The result of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It struck.
+    /// It had an effect.
     Hit,
-    /// There was nothing to strike, so it does not count.
+    /// It had nothing to act on, so it does not count.
     Missed(&'static str),
 }
 
@@ -40,7 +39,7 @@ impl Outcome {
 }
 
 impl Ground {
-    /// Waits until something has been struck; `missed` says what it was not.
+    /// Waits until the fault has had an effect; otherwise `missed` names what it did not find.
     pub(super) async fn strikes(
         &self,
         missed: &'static str,
@@ -74,7 +73,7 @@ pub enum Fault {
     FailOver,
     StandbyAway,
     RestoreBackup,
-    // What others do in it.
+    // Actions of other users in it.
     LockTables,
     SickTable,
     RenameTable,
@@ -88,14 +87,14 @@ pub enum Fault {
     SeekBack,
     ExtensionAnew,
     DropOtherDatabase,
-    // The way to the messages.
+    // The network between worker and NATS.
     CutConnections,
     CutInAMessage,
     Blackhole,
     LoseDeliveries,
     LosePulls,
     SlowLink,
-    // The message servers.
+    // The NATS servers.
     RestartNats,
     KillNats,
     KillAllNats,
@@ -104,7 +103,7 @@ pub enum Fault {
     StepDownStream,
     StepDownConsumer,
     SetBack,
-    // What others do to the streams.
+    // Actions of others on the streams.
     DeleteConsumer,
     EditConsumer,
     ResetConsumer,
@@ -168,7 +167,7 @@ impl Fault {
         Self::HeaderFlood,
     ];
 
-    /// Inflicts it; what it struck.
+    /// Inflicts it and returns the result.
     pub(super) async fn inflict(
         self,
         ground: &Ground,
@@ -199,7 +198,7 @@ impl Fault {
         }
     }
 
-    /// Those that wait until they have struck.
+    /// Inflicts a fault that waits until it has had an effect.
     async fn inflict_surely(self, feed: Feed, ground: &Ground, load: &Load, random: &mut Random) {
         match self {
             Self::KillWorker => ground.primary().kill_worker().await,

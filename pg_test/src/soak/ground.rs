@@ -17,9 +17,9 @@ use crate::recorded;
 use crate::stack::drop_unique_keys;
 use crate::wait::{eventually, try_eventually};
 
-/// For whatever has to come right again after a fault.
+/// Timeout for recovery after a fault.
 pub(super) const PATIENCE: Duration = Duration::from_secs(90);
-/// For everything that is left after the last fault.
+/// Timeout for everything that is pending after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(240);
 
 /// Short delays, so that a run sees many recoveries.
@@ -38,7 +38,7 @@ const SETTINGS: [(&str, &str); 11] = [
     ("log_min_messages", "warning"),
 ];
 
-/// What a table of the run's own keeps of a dropped extension.
+/// Table that keeps data of the dropped extension during the run.
 pub(super) const KEPT: &str = "
     CREATE TABLE soak_letter AS TABLE sr_event_writer.dead_letter WITH NO DATA;
     CREATE TABLE soak_gap AS TABLE sr_event_writer.stream_gap WITH NO DATA";
@@ -50,7 +50,7 @@ pub struct Ground {
     pub(super) proxies: Vec<Proxy>,
 }
 
-/// What the stream of a feed does with what is acknowledged.
+/// The retention policy of a feed's stream.
 pub(super) fn retention(feed: Feed) -> RetentionPolicy {
     match feed {
         Feed::Sweep | Feed::Netflow => RetentionPolicy::WorkQueue,
@@ -59,7 +59,7 @@ pub(super) fn retention(feed: Feed) -> RetentionPolicy {
     }
 }
 
-/// Lets the present state last.
+/// Lets the current state last.
 pub(super) async fn last(span: Duration) {
     tokio::time::sleep(span).await;
 }
@@ -110,7 +110,7 @@ impl Ground {
         self.cluster.access()
     }
 
-    /// Everything that helps to find out what happened.
+    /// Collects everything that helps to find an error.
     pub(super) async fn log(&self) -> String {
         let mut text = self.standby().log() + &self.primary().log();
         for table in [
@@ -154,7 +154,7 @@ impl Ground {
         }
     }
 
-    /// Takes note of what the last fault did.
+    /// Records the effects of the last fault.
     pub(super) async fn notice(&self, effects: &mut Effects) {
         let pids = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
             WHERE application_name = 'sr_event_writer'";
@@ -184,7 +184,7 @@ impl Ground {
         eventually(PATIENCE, sql, async || self.primary().try_value(sql).await).await
     }
 
-    /// Ends what may still be wrong, so that nothing but time is missing.
+    /// Ends all faults, so that the rest is only a matter of time.
     pub(super) async fn heal(&self) {
         self.proxies.iter().for_each(Proxy::heal);
         for server in self.cluster.servers() {
@@ -194,8 +194,8 @@ impl Ground {
         }
     }
 
-    /// Waits until everything is recorded and nothing waits for its acknowledgement; what still does
-    /// when the patience is over.
+    /// Waits until everything is recorded and nothing waits for its acknowledgement; returns what
+    /// is left at the timeout.
     pub(super) async fn catch_up(&self) -> String {
         let what = "everything is recorded and acknowledged";
         let done = try_eventually(CATCH_UP, what, async || self.behind().await);

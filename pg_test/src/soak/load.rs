@@ -1,4 +1,4 @@
-//! Seven publishers, and what they have published: which message is to become what.
+//! Seven publishers, and a record of each message with its expected result.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,19 +28,19 @@ const ODD_HEADERS: [&[u8]; 3] = [b"A B: c\r\n", b"X: \xff\r\n", b"abc\r\n"];
 /// Headers of one message of a flood.
 const HEADERS: usize = 1_500;
 
-/// What one publisher does.
+/// State of one publisher.
 #[derive(Debug, Default)]
 struct Lane {
     /// All messages below this number are in the stream.
     published: AtomicU64,
-    /// Of each of them, where it is.
+    /// The place of each of them in the stream.
     sequences: Mutex<Vec<u64>>,
     /// Held while a burst is under way.
     turnstile: Turnstile<()>,
     removed: Mutex<BTreeMap<u64, Removed>>,
     crashing: Mutex<BTreeSet<u64>>,
     unreadable: Mutex<BTreeSet<u64>>,
-    /// So many bursts to come have headers beyond measure.
+    /// Number of further bursts with excessive headers.
     floods: AtomicU64,
 }
 
@@ -93,7 +93,7 @@ impl Load {
         lock(&self.shared.lane(feed).removed).insert(number, removed);
     }
 
-    /// Whoever writes this message crashes.
+    /// Makes the process that writes this message crash.
     pub fn will_crash(&self, feed: Feed, number: u64) {
         lock(&self.shared.lane(feed).crashing).insert(number);
     }
@@ -120,7 +120,8 @@ impl Load {
         let lane = self.shared.lane(feed);
         let (sequences, removed) = (lock(&lane.sequences), lock(&lane.removed));
         let mut earlier = u64::MAX;
-        // Where they grow again begins what another stream had, or one that was set back.
+        // Where they grow again, another incarnation of the stream begins, or one that was set
+        // back.
         let newest_first = sequences.iter().copied().enumerate().rev();
         let mut behind: Vec<_> = newest_first
             .map(|(number, at)| (at, number as u64))
@@ -141,18 +142,18 @@ impl Load {
     }
 }
 
-/// What was published in the end.
+/// All messages that were published.
 #[derive(Debug)]
 pub struct Published(Arc<Shared>);
 
-/// One message, and what is to have become of it.
+/// One message and its expected result.
 #[derive(Debug)]
 pub struct Sent {
-    /// As it was published.
+    /// The published message.
     pub message: Message,
-    /// In its stream.
+    /// Its sequence in the stream.
     pub sequence: u64,
-    /// Where it was to go.
+    /// Its expected result.
     pub expected: Expected,
 }
 
@@ -247,8 +248,8 @@ impl Shared {
     }
 }
 
-/// What cannot be read of a message that cannot be read: a header of every second one, the subject of
-/// the others.
+/// Chooses the unparsable part of an unreadable message: a header for every second one, the subject
+/// for the others.
 fn has_odd_header(number: &u64) -> bool {
     number % 2 == 1
 }
@@ -270,7 +271,7 @@ pub const REFUSING: [(Feed, &str); 2] = [
     (Feed::Netflow, "CHECK (octets % 89 <> 5)"),
 ];
 
-/// Whether the table refuses the row of this message.
+/// Returns true if the table refuses the row of this message.
 pub fn is_refused(feed: Feed, number: u64) -> bool {
     REFUSING.iter().any(|(refusing, _)| *refusing == feed) && number % 89 == 5
 }

@@ -1,4 +1,4 @@
-//! What a run has shown, for people to read.
+//! The result of a run, for people to read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
@@ -13,7 +13,7 @@ use crate::feed::Feed;
 /// Messages that are named where there are many.
 const NAMED: usize = 12;
 
-/// What shows that faults hit something.
+/// Figures that show that faults had an effect.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Process ids that workers had, as far as they were seen.
@@ -29,30 +29,30 @@ pub struct Effects {
 /// The faults of a run.
 #[derive(Debug, Default)]
 pub struct Inflicted {
-    /// What was inflicted, in order, and how long it lasted.
+    /// The faults inflicted, in order, and their duration.
     pub faults: Vec<(Fault, Duration)>,
-    /// Those that found nothing to strike, and what.
+    /// Faults that had nothing to act on, and what they missed.
     pub missed: Vec<(Fault, &'static str)>,
     /// Those that were inflicted at the same time as another one.
     pub paired: usize,
-    /// What the faults did.
+    /// The effects of the faults.
     pub effects: Effects,
 }
 
 /// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Of the plan.
+    /// The plan's seed.
     pub seed: u64,
-    /// In all.
+    /// Duration of the run.
     pub took: Duration,
     /// From the end of the last fault until nothing was pending.
     pub caught_up: Duration,
-    /// What was still pending when the patience was over; empty when nothing was.
+    /// Messages still pending at the timeout; empty if none were.
     pub behind: String,
     /// The faults.
     pub inflicted: Inflicted,
-    /// What was not as it should be after the last restart.
+    /// Deviations after the last restart.
     pub complaints: Vec<String>,
     /// Published against found.
     pub account: Account,
@@ -61,7 +61,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// How often each kind was inflicted.
+    /// Returns how often each kind was inflicted.
     pub fn kinds(&self) -> BTreeMap<Fault, usize> {
         let mut kinds = BTreeMap::new();
         for (fault, _) in &self.inflicted.faults {
@@ -70,14 +70,14 @@ impl Report {
         kinds
     }
 
-    /// Writes the logs to a file, to find out what went wrong; where.
+    /// Writes the logs to a file, for the search of an error, and returns its path.
     pub fn keep_log(&self) -> PathBuf {
         let path = std::env::temp_dir().join(format!("sr_event_writer-soak-{}.log", self.seed));
         fs::write(&path, &self.log).expect("write the log of a run");
         path
     }
 
-    /// Whether nothing was lost or doubled, and nothing is left to be done.
+    /// Returns true if nothing was lost or duplicated, and nothing is pending.
     pub fn is_good(&self) -> bool {
         self.account.is_even() && self.behind.is_empty() && self.complaints.is_empty()
     }

@@ -4,21 +4,21 @@
 use super::Fault;
 use crate::random::Random;
 
-/// How often a fault that missed is tried again before the others come again.
+/// Attempts of a fault that missed, before the others come again.
 const TRIES: usize = 3;
 
-/// What comes next.
+/// The order of the faults.
 #[derive(Debug)]
 pub struct Schedule {
     kinds: Vec<Fault>,
-    /// What is left of this round; the last one comes next.
+    /// Remaining faults of this round; the last one comes next.
     deck: Vec<Fault>,
     missed: Vec<Fault>,
     random: Random,
 }
 
 impl Schedule {
-    /// Of these kinds, in an order that a seed decides.
+    /// Creates a schedule of these kinds, in an order that the seed decides.
     pub fn new(kinds: &[Fault], seed: u64) -> Self {
         Self {
             kinds: kinds.to_vec(),
@@ -28,7 +28,7 @@ impl Schedule {
         }
     }
 
-    /// One fault, or two that are to be inflicted at the same time.
+    /// Returns one fault, or two that are to be inflicted at the same time.
     pub fn next(&mut self) -> (Fault, Option<Fault>) {
         if self.deck.is_empty() {
             self.missed.clear();
@@ -43,7 +43,7 @@ impl Schedule {
         (first, partner.map(|at| self.deck.remove(at)))
     }
 
-    /// This one found nothing to strike.
+    /// Records that this fault had nothing to act on.
     pub fn missed(&mut self, fault: Fault) {
         let tries = self.missed.iter().filter(|&&other| other == fault);
         if tries.count() < TRIES {

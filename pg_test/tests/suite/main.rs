@@ -1,8 +1,8 @@
 //! Tests of the whole path of a message, and of the faults along it, with real servers.
 //!
 //! Each topic has a file. `SR_PG_MAJOR=17` runs the tests on the older PostgreSQL, for example
-//! `SR_PG_MAJOR=17 cargo test -p pg_test --test suite -- poison:: position:: standby::`.
-//! Variables that make tests longer: `SR_OUTAGE_SECONDS=60`, `SR_BACKLOG=1000000`, `SR_MESSAGES=1000000`,
+//! `SR_PG_MAJOR=17 cargo test -p pg_test --test suite -- poison:: position:: standby::`. Variables
+//! that make tests longer: `SR_OUTAGE_SECONDS=60`, `SR_BACKLOG=1000000`, `SR_MESSAGES=1000000`,
 //! `SR_WAYS_ROUNDS=60`.
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The whole thing at work: throw-away servers, realistic messages on all seven subjects, some of
-//! them broken, and an account of where each one ended up.
+//! A demonstration: temporary servers, realistic messages on all seven subjects, some of them
+//! broken, and an account of each.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const PLAN: [(Feed, u64); 7] = [
 
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// Where the messages of one stream are.
+/// The results of one stream's messages.
 struct Account {
     feed: Feed,
     good: i64,
@@ -93,7 +93,7 @@ pub async fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// How many messages that were.
+/// Number of messages.
 async fn publish(stack: &Stack) -> usize {
     let generator = Generator::new(1);
     let mut published = 0;

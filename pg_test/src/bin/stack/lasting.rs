@@ -168,7 +168,7 @@ fn lock(home: &Path) -> Result<File, String> {
     }
 }
 
-/// Where the servers of this checkout keep their files.
+/// The folder of this checkout's servers.
 fn home() -> PathBuf {
     let here = std::env::current_dir().expect("a working directory");
     let checkout = here

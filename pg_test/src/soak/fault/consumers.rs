@@ -1,4 +1,4 @@
-//! What others do to consumers.
+//! Actions of others on consumers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What others do in the database.
+//! Actions of other users in the database.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Ground {
         .await;
     }
 
-    /// The disk of one table is full, for all that its rows can tell.
+    /// Makes one table fail as if its disk were full.
     pub(super) async fn sick_table(&self, feed: Feed) -> Outcome {
         let table = feed.table();
         let since = self.now().await;
@@ -81,7 +81,7 @@ impl Ground {
         self.value("SELECT now()::text").await
     }
 
-    /// Whether a pipeline says that something is wrong, as long as that takes.
+    /// Waits until a pipeline reports a problem.
     async fn has_failed(&self, feed: Feed, since: &str) -> Outcome {
         let name = feed.name();
         let sql = format!(
@@ -130,7 +130,7 @@ impl Ground {
         }
     }
 
-    /// All connections are taken while the worker has to make one.
+    /// Uses up all connections while the worker needs one.
     pub(super) async fn no_connections(&self, random: &mut Random) -> Outcome {
         let mut taken = Vec::new();
         while let Ok(session) = self.primary().try_connect("postgres", "postgres").await {

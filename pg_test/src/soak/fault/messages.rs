@@ -1,4 +1,4 @@
-//! What others do to single messages.
+//! Actions of others on single messages.
 
 use async_nats::jetstream::stream::Stream;
 
@@ -72,7 +72,8 @@ impl Ground {
         let stream = self.stream(feed).await;
         let created = recorded::created(stream.cached_info());
         let floor: i64 = self.value(&recorded::floor_of(feed, created)).await;
-        // What is read and removed now cannot be read again, so no other server may lack its rows.
+        // Messages that were read and are removed now cannot be read again, so the standby must
+        // have their rows.
         self.standby_has_all().await;
         let mut messages = load.behind(feed, floor.unsigned_abs());
         messages.truncate(REMOVED as usize);
@@ -89,7 +90,7 @@ impl Ground {
     }
 }
 
-/// Whether a server says that there is no such message.
+/// Returns true if the server reports that the message does not exist.
 fn is_gone(error: &impl std::fmt::Display) -> bool {
     let text = error.to_string();
     text.contains("no message found") || text.contains("deleted message")

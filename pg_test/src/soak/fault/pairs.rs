@@ -1,19 +1,19 @@
-//! Which faults may be inflicted at the same time.
+//! Decides which faults may be inflicted at the same time.
 
 use super::Fault;
 
-/// What a fault is about. Two that are about the same would stand in each other's way.
+/// The area of a fault. Two faults of the same area would interfere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Realm {
     /// The database server.
     Server,
-    /// What others do in it.
+    /// Actions of other users in it.
     Database,
-    /// The way to the messages.
+    /// The network between worker and NATS.
     Network,
-    /// The message servers.
+    /// The NATS servers.
     Nats,
-    /// What others do to the streams.
+    /// Actions of others on the streams.
     Streams,
 }
 
@@ -71,24 +71,24 @@ impl Fault {
         }
     }
 
-    /// Whether both may be inflicted at the same time.
+    /// Returns true if both may be inflicted at the same time.
     pub fn goes_with(self, other: Self) -> bool {
         self.realm() != other.realm() && self.bears(other) && other.bears(self)
     }
 
     fn bears(self, other: Self) -> bool {
         match self {
-            // Takes more than one look at the world as it was.
+            // Compares several states before and after it.
             Self::RestoreBackup => false,
             // A worker that starts meanwhile has no position.
             Self::ExtensionAnew => other.realm() == Realm::Network,
-            // Must have connections, and nobody else's locks.
+            // Needs connections, and no locks of others.
             Self::KillWorkerInLock | Self::LosePower | Self::FailOver => {
                 other.realm() != Realm::Database
             }
-            // Its message must come, and stay.
+            // Its message must be delivered, and stay.
             Self::CrashingMessage => other.realm() != Realm::Streams && other != Self::SetBack,
-            // What is removed meanwhile would be back.
+            // Messages that are removed meanwhile would come back.
             Self::SetBack => other.realm() != Realm::Streams,
             _ => true,
         }

@@ -118,7 +118,8 @@ impl Ground {
         self.primary().start().await;
     }
 
-    /// What the log was not flushed for is gone. The standby may have it, so it is made anew.
+    /// Everything that was not flushed to the WAL is lost. The standby may have it, so it is
+    /// created again.
     pub(super) async fn lose_power(&self) {
         self.primary().lose_power().await;
         self.primary().start().await;

@@ -1,4 +1,4 @@
-//! What others do to streams, and what they publish.
+//! Actions of others on streams, and messages that they publish.
 
 use std::time::{Duration, SystemTime};
 
