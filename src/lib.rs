@@ -1,6 +1,6 @@
 //! NATS JetStream messages become rows in TimescaleDB, inside PostgreSQL.
 //!
-//! The way of a message, folder by folder: `stream` (NATS, on its own thread) → `decode` → `row`
+//! The way of a message, folder by folder: `stream` (NATS, threads of its own) → `decode` → `row`
 //! → [`worker`] (one transaction: rows, dead letters, position) → back to `stream` to acknowledge.
 //! Beside it: [`config`] (settings), [`status`] (what operators see), [`control`] (what they do).
 

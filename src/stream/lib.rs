@@ -3,7 +3,7 @@
 //! Read it in this order: [`runtime`] starts the threads, [`connection`] holds the one connection,
 //! [`session`] brings a pipeline to its first message, [`fetch`] turns messages into batches,
 //! [`ack`] tells the server what is durable. No PostgreSQL call may appear here: this code runs on
-//! a thread of its own, and only the worker's main thread may call PostgreSQL.
+//! threads of its own, and PostgreSQL belongs to the worker's main thread.
 
 mod ack;
 mod backoff;
