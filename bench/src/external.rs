@@ -25,7 +25,7 @@ const IN_FLIGHT: i64 = 65_536;
 /// Batches that wait between reading and writing.
 const AHEAD: usize = 4;
 
-/// What went wrong, for people.
+/// A result with an error text for people.
 pub type Outcome<T> = Result<T, String>;
 
 /// Which of them.
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// Whether one acknowledgement stands for a whole batch.
+    /// Returns the policy: whether one acknowledgement covers a whole batch.
     fn acknowledges(self) -> AckPolicy {
         match self {
             Self::Copy | Self::Insert => AckPolicy::Explicit,

@@ -31,12 +31,12 @@ const SETTINGS: &[(&str, &str)] = &[
     ("sr_event_writer.streams", "telemetry, netflow"),
 ];
 
-/// Whether the table's chunks are there before a round.
+/// The table's chunks before a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunks {
     /// No: whoever writes the first row into one makes it.
     New,
-    /// Those of the kept rows are, and are empty.
+    /// The chunks of the kept rows exist, and are empty.
     Kept,
 }
 
@@ -48,7 +48,7 @@ pub struct Ground {
     pub session: Client,
     /// A connection to NATS.
     pub context: Context,
-    /// What makes the messages.
+    /// The generator of the messages.
     pub generator: Generator,
     /// Set by whoever measures with chunks that are there.
     pub chunks: Chunks,

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// Acknowledgements under way.
 const WINDOW: usize = 10_000;
 
-/// What was seen at one rate; in milliseconds.
+/// Latencies at one rate, in milliseconds.
 #[derive(Debug)]
 pub struct Latency {
     /// Messages a second.

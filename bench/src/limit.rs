@@ -10,7 +10,7 @@ use crate::ground::{Ground, PIECE_ROWS};
 use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
-/// How the rows are cut up.
+/// The division of the rows into statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// One COPY.

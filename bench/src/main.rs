@@ -52,7 +52,7 @@ const USAGE: &str = "usage: bench [--short] [--messages N] [--rounds N] [--only 
   idle    what seven pipelines without messages cost, and status queries
   workers rows/s of one stream in two pipelines, with one worker and with two";
 
-/// How much is done.
+/// The extent of a run.
 struct Extent {
     messages: u64,
     rounds: usize,

@@ -14,10 +14,10 @@ use pg_test::stack::Stack;
 /// Between two looks at a process's memory.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// What one contender did in one round.
+/// The figures of one contender in one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
-    /// From the start to the last acknowledgement.
+    /// Seconds from the start to the last acknowledgement.
     pub seconds: f64,
     /// Processor time of the PostgreSQL cluster and of the writer, in seconds.
     pub cpu: f64,
@@ -81,13 +81,13 @@ struct Servers {
 /// Processor time at one moment, in seconds.
 struct Usage {
     at: Instant,
-    /// Of nats-server.
+    /// Processor seconds of nats-server.
     nats: f64,
-    /// Of the cluster.
+    /// Processor seconds of the cluster.
     cluster: f64,
-    /// Of everything that belongs to the benchmark: cluster, NATS, writer, this process.
+    /// Processor seconds of the whole benchmark: cluster, NATS, writer, this process.
     own: f64,
-    /// Of everything on the machine.
+    /// Processor seconds of everything on the machine.
     machine: f64,
 }
 
@@ -111,7 +111,7 @@ impl Usage {
     }
 }
 
-/// How many there are.
+/// Number of processors.
 fn processors() -> f64 {
     thread::available_parallelism().map_or(1.0, |number| number.get() as f64)
 }

@@ -20,7 +20,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// As `docs/performance.md` explains it.
+    /// Prints the table that `docs/performance.md` explains.
     pub fn print(&self) {
         print_results(&self.results);
         println!(

@@ -33,13 +33,13 @@ impl Contender {
         Self::External(Kind::ReadOnly),
     ];
 
-    /// Whether it has anything to do with a workload. With duplicates only the whole COPY has its rows
-    /// kept: those that are missing.
+    /// Returns true if it takes part in a workload. With duplicates only the whole COPY has its
+    /// rows kept: those that are missing.
     fn takes_part(self, workload: &Workload) -> bool {
         !workload.duplicates || !matches!(self, Self::Limit(Cut::Halves | Cut::Pieces))
     }
 
-    /// Whether it makes rows.
+    /// Returns true if it writes rows.
     fn writes(self) -> bool {
         self != Self::External(Kind::ReadOnly)
     }
@@ -64,7 +64,7 @@ impl Contender {
     }
 }
 
-/// What several rounds of a contender say.
+/// The result of several rounds of a contender.
 #[derive(Debug, Clone)]
 pub struct Result {
     /// The workload's name.

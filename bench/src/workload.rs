@@ -4,7 +4,7 @@ use pg_test::feed::Feed;
 
 use crate::typed::{Netflow, Shape, Telemetry};
 
-/// What tells the rows of the telemetry table apart. `value` is the number of the message.
+/// Key of the telemetry table. `value` is the number of the message.
 const TELEMETRY_KEY: &[&str] = &["timestamp", "poller_id", "metric_name", "value"];
 
 /// One of them.
@@ -12,11 +12,11 @@ const TELEMETRY_KEY: &[&str] = &["timestamp", "poller_id", "metric_name", "value
 pub struct Workload {
     /// Its name in `bench.json`.
     pub name: &'static str,
-    /// Where the messages come from; also names the table.
+    /// The feed of the messages and of the table.
     pub feed: Feed,
     /// Unique key of the table; empty for none.
     pub key: &'static [&'static str],
-    /// Whether every fifth row is in the table already.
+    /// True if every fifth row is already in the table.
     pub duplicates: bool,
 }
 
@@ -73,7 +73,7 @@ impl Workload {
         format!("{}::bigint % 5 = 0", self.feed.marker_column())
     }
 
-    /// How many of `messages` are rows before the round.
+    /// Number of `messages` that are rows before the round.
     pub fn rows_before(&self, messages: u64) -> u64 {
         if self.duplicates {
             messages.div_ceil(5)

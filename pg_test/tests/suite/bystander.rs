@@ -10,7 +10,7 @@ use pg_test::stack::Stack;
 use pg_test::wait::{eventually, eventually_equal};
 
 const FEED: Feed = Feed::Netflow;
-/// For a crash of the whole server with its recovery, on a busy machine.
+/// Timeout for a crash of the whole server and its recovery, on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,7 +181,7 @@ async fn a_dead_letter_is_written_once_even_when_postgresql_crashes_after_it() {
     expect_dead_letters(&stack, Feed::Logs, 1).await;
     stack.pg.kill_all().await;
     stack.pg.start().await;
-    // What the crash took with it is read and set aside again.
+    // The message that the crash lost is read and set aside again.
     expect_dead_letters(&stack, Feed::Logs, 1).await;
     throughout(
         Duration::from_secs(1),

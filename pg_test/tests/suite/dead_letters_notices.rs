@@ -10,7 +10,7 @@ use crate::fixtures::stream_status_where;
 use crate::nats_faults::behind_a_proxy;
 
 const FEED: Feed = Feed::Logs;
-/// Of 1 MB each, which the default memory holds.
+/// Dead letters of 1 MB each, which fit into the default memory.
 const COUNT: usize = 24;
 const LARGE: usize = 1_000_000;
 

@@ -9,7 +9,7 @@ use pg_test::wait::{eventually, eventually_equal};
 const FEED: Feed = Feed::Logs;
 const KILOBYTE: i64 = 1 << 10;
 const LIMIT: &str = "4MB";
-/// Of 100 kB each, which cannot be compressed: five times the limit.
+/// Dead letters of 100 kB each that cannot be compressed: five times the limit.
 const LETTERS: usize = 200;
 const BYTES: usize = 100_000;
 

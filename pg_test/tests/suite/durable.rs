@@ -22,7 +22,7 @@ async fn start() -> Stack {
     stack
 }
 
-/// How far the stream is acknowledged without a hole.
+/// Returns the sequence up to which everything is acknowledged.
 async fn acknowledged(stack: &Stack) -> u64 {
     let info = stack.nats.consumer(&FEED.stream(), &FEED.consumer()).await;
     info.expect("the consumer").ack_floor.stream_sequence
@@ -109,7 +109,7 @@ async fn a_copy_of_the_disk_taken_mid_flight_has_all_that_was_acknowledged() {
     );
     stack.nats.unfreeze();
     stack.pg = copy;
-    // What the original wrote after the copy is acknowledged, and gone from the queue.
+    // Messages that the original wrote after the copy are acknowledged, and gone from the queue.
     stack.expect_all_acknowledged(FEED).await;
     let sql = format!(
         "SELECT count(*) - count(DISTINCT {}) FROM {}",

@@ -35,7 +35,7 @@ async fn retries(stack: &Stack) -> i64 {
     status["retries_total"].as_i64().expect("a number")
 }
 
-/// From now on the table answers as a server does that has run out of something, or no longer.
+/// Makes the table fail like a server that has run out of a resource, or stops that.
 async fn sick(stack: &Stack, sick: bool) {
     let body = match sick {
         true => "RAISE EXCEPTION 'out of everything' USING ERRCODE = '53000';",
@@ -155,7 +155,7 @@ async fn a_table_that_fails_for_good_opens_the_breaker_for_no_other_pipeline() {
     let messages = generator.range(Feed::Logs, 0..500);
     stack.nats.publish_messages(messages).await;
     stack.expect_rows(Feed::Logs, 500, SOON).await;
-    // That the server is well says nothing about this table.
+    // A healthy server says nothing about this table.
     breaker_is(&stack, "open").await;
     let more = generator.range(Feed::Logs, 500..1_000);
     stack.nats.publish_messages(more).await;

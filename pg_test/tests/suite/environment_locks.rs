@@ -13,7 +13,8 @@ use crate::fixtures::{
     under_load,
 };
 
-/// Of the others, while one table is locked. Far below `insert_timeout`, which is 30 seconds.
+/// Longest delay of the others while one table is locked; far below `insert_timeout`, which is 30
+/// seconds.
 const NOT_HELD_UP: Duration = Duration::from_secs(12);
 
 async fn breaker(stack: &Stack) -> serde_json::Value {

@@ -13,7 +13,7 @@ use crate::fixtures::{
     under_load,
 };
 
-/// What is looked at every two seconds is seen soon after it was mended.
+/// The table is checked every two seconds, so a correction is noticed soon.
 const SECONDS: Duration = Duration::from_secs(8);
 
 /// Something done to a table, what the pipeline says to it, and what undoes it.

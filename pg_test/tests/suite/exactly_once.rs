@@ -11,7 +11,7 @@ use pg_test::wait::{eventually, eventually_equal};
 
 use crate::fixtures::number;
 
-/// For everything that is left after the last fault.
+/// Timeout for everything that is pending after the last fault.
 const REST: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy)]

@@ -45,7 +45,7 @@ pub async fn stream_status_where(
     .await
 }
 
-/// Whether `detail` of a pipeline's status mentions a word.
+/// Returns a check whether `detail` of a pipeline's status mentions a word.
 pub fn detail_mentions(word: &str) -> impl Fn(&Value) -> bool {
     move |status| {
         status["detail"]
@@ -74,7 +74,7 @@ pub async fn state(stack: &Stack, state: &str) {
     .await;
 }
 
-/// What the server log says of a crash, of what was left open, or of memory that was overwritten.
+/// Texts of the server log about a crash, an open resource or overwritten memory.
 const HARM: [&str; 8] = [
     "was terminated by signal",
     "PANIC",
@@ -94,7 +94,7 @@ pub fn assert_unharmed(stack: &Stack) {
     assert_eq!(log.lines().find(harm), None, "in the server log");
 }
 
-/// How often [`under_load`] publishes, and how many messages of each feed.
+/// Interval at which [`under_load`] publishes, and the number of messages of each feed.
 const PACE: Duration = Duration::from_millis(100);
 const HANDFUL: u64 = 40;
 

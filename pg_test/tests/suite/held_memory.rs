@@ -14,7 +14,7 @@ use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where}
 
 const GENERATOR_SEED: u64 = 10;
 const MEGABYTE: i64 = 1 << 20;
-/// Of each feed; several times what the memory holds.
+/// Messages of each feed; several times as many as the memory holds.
 const BACKLOG: u64 = 6_000;
 const LATER: u64 = 1_000;
 
@@ -31,7 +31,7 @@ const HEALTHY: [Feed; 2] = [Feed::OtelTraces, Feed::Logs];
 /// Their messages are lost for good when they are acknowledged too early.
 const WORK_QUEUES: [Feed; 2] = [Feed::Telemetry, Feed::Netflow];
 
-/// From now on the table takes no row.
+/// Makes the table refuse every row.
 async fn refuse(stack: &Stack, feed: Feed, sqlstate: &str) {
     let table = feed.table();
     let sql = format!(

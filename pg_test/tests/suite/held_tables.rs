@@ -10,7 +10,7 @@ use pg_test::wait::eventually;
 use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
 
 const GENERATOR_SEED: u64 = 9;
-/// Of each feed; several times what the memory below holds.
+/// Messages of each feed; several times as many as the memory below holds.
 const BACKLOG: u64 = 4_000;
 
 const MISSING: [Feed; 5] = [
@@ -61,7 +61,7 @@ async fn with_five_of_seven_tables_missing_the_other_two_drain_and_go_on() {
     expect_exactly_once(&stack, &Feed::ALL, BACKLOG + 1_000).await;
 }
 
-/// Of each feed, to measure how fast it is written.
+/// Messages of each feed whose writing is timed.
 const MEASURED: u64 = 15_000;
 /// Other work on the machine may fall into one measurement and not into the other.
 const ROUNDS: usize = 3;

@@ -20,8 +20,8 @@ async fn stream(access: &Access) -> Stream {
     stream.expect("the stream")
 }
 
-/// From now on the table answers as a server does that is not well, or no longer. Unlike a lock, that
-/// makes no transaction smaller.
+/// Makes the table fail like a faulty server, or stops that. Unlike a lock, this does not make
+/// transactions smaller.
 async fn sick(stack: &Stack, sick: bool) {
     let body = match sick {
         true => "RAISE EXCEPTION 'unwell' USING ERRCODE = '58030';",

@@ -28,7 +28,7 @@ impl Drop for Lasting<'_> {
             .arg("down")
             .current_dir(self.0)
             .output();
-        // What is wrong then shows in the test itself.
+        // An error here shows in the test itself.
         drop(down);
     }
 }

@@ -113,7 +113,7 @@ async fn rows_that_are_larger_than_their_messages_are_part_of_the_budget() {
         builder = builder.setting(&key, "processor=logs subject=logs.>");
     }
     let stack = builder.start().await;
-    // Of 6 kB each, and their rows of fifty times as much: 120 MB in each pipeline.
+    // Payloads of 6 kB, whose rows take fifty times as much: 120 MB in each pipeline.
     let array = format!("[{}]", ["{}"; 2_000].join(","));
     let payloads = std::iter::repeat_n(array, 400);
     stack.nats.publish_all("logs.arrays", payloads).await;

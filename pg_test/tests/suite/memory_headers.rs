@@ -15,9 +15,9 @@ const MEGABYTE: u64 = 1 << 20;
 const LIMIT: u64 = (64 + 64) * MEGABYTE;
 /// Bytes of headers of one message; JetStream takes 64 kB.
 const HEADER: usize = 60_000;
-/// As one value each: 180 MB on the wire.
+/// Messages with one long value each: 180 MB on the wire.
 const LONG: u64 = 3_000;
-/// As thousands of short lines each, which take twenty times as much once they are read.
+/// Messages with thousands of short lines each, which take twenty times as much once parsed.
 const SHORT: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]

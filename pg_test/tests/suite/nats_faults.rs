@@ -13,7 +13,7 @@ use pg_test::wait::eventually;
 
 /// Netflow has no unique key: a message that is written twice is two rows.
 pub const FEED: Feed = Feed::Netflow;
-/// From the end of a fault to the last row, on a busy machine.
+/// Timeout from the end of a fault to the last row, on a busy machine.
 pub const RECOVERY: Duration = Duration::from_secs(90);
 /// Between two portions of messages that flow during a fault.
 const PORTION_EVERY: Duration = Duration::from_millis(50);

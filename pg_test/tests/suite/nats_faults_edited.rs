@@ -131,7 +131,7 @@ async fn a_paused_consumer_is_left_alone_and_named() {
     expect_exactly(&stack, count).await;
 }
 
-/// What the consumer passes over meanwhile is neither lost nor taken for removed.
+/// Messages that the consumer skips meanwhile are neither lost nor recorded as removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_filter_on_the_consumer_is_put_right_and_costs_nothing() {
     let stack = builder().start().await;

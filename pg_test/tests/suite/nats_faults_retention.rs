@@ -164,7 +164,7 @@ async fn a_work_queue_keeps_everything_while_its_consumer_is_deleted_by_hand() {
     expect_empty(&stack).await;
 }
 
-/// What the server drops because nobody is interested is lost, and that is known.
+/// Messages that the server drops because nobody is interested are lost, and recorded as a gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_interest_stream_drops_without_its_consumer_is_recorded() {
     let stack = start(RetentionPolicy::Interest).await;

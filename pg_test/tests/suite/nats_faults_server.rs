@@ -169,7 +169,8 @@ async fn a_writer_that_may_not_acknowledge_writes_everything_once() {
     stack.nats.reload(&users("nothing")).await;
     publish(&stack.nats, 700..800).await;
     stack.expect_rows(FEED, 800, RECOVERY).await;
-    // What was acknowledged in vain comes again after a minute, and is acknowledged again.
+    // Messages whose acknowledgement was lost are redelivered after a minute, and acknowledged
+    // again.
     eventually(RECOVERY, "all is acknowledged", async || {
         let consumer = stack
             .nats

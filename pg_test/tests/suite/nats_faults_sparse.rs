@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
 use crate::nats_faults_edited::pause;
 
-/// Of six messages in a row, two are for others, and their order is not always the same.
+/// Two of six consecutive messages are for others, and their order varies.
 const SUBJECTS: [&str; 6] = ["a", "others", "b", "a", "b", "others"];
 
 fn subject(number: u64) -> &'static str {

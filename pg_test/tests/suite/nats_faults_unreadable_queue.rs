@@ -169,7 +169,7 @@ async fn a_message_that_was_set_aside_by_an_earlier_worker_is_only_acknowledged(
         good(&stack, feed, 0..50).await;
         stack.expect_rows(feed, 50, RECOVERY).await;
         expect_letters(&stack, feed, KINDS.len()).await;
-        // What comes now need not wait for the standby either.
+        // New messages need not wait for the standby either.
         good(&stack, feed, 50..60).await;
         stack.expect_rows(feed, 60, RECOVERY).await;
         let kept = stack.nats.stream_state(&feed.stream()).await.messages;

@@ -96,7 +96,7 @@ async fn a_stream_that_was_set_back_and_has_grown_beyond_what_was_read_is_read_a
     expect_exactly(&stack, 210).await;
 }
 
-/// Where nothing was read, no message tells that the stream was set back: its end does.
+/// If nothing was read, no message shows that the stream was set back; its end does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_was_set_back_behind_what_was_left_out_is_read_on_at_its_new_end() {
     let stack = builder().disabled().start().await;
@@ -134,7 +134,8 @@ async fn a_stream_that_was_set_back_behind_what_was_left_out_is_read_on_at_its_n
     stack.expect_rows(FEED, 10, RECOVERY).await;
 }
 
-/// What is fetched and not written when the stream is set back would take the new messages' sequences.
+/// Messages that are fetched and not written when the stream is set back would take the sequences
+/// of new messages.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_to_be_written_while_its_stream_is_set_back_hides_no_new_message() {
     let stack = builder().start().await;

@@ -33,7 +33,7 @@ pub async fn reset(access: &Access, sequence: u64) {
     assert_eq!(answer["error"], Value::Null, "{answer}");
 }
 
-/// How many messages the consumer has sent.
+/// Number of messages that the consumer has sent.
 async fn delivered(stack: &Stack) -> Result<u64, String> {
     let info = stack
         .nats
@@ -129,7 +129,7 @@ async fn a_consumer_that_somebody_sets_behind_the_end_of_a_quiet_stream_passes_o
     expect_exactly(&stack, 15).await;
 }
 
-/// As after a fail-over without fencing, or a copy of the cluster that nobody has told of its own name.
+/// As after a failover without fencing, or in a copy of the cluster that kept the consumer's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_clusters_with_one_consumer_each_has_every_message() {
     let stack = builder().start().await;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::fixtures::state;
 
-/// For two crashes of the whole server with their recovery, on a busy machine.
+/// Timeout for two crashes of the whole server and their recovery, on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(120);
 
-/// As a trigger in C with a defect would: the worker's process is killed by a signal.
+/// Kills the worker's process by a signal, as a defective trigger in C would.
 async fn crash_on(stack: &Stack, feed: Feed, condition: &str) {
     let sql = format!(
         "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$

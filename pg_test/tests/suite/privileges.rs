@@ -2,7 +2,7 @@
 
 use pg_test::stack::Stack;
 
-/// What of the extension a role may use.
+/// Returns the extension's objects that a role may use.
 async fn usable(stack: &Stack, role: &str) -> Vec<String> {
     let sql = format!(
         "WITH member AS (

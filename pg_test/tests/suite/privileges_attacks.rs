@@ -448,7 +448,7 @@ async fn replay(session: &Client) -> Option<String> {
     session.query_one(sql, &[]).await.expect("replay").get(0)
 }
 
-/// What ends a session or never ends: nobody stops other pipelines by it for good.
+/// Code that ends a session or never ends does not stop other pipelines for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_trigger_that_wants_the_session_to_end_with_its_error() {
     let mut ground = Ground::prepared(

@@ -64,7 +64,7 @@ async fn replay_one(client: &Client) {
     assert!(row.get::<_, bool>(0), "{error:?}");
 }
 
-/// How often the deferred trigger has run, and whether each time as its own role.
+/// Returns how often the deferred trigger has run, and whether always as its own role.
 async fn fired(client: &Client) -> (i64, bool) {
     let sql = "SELECT count(*), coalesce(bool_and(who = 'op' AND NOT super), true) FROM fired";
     let row = client.query_one(sql, &[]).await.expect("look");
@@ -75,7 +75,7 @@ async fn fired(client: &Client) -> (i64, bool) {
 async fn replay_neither_fires_what_the_caller_has_deferred_nor_changes_his_session() {
     let stack = three_letters().await;
     let op = stack.pg.connect_as("op", "postgres").await;
-    // Those of PL/pgSQL come with its first use.
+    // PL/pgSQL's settings exist only after its first use.
     let settings = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) FROM pg_settings
         WHERE name NOT LIKE '%.%'";
     let before: String = op.query_one(settings, &[]).await.unwrap().get(0);

@@ -89,7 +89,7 @@ async fn resolutions(stack: &Stack) -> Vec<Option<String>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mended_table_takes_the_letters_once() {
     let stack = five_refused().await;
-    // As bad as before: nothing changes, and each says why.
+    // They still fail: nothing changes, and each reports the reason.
     let outcomes = replay(&stack, "").await;
     assert_eq!(ids(&outcomes), [1, 2, 3, 4, 5]);
     for outcome in &outcomes {

@@ -131,7 +131,7 @@ async fn the_samples_published_twice_are_no_further_rows_where_a_key_tells() {
 async fn the_samples_become_their_rows_by_decoding_alone() {
     let stack = Stack::builder().disabled().start().await;
     for case in cases::all() {
-        // What only a table can tell apart is left out.
+        // Omits cases whose result only a table can show.
         let Some(wanted) = case.row.as_ref().filter(|_| !case.needs_table) else {
             continue;
         };

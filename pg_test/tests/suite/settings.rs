@@ -10,8 +10,9 @@ use pg_test::wait::throughout;
 
 use crate::fixtures::state;
 
-/// What is refused, and words of the explanation. PostgreSQL itself explains numbers and switches (in its
-/// message) and lists of words (in its hint), the extension everything else (in the detail).
+/// Refused values, and words of the explanation. PostgreSQL itself explains numbers and switches
+/// (in its message) and lists of words (in its hint), the extension everything else (in the
+/// detail).
 const REFUSED: &[(&str, &[(&str, &str)])] = &[
     ("enabled", &[("maybe", "requires a Boolean value")]),
     (
@@ -125,7 +126,7 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
     ("max_message_future", &[("-1", AGE), ("x", "\"x\"")]),
 ];
 
-/// What a name that becomes a part of NATS subjects may be made of.
+/// Characters allowed in a name that becomes part of NATS subjects.
 const TOKEN: &str = "letters, digits, hyphens or underscores";
 /// Any number of kilobytes.
 const SIZE: &str = "(0 kB .. 2147483647 kB)";
@@ -174,8 +175,8 @@ const ACCEPTED: &[(&str, &[&str])] = &[
     ("max_message_future", &["1h", "1d"]),
 ];
 
-/// Whether the setting's own words say so. The message always repeats name and value of what the
-/// extension refuses, so there it explains nothing.
+/// Returns true if the explanation contains the words. If the extension refuses a value, the
+/// message only repeats name and value, so it does not count.
 fn explains(failure: &Failure, words: &str) -> bool {
     let texts = match failure.detail.is_empty() {
         true => [&failure.message, &failure.hint],

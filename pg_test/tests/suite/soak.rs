@@ -9,7 +9,7 @@ use crate::fixtures::FAULTY_LIBRARY;
 async fn run_faulty(fault: &str, kind: Fault) -> Report {
     let settings = [
         FAULTY_LIBRARY,
-        // What it does wrong; there is no such setting in a build that does everything right.
+        // Its misbehaviour; the setting exists only in the build with faults.
         ("sr_event_writer.fault", fault),
     ];
     let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
@@ -35,7 +35,7 @@ async fn the_account_tells_messages_that_were_acknowledged_too_early_and_lost() 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_tells_messages_that_were_written_twice_without_a_position() {
     let report = run_faulty("forget_position", Fault::KillWorker).await;
-    // Those whose streams keep what was read.
+    // Feeds whose streams keep messages that were read.
     for feed in [Feed::Telemetry, Feed::Events, Feed::OtelTraces, Feed::Logs] {
         let doubled = report.account.duplicated.iter();
         let doubled = doubled.filter(|(of, _)| *of == feed);

@@ -57,7 +57,7 @@ pub async fn primary(ack_after: &str) -> Stack {
     stack
 }
 
-/// What is acknowledged is gone from the streams that do not keep it.
+/// Asserts that streams that drop acknowledged messages have dropped them.
 pub async fn assert_nothing_is_left(stack: &Stack) {
     for feed in [QUEUE, INTEREST] {
         let left = stack.nats.stream_state(&feed.stream()).await.messages;

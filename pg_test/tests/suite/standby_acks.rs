@@ -16,7 +16,7 @@ use crate::standby::{
     FEEDS, INTEREST, QUEUE, REST, assert_nothing_is_left, primary, publish, synchronous_standby,
 };
 
-/// How many messages of the feed NATS holds and has not seen acknowledged.
+/// Number of messages of the feed in NATS that are not acknowledged.
 async fn unacknowledged(stack: &Stack, feed: Feed) -> Result<u64, String> {
     let info = stack
         .nats

@@ -36,7 +36,7 @@ async fn publish(stack: &Stack, feed: Feed, numbers: std::ops::Range<u64>) {
     stack.nats.publish_messages(messages).await;
 }
 
-/// How many messages the queue still holds: those that are not acknowledged.
+/// Number of messages still in the queue, which are not acknowledged.
 async fn left(stack: &Stack) -> u64 {
     stack.nats.stream_state(&QUEUE.stream()).await.messages
 }
@@ -53,7 +53,7 @@ async fn guard(stack: &Stack, feed: Feed, key: u32) {
     stack.pg.execute(&sql).await;
 }
 
-/// Whether the worker waits for the lock with this key.
+/// Returns true while the worker waits for the lock with this key.
 async fn is_waiting(stack: &Stack, key: u32) -> bool {
     let sql = format!(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {key} AND NOT granted"
@@ -67,7 +67,7 @@ async fn waits(stack: &Stack, key: u32) {
     eventually(SOON, what, async || is_waiting(stack, key).await).await;
 }
 
-/// What it finds recorded, it acknowledges: only once it is on the disk.
+/// It acknowledges messages that it finds recorded only once their record is on disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_ended_worker_has_not_flushed_is_not_acknowledged_by_the_next_one_before() {
     let builder = Stack::builder()
@@ -101,7 +101,7 @@ async fn what_an_ended_worker_has_not_flushed_is_not_acknowledged_by_the_next_on
     // The status cannot say that the worker has the batch as well: its main thread waits.
     let second = Duration::from_secs(1);
     throughout(second, "it waits", async || is_waiting(&stack, 1).await).await;
-    // From now on nobody flushes the log unless it is asked to.
+    // From now on the WAL is flushed only on request.
     let writer = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'";
     process::kill(stack.pg.value(writer).await, Signal::SIGSTOP);
     let open = "SELECT pg_advisory_unlock(1)";

@@ -345,7 +345,7 @@ async fn a_hole_that_ends_without_a_message_of_the_pipeline_is_closed() {
     stack.nats.publish_messages([other.clone(), other]).await;
     publish(&stack, 5..10).await;
     become_rows(&stack, 10).await;
-    // As if 3 to 7 had been lost on the way, of which 6 and 7 are another pipeline's.
+    // As if 3 to 7 had been lost on the way; 6 and 7 belong to another pipeline.
     stack.disable().await;
     state(&stack, "disabled").await;
     stack

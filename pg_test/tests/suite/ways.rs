@@ -24,7 +24,7 @@ pub fn second_pipelines(builder: pg_test::stack::Builder) -> pg_test::stack::Bui
     builder
 }
 
-/// Where the second pipeline of a feed reads and writes, and what else it is told.
+/// Options of the second pipeline of a feed.
 pub fn second_options(feed: Feed, more: &str) -> String {
     let (name, subjects, table) = (feed.name(), feed.subjects(), feed.table());
     format!("processor={name} subject={subjects} table=second.{table} {more}")

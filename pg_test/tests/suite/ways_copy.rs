@@ -15,7 +15,7 @@ async fn written(stack: &Stack) {
     stack.expect_rows(Feed::Telemetry, MESSAGES, SOON).await;
 }
 
-/// How often a row comes before, in the table, what comes before it by `column`.
+/// Returns how often consecutive rows of the table are not in the order of `column`.
 async fn descents(stack: &Stack, column: &str) -> i64 {
     let sql = format!(
         "SELECT count(*) FROM (
@@ -77,7 +77,7 @@ async fn where_the_columnstore_cannot_be_written_it_is_said_and_rows_are_written
     assert!(stack.pg.log_contains(said), "{}", stack.pg.log());
 }
 
-/// How many transactions the messages with these numbers are written in, as backlog.
+/// Returns the number of transactions that write the messages with these numbers as a backlog.
 async fn transactions(stack: &Stack, numbers: std::ops::Range<u64>) -> u64 {
     let batches = async || {
         let status = stack.stream_status(Feed::Telemetry).await;

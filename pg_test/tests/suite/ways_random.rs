@@ -21,16 +21,16 @@ use crate::ways::{create_second_tables, differing_rows, second_options, second_p
 const SEED: u64 = 1;
 /// Each has a seed of its own: one more than that of the round before it.
 const ROUNDS: u64 = 4;
-/// Of each feed in a round, on average.
+/// Messages of each feed in a round, on average.
 const MESSAGES: u64 = 250;
 
-/// What a round saw, for people.
+/// Figures of a round, for people to read.
 #[derive(Debug, Default)]
 struct Seen {
     messages: usize,
     rows: i64,
     dead_letters: usize,
-    /// As many of these were refused by the table.
+    /// Number of these that the table refused.
     of_the_table: usize,
 }
 

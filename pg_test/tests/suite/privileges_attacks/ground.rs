@@ -7,24 +7,24 @@ use pg_test::stack::{Builder, SOON, Stack};
 use pg_test::wait::eventually;
 use std::time::Duration;
 
-/// Of the attacker `app`, in his schema `platform`.
+/// The feed whose table belongs to the attacker `app`, in its schema `platform`.
 pub const THEIRS: Feed = Feed::Logs;
-/// Of the superuser.
+/// The feed whose table belongs to the superuser.
 pub const OURS: Feed = Feed::Netflow;
 
-/// So many, waiting, make a batch that is copied.
+/// Number of pending messages that make a batch which is copied.
 const COPIED: u64 = 200;
 /// So few are inserted.
 const INSERTED: u64 = 3;
 
 const NOTHING: [String; 0] = [];
 
-/// What the attack is said to have used.
+/// The way by which the attack was called: COPY.
 pub const COPY: &str = "COPY";
-/// As above.
+/// The way by which the attack was called: INSERT.
 pub const INSERT: &str = "INSERT";
 
-/// What would last, or give other rights. Each is refused with 42501.
+/// Statements that would last, or give other rights. Each is refused with 42501.
 const FORBIDDEN: &str = "
     RESET ROLE; SET ROLE postgres; SET LOCAL ROLE none; SET SESSION AUTHORIZATION postgres;
     RESET SESSION AUTHORIZATION; SET SESSION SESSION AUTHORIZATION DEFAULT;
@@ -44,7 +44,7 @@ const FORBIDDEN: &str = "
     SELECT pg_read_file('PG_VERSION'); SELECT pg_terminate_backend(pg_backend_pid());
     SELECT pg_reload_conf(); LOAD 'auto_explain'";
 
-/// What anybody may set, for the rest of a session of his own.
+/// Settings that anybody may change for the rest of their own session.
 const ALLOWED: &str = "
     SET row_security = off; SET synchronous_commit = remote_apply; SET lock_timeout = '77s';
     SET statement_timeout = '78s'; SET transaction_timeout = '79s'; SET work_mem = '80MB';
@@ -186,7 +186,7 @@ impl Ground {
         }
     }
 
-    /// What was done so far was allowed.
+    /// Takes everything so far as allowed.
     pub async fn take_stock(&mut self) {
         self.rights = self.stack.pg.value(RIGHTS).await;
     }
@@ -219,7 +219,7 @@ impl Ground {
         self.send_theirs(INSERTED).await;
     }
 
-    /// How many were sent.
+    /// Number of messages sent.
     pub fn sent(&self) -> u64 {
         self.theirs
     }
@@ -303,7 +303,7 @@ impl Ground {
         self.ours().await;
     }
 
-    /// What the attacks have changed, which is nothing.
+    /// Asserts that the attacks have changed nothing.
     pub async fn nothing_was_gained(&self) {
         let locks = "SELECT count(*) FROM pg_locks
             WHERE locktype OPERATOR(pg_catalog.=) 'advisory'";
@@ -337,7 +337,7 @@ impl Ground {
         .await
     }
 
-    /// Where it ran as anybody else. The sessions of this test may.
+    /// Returns the calls that ran as another role, except those of this test's sessions.
     async fn as_others(&self) -> Vec<String> {
         self.list(
             "SELECT DISTINCT way || ' ' || vector || ' as ' || who FROM platform.heard

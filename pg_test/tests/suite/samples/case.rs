@@ -20,7 +20,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether time and ids are in the payload, so that a second one is known to be the same.
+    /// Returns true if time and ids are in the payload, so that a second one has the same key.
     pub fn is_keyed(&self) -> bool {
         let derived = |value: &Value| *value == NOW || *value == HEX16;
         let row = self.row.as_ref().and_then(Value::as_object);

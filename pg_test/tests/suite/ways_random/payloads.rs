@@ -19,7 +19,7 @@ pub struct Odd {
     pub payload: Vec<u8>,
     /// Rows, if it is not refused.
     pub objects: usize,
-    /// What stands in the marker column of some of them, and of no other object but a repeated one.
+    /// Values of the marker column of some of them; only a repeated object has the same.
     pub markers: Vec<String>,
     /// It must be refused.
     pub broken: bool,
@@ -92,7 +92,7 @@ fn keys(feed: Feed) -> Vec<(Draw, &'static str)> {
     }
 }
 
-/// What an event carries.
+/// Returns the `data` of an event.
 fn data(random: &mut Random) -> String {
     let keys: [(Draw, &str); 4] = [
         (seconds, "timestamp"),
@@ -150,7 +150,7 @@ fn message(random: &mut Random, feed: Feed, number: usize, refusals: bool) -> Od
         let mut members = members(random, &keys, wild);
         if random.below(8) > 0 {
             let marker = format!("m{number}.{element}");
-            // Of a key that occurs twice the later one counts.
+            // If a key occurs twice, the later one counts.
             members.push(format!("\"{}\":\"{marker}\"", marker_column(feed)));
             markers.push(marker);
         }

@@ -2,7 +2,7 @@
 
 use pg_test::random::Random;
 
-/// Of texts: escapes, what means something to COPY or SQL, and characters of every length.
+/// Texts: escapes, strings with a meaning in COPY or SQL, and characters of every length.
 #[rustfmt::skip]
 const PIECES: [&str; 24] = [
     "a", "Z", " ", "0", "größe", "✓", "🦀", "e\u{301}", "\u{feff}", "\u{7f}", r"\u0000", r"\ud800",
@@ -40,7 +40,7 @@ pub fn text(random: &mut Random) -> String {
     }
 }
 
-/// What cannot be compressed: 16 characters a word.
+/// Returns text that cannot be compressed: 16 characters a word.
 pub fn noise(random: &mut Random, words: u64) -> String {
     let words = (0..words).map(|_| format!("{:016x}", random.draw()));
     format!("\"{}\"", words.collect::<String>())
@@ -94,12 +94,12 @@ pub fn boolean(random: &mut Random) -> String {
     (*random.pick(&spellings)).to_owned()
 }
 
-/// Of an event, which takes words as well.
+/// Returns the level of an event, which may also be a word.
 pub fn level(random: &mut Random) -> String {
     (*random.pick(&LEVELS)).to_owned()
 }
 
-/// What tells the events that are known by heart, and words of these.
+/// Returns the type of an event with a known form, or parts of one.
 pub fn event_type(random: &mut Random) -> String {
     let words = [
         "com.carverauto.serviceradar.poller.health",
@@ -200,7 +200,7 @@ pub fn date(random: &mut Random) -> String {
     format!("\"2025-{month}-{day:02}{separator}{hour:02}:{minute:02}:07{fraction}{offset}\"")
 }
 
-/// What lies far away, or is no time.
+/// Returns a time far away, or a value that is no time.
 pub fn odd_time(random: &mut Random) -> String {
     (*random.pick(&ODD_TIMES)).to_owned()
 }
