@@ -16,7 +16,7 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Prefix of the durable consumers' names.
     pub consumer_prefix: String,
-    /// First delay before something that failed is tried again.
+    /// First and longest delay between tries.
     pub retry_min: Duration,
     /// Longest delay between tries.
     pub retry_max: Duration,
