@@ -7,6 +7,7 @@ pub use self::turn::Turn;
 
 use super::breaker::Permission;
 use super::failure::{Class, Failure};
+use super::position::Positions;
 use super::reconcile;
 use super::seek;
 use super::transaction;
@@ -41,11 +42,6 @@ enum Fetching {
     Yes,
     No,
 }
-
-/// Positions by stream, as this process has committed them.
-///
-/// They outlive a lane: where DROP EXTENSION has taken the record away, they are what is left of it.
-pub type Positions = Vec<(Arc<Source>, Sequences)>;
 
 /// One pipeline.
 pub struct Lane {

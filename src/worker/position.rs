@@ -4,13 +4,17 @@
 //! superuser. Operators and types are found along the pinned path (`search_path.rs`).
 
 use super::failure::Failure;
-use super::lane::Positions;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use stream::{Sequences, Source, Witness};
+
+/// Positions by stream, as this process has committed them.
+///
+/// They outlive a lane: where DROP EXTENSION has taken the record away, they are what is left of it.
+pub type Positions = Vec<(Arc<Source>, Sequences)>;
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
 ///

@@ -5,12 +5,13 @@ use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog, Wishes};
 use super::durable::Waiting;
 use super::failure::{Class, Failure};
-use super::lane::{Lane, NextTurn, Positions};
+use super::lane::{Lane, NextTurn};
 use super::letters::Upkeep;
+use super::position::{self, Positions};
 use super::wait::{self, Events, For};
 use super::wake::Waker;
 use super::writer::Process;
-use super::{heartbeat, position, publish, relations, signals, transaction};
+use super::{heartbeat, publish, relations, signals, transaction};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
