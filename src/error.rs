@@ -32,7 +32,7 @@ pub enum UserError {
     Undecodable(decode::Reject),
     /// A dead letter cannot be replayed, for a reason that is about all of them.
     #[error("{0}")]
-    Replay(#[from] crate::worker::failure::Failure),
+    Replay(#[from] crate::pg::failure::Failure),
     /// The extension's own tables could not be used.
     #[error("{0}")]
     Spi(#[from] spi::Error),

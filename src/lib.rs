@@ -7,6 +7,7 @@
 mod config;
 mod control;
 mod error;
+mod pg;
 mod status;
 mod worker;
 

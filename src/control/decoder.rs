@@ -1,6 +1,7 @@
 //! The decoder alone, for looking at what a payload becomes. Touches no table and no stream.
 
 use crate::error::{UserError, or_raise};
+use crate::pg::clock;
 use pgrx::JsonB;
 use pgrx::prelude::*;
 use row::{Cell, Row, RowSet, Table, Timestamp};
@@ -25,14 +26,12 @@ fn sr_event_writer_decode(
 fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowSet, UserError> {
     let unknown = || UserError::UnknownProcessor(processor.to_owned());
     let format = decode::format(processor).ok_or_else(unknown)?;
-    // SAFETY: reads the clock.
-    let now = unsafe { pg_sys::GetCurrentTimestamp() };
     let message = decode::Message {
         subject,
         payload,
         stream: "",
         sequence: 0,
-        published: Timestamp::from_postgres_micros(now).unwrap_or_default(),
+        published: Timestamp::from_postgres_micros(clock::now()).unwrap_or_default(),
         window: decode::Window::default(),
     };
     let mut rows = RowSet::new(format.tables());

@@ -7,5 +7,5 @@ mod pause;
 mod replay;
 mod restart;
 mod seek;
-mod signal;
 mod wait;
+mod workers;

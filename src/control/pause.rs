@@ -1,7 +1,7 @@
 //! Pause and resume: a row in a table, written in the caller's transaction. The worker is told when
 //! that commits, and not before.
 
-use super::signal;
+use super::workers;
 use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::prelude::*;
@@ -31,6 +31,6 @@ fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
         ON CONFLICT (pipeline) DO UPDATE SET paused = EXCLUDED.paused,
             changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by";
     Spi::run_with_args(query, &[names.into(), paused.into()])?;
-    signal::tell_workers_at_commit();
+    workers::wake_on_commit();
     Ok(())
 }

@@ -3,9 +3,9 @@
 
 use crate::config;
 use crate::error::{UserError, or_raise};
-use crate::worker::failure::{CRASHING, Failure};
+use crate::pg::failure::{CRASHING, Failure};
+use crate::pg::subtransaction::End;
 use crate::worker::replay::{Letter, Replayer};
-use crate::worker::subtransaction::End;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;

@@ -1,7 +1,7 @@
 //! Starting the workers over. An action and not a state, so it must follow the transaction exactly:
 //! a savepoint that is rolled back takes its wish along.
 
-use super::signal;
+use super::workers;
 use pgrx::prelude::*;
 use pgrx::{PgSubXactCallbackEvent, PgXactCallbackEvent};
 use std::cell::RefCell;
@@ -35,7 +35,7 @@ fn sr_event_writer_restart() {
     });
     pgrx::register_xact_callback(PgXactCallbackEvent::Commit, || {
         if !change(std::mem::take).is_empty() {
-            signal::terminate_workers();
+            workers::terminate();
         }
     });
     pgrx::register_xact_callback(PgXactCallbackEvent::Abort, || change(Vec::clear));

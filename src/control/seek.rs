@@ -1,7 +1,7 @@
 //! Letting a pipeline go on from elsewhere. A session does not talk to NATS, so it leaves its wish
 //! in a table; the worker fulfils it (`src/worker/seek.rs`) when the pipeline resumes.
 
-use super::signal;
+use super::workers;
 use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::datum::TimestampWithTimeZone;
@@ -49,7 +49,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     if found == 0 {
         return Err(UserError::NotPaused(name.to_owned()));
     }
-    signal::tell_workers_at_commit();
+    workers::wake_on_commit();
     match sequence {
         Some(sequence) => meaning(name, sequence, force),
         None => Ok(format!(

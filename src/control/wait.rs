@@ -2,6 +2,7 @@
 
 use crate::config;
 use crate::error::{UserError, or_raise};
+use crate::pg::latch::{self, WaitEvent};
 use crate::status::page;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::prelude::*;
@@ -22,11 +23,9 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
     }
     let micros = u64::try_from(timeout.as_micros().max(0)).unwrap_or(u64::MAX);
     let (began, longest) = (Instant::now(), Duration::from_micros(micros));
-    // SAFETY: main thread, attached to shared memory; a known name gives its number again.
-    let event = unsafe { pg_sys::WaitEventExtensionNew(c"SrEventWriterWait".as_ptr()) };
+    let event = WaitEvent::register(c"SrEventWriterWait");
     loop {
-        // SAFETY: main thread, its own latch. Reset before looking.
-        unsafe { pg_sys::ResetLatch(pg_sys::MyLatch) };
+        latch::reset();
         check_for_interrupts!();
         if is_recorded(name, sequence)? {
             return Ok(true);
@@ -35,12 +34,7 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
         if left.is_zero() {
             return Ok(false);
         }
-        let flags = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
-        let step = i64::try_from(left.min(STEP).as_millis())
-            .unwrap_or(1)
-            .max(1);
-        // SAFETY: as above.
-        unsafe { pg_sys::WaitLatch(pg_sys::MyLatch, flags as i32, step, event) };
+        latch::wait(event, left.min(STEP));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::page::{self, Page, State, StreamPage, WorkerPage};
 use crate::config;
+use crate::pg::clock::now;
 use pgrx::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::Ordering;
@@ -168,11 +169,6 @@ pub fn streams(page: &Page) -> impl Iterator<Item = Stream<'_>> {
         page,
         silence: Silence::of(number % config::workers()),
     })
-}
-
-fn now() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
 /// A point in time, or `None` for "never".

@@ -12,8 +12,8 @@
 //! it takes more of that. Processes that end in an orderly way, or because another one crashed, leave
 //! no suspects.
 
-use super::signals;
-use super::suspects::{self, ALIVE, Attempt, END, Suspects};
+use super::suspects::{self, ALIVE, Attempt, CRASHED, END, Suspects};
+use crate::pg::signals;
 use pgrx::prelude::*;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
@@ -47,7 +47,7 @@ impl Attempts {
             .inspect_err(|error| warning!("sr_event_writer: {path} cannot be written: {error}"))
             .ok();
         if let Some(file) = &file {
-            signals::keep_note(file.as_raw_fd());
+            signals::mark_on_crash(file.as_raw_fd(), CRASHED);
         }
         for suspects in &suspects {
             warning!(

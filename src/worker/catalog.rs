@@ -1,7 +1,7 @@
 //! What the worker reads from the extension's own tables once a second: whether they are there, and
 //! what operators have asked for.
 
-use super::failure::Failure;
+use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use std::collections::HashSet;
 

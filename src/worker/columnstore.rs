@@ -5,7 +5,7 @@
 //!
 //! Untested with the columnstore itself: the testbed has TimescaleDB's Apache edition, which lacks it.
 
-use super::failure::Failure;
+use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 
 /// The first version in which it is safe.

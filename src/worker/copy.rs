@@ -4,9 +4,9 @@
 //! TimescaleDB's hook routes rows to chunks. There is no ON CONFLICT: a row whose key is taken
 //! fails the batch, and the caller then takes the other way.
 
-use super::failure::Failure;
-use super::identity::AsOwner;
 use super::target::{CopyTarget, Target};
+use crate::pg::failure::Failure;
+use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
 use row::Row;
 use std::fs::File;
@@ -92,9 +92,9 @@ pub fn write<'a>(
 ) -> Result<u64, Failure> {
     let filled = input.fill(copy, rows);
     filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
-    let as_owner = AsOwner::of(target.owner, &target.path);
+    let as_owner = UserContext::switch_to(target.owner, &target.path);
     let copied = run(&copy.statement)?;
-    as_owner.end()?;
+    as_owner.restore()?;
     input.give_back();
     Ok(copied)
 }

@@ -1,7 +1,7 @@
 //! Messages that no row could be made of, or that a table refuses, are kept whole with the reason,
 //! in the transaction that records them as done.
 
-use super::failure::Failure;
+use crate::pg::failure::Failure;
 use async_nats::HeaderMap;
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;

@@ -4,9 +4,9 @@
 
 use super::columnstore::Columnstore;
 use super::copy::{self, Input};
-use super::failure::Failure;
 use super::insert::Insert;
 use super::target::Target;
+use crate::pg::failure::Failure;
 use row::{Row, Table};
 
 /// Below this number of rows the kept plan of the INSERT is quicker than parsing a COPY.

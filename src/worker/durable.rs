@@ -2,13 +2,10 @@
 //! of the log releases the acknowledgements of many batches at once.
 
 use crate::config::AckAfter;
-use pgrx::prelude::*;
+use crate::pg::wal::{self, Lsn, Standby};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use stream::{Handle, Receipt};
-
-/// A position in the write-ahead log.
-type Lsn = u64;
 
 /// An acknowledgement never waits longer for the log writer before the worker flushes itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -38,7 +35,7 @@ impl Waiting {
     pub fn after_commit(&mut self, lane: usize, receipts: Vec<Receipt>) {
         if !receipts.is_empty() {
             self.lists.push_back(List {
-                lsn: last_commit(),
+                lsn: wal::last_commit(),
                 at: Instant::now(),
                 lane,
                 receipts,
@@ -76,7 +73,7 @@ impl Waiting {
             return;
         };
         if idle || oldest.at.elapsed() > LONGEST_WAIT {
-            flush(newest.lsn);
+            wal::flush(newest.lsn);
         }
         let (flushed, durable) = (durable(AckAfter::Flush), durable(after));
         while let Some(list) = self.lists.pop_front() {
@@ -93,16 +90,6 @@ impl Waiting {
     }
 }
 
-/// Makes everything that this process has committed durable on this server.
-pub fn flush_commits() {
-    flush(last_commit());
-}
-
-fn flush(position: Lsn) {
-    // SAFETY: main thread; the position was handed out by the log itself.
-    unsafe { pg_sys::XLogFlush(position) };
-}
-
 /// What is missing, in words, when a commit is on this server's disk and that is not enough.
 fn awaited(after: AckAfter) -> Option<&'static str> {
     match after {
@@ -116,48 +103,12 @@ fn awaited(after: AckAfter) -> Option<&'static str> {
     }
 }
 
-/// End of the newest commit that this process can have seen, its own or an earlier worker's.
-fn last_commit() -> Lsn {
-    // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
-    // is in the log so far covers what an earlier worker may have left unflushed. No test tells whether
-    // it does: asking for an operator's wish takes a transaction id, so each worker has committed
-    // something before its first message.
-    unsafe {
-        match (&raw const pg_sys::XactLastCommitEnd).read() {
-            0 => pg_sys::GetXLogInsertRecPtr(),
-            lsn => lsn,
-        }
-    }
-}
-
 /// Up to where commits count as durable.
 fn durable(after: AckAfter) -> Lsn {
-    // SAFETY: main thread; reads shared memory through PostgreSQL's own function.
-    let flushed = unsafe { pg_sys::GetFlushRecPtr(std::ptr::null_mut()) };
+    let flushed = wal::flushed();
     match after {
         AckAfter::Flush => flushed,
-        AckAfter::Replicated => flushed.min(replicated(pg_sys::SYNC_REP_WAIT_FLUSH)),
-        AckAfter::Applied => flushed.min(replicated(pg_sys::SYNC_REP_WAIT_APPLY)),
-    }
-}
-
-/// Up to where the synchronous standbys have confirmed; everything when there are none to wait for.
-fn replicated(mode: u32) -> Lsn {
-    // SAFETY: WalSndCtl points to shared memory that lives as long as the server. The position is
-    // an aligned 64-bit value that only grows; PostgreSQL itself peeks at it without a lock first.
-    unsafe {
-        let control = pg_sys::WalSndCtl;
-        let status = (&raw const (*control).sync_standbys_status).read_volatile();
-        let status = u32::from(status);
-        let defined = match status & pg_sys::SYNC_STANDBY_INIT {
-            // The checkpointer has not said yet: what it will say is in the setting.
-            0 => (*(&raw const pg_sys::SyncRepStandbyNames).read()) != 0,
-            _ => status & pg_sys::SYNC_STANDBY_DEFINED != 0,
-        };
-        if !defined {
-            return Lsn::MAX;
-        }
-        let lsns = (&raw const (*control).lsn).cast::<Lsn>();
-        lsns.add(mode as usize).read_volatile()
+        AckAfter::Replicated => flushed.min(wal::confirmed(Standby::Flushed)),
+        AckAfter::Applied => flushed.min(wal::confirmed(Standby::Applied)),
     }
 }

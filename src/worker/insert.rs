@@ -2,9 +2,9 @@
 //! ordinary `INSERT … SELECT` from it. Planner hooks (TimescaleDB's chunk routing), casts, defaults
 //! and ON CONFLICT all apply. Runs as the owner of the destination.
 
-use super::failure::Failure;
-use super::identity::AsOwner;
 use super::target::{BATCH, Target, batch_column};
+use crate::pg::failure::Failure;
+use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
 use row::{Cell, Kind, Merged, Row, Table};
 use std::ffi::CString;
@@ -51,7 +51,7 @@ impl Insert {
     /// Raises PostgreSQL errors; returns what SPI refuses.
     pub fn write<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<u64, Failure> {
         let store = self.fill(rows);
-        let as_owner = AsOwner::of(self.target.owner, &self.target.path);
+        let as_owner = UserContext::switch_to(self.target.owner, &self.target.path);
         let mut name = BATCH.to_bytes_with_nul().to_vec();
         // SAFETY: plain data, all of it set below or rightly zero.
         let mut relation: pg_sys::EphemeralNamedRelationData = unsafe { std::mem::zeroed() };
@@ -79,7 +79,7 @@ impl Insert {
             pg_sys::tuplestore_end(store);
             written
         };
-        as_owner.end()?;
+        as_owner.restore()?;
         Ok(written)
     }
 

@@ -6,13 +6,13 @@ mod turn;
 pub use self::turn::Turn;
 
 use super::breaker::Permission;
-use super::failure::{Class, Failure};
 use super::position::Positions;
 use super::reconcile;
 use super::seek;
-use super::transaction;
 use super::writer::Writer;
 use crate::config::{PipelineConfig, WriteConfig};
+use crate::pg::failure::{Class, Failure};
+use crate::pg::transaction;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 //! much room.
 
 use super::dead_letter::{self, Removed};
-use super::failure::Failure;
-use super::transaction;
 use crate::config::WriteConfig;
+use crate::pg::failure::Failure;
+use crate::pg::transaction;
 use crate::status::page;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! The background worker: the only place where the NATS side and PostgreSQL meet.
 //!
 //! [`run`] is its loop. A message enters through [`lane`], is written by [`writer`] (with
-//! [`insert`], [`dead_letter`] and [`position`] in one [`transaction`]) and leaves through
-//! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`wait`].
+//! [`insert`], [`dead_letter`] and [`position`] in one transaction) and leaves through
+//! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
 
 mod attempts;
 mod breaker;
@@ -10,37 +10,26 @@ mod catalog;
 mod columnstore;
 mod copy;
 mod dead_letter;
-mod deferred;
 mod destination;
 mod durable;
-pub mod failure;
-mod heartbeat;
-mod identity;
 mod insert;
 mod lane;
 mod letters;
 mod position;
 mod publish;
 mod reconcile;
-mod relations;
 pub mod replay;
 mod run;
-mod search_path;
 mod seek;
-mod session;
-mod signals;
-pub mod subtransaction;
 mod suspects;
 mod target;
-mod timeout;
-mod transaction;
 mod trust;
-mod wait;
-mod wake;
+mod wait_reason;
 mod work;
 mod writer;
 
 use crate::config;
+use crate::pg::{heartbeat, invalidation, session_defaults, signals};
 use crate::status::page;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
@@ -92,14 +81,16 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
 }
 
 fn prepare_session(number: usize) {
-    session::prepare();
+    session_defaults::override_all();
     // SAFETY: main thread, attached to shared memory.
     unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
     // Before the process shows itself: a sign of life of an earlier one says nothing about it.
-    heartbeat::start(number);
+    if let Some(place) = page::heartbeat(number) {
+        heartbeat::start(place);
+    }
     // SAFETY: as above.
     page::set_pid(number, unsafe { pg_sys::MyProcPid });
-    relations::listen();
+    invalidation::register();
 }
 
 #[pg_guard]

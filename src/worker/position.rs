@@ -3,7 +3,7 @@
 //! As in all statements of the worker, every function is named with its schema: they run as
 //! superuser. Operators and types are found along the pinned path (`search_path.rs`).
 
-use super::failure::Failure;
+use crate::pg::failure::Failure;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;

@@ -4,7 +4,7 @@
 use super::breaker::Breaker;
 use super::durable::Waiting;
 use super::lane::{Hold, Lane, Turn};
-use super::wait::now;
+use crate::pg::clock::now;
 use crate::status::page::{self, State, StreamPage};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;

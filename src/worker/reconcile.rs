@@ -1,10 +1,10 @@
 //! The database is the judge: what is recorded is compared with what the stream holds, each time a
 //! pipeline (re)connects. What can no longer be read becomes a row and a warning, never silence.
 
-use super::failure::Failure;
 use super::position;
 use super::seek::{self, Outcome};
 use crate::config::{self, Fault};
+use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use stream::{ResumeRequest, Sequences, Source, Testimony, Witness};
 

@@ -2,14 +2,14 @@
 //! statement and role. What differs is whose transaction it is.
 
 use super::dead_letter;
-use super::deferred;
-use super::failure::Failure;
-use super::identity::AsOwner;
 use super::insert::Insert;
-use super::search_path::{self, SearchPath};
-use super::subtransaction::{self, End};
 use super::target;
 use crate::config::Config;
+use crate::pg::OfSession;
+use crate::pg::failure::Failure;
+use crate::pg::search_path::{self, SearchPath};
+use crate::pg::subtransaction::{self, End};
+use crate::pg::user_context::UserContext;
 use decode::{Format, Message, Window};
 use pgrx::prelude::*;
 use row::{RowSet, Timestamp};
@@ -50,7 +50,7 @@ pub struct Replayed {
 pub struct Replayer {
     config: Config,
     path: SearchPath,
-    deferred: deferred::OfSession,
+    deferred: OfSession,
     /// Destinations that were looked up, by pipeline and processor.
     known: HashMap<(String, String), Vec<Insert>>,
 }
@@ -64,7 +64,7 @@ impl Replayer {
         Ok(Self {
             config,
             path: search_path::of_the_worker()?,
-            deferred: deferred::OfSession::fire_at_once()?,
+            deferred: OfSession::fire_at_once()?,
             known: HashMap::new(),
         })
     }
@@ -159,7 +159,7 @@ fn look_up(
     chosen: Option<&str>,
     path: &SearchPath,
 ) -> Result<Vec<Insert>, Failure> {
-    let as_worker = AsOwner::of(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
+    let as_worker = UserContext::switch_to(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
     let tables = format.tables().iter().enumerate();
     let found = tables.map(|(number, table)| {
         let chosen = chosen.filter(|_| number == 0);
@@ -169,6 +169,6 @@ fn look_up(
         ))
     });
     let found = found.collect::<Result<_, Failure>>()?;
-    as_worker.end()?;
+    as_worker.restore()?;
     Ok(found)
 }

@@ -4,17 +4,18 @@
 use super::breaker::{Breaker, Permission};
 use super::catalog::{self, Catalog, Wishes};
 use super::durable::Waiting;
-use super::failure::{Class, Failure};
 use super::lane::{Lane, NextTurn};
 use super::letters::Upkeep;
 use super::position::{self, Positions};
-use super::wait::{self, Events, For};
-use super::wake::Waker;
+use super::publish;
+use super::wait_reason::{WaitEvents, WaitReason};
 use super::writer::Process;
-use super::{heartbeat, publish, relations, signals, transaction};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
+use crate::pg::failure::{Class, Failure};
+use crate::pg::waker::Waker;
+use crate::pg::{activity, heartbeat, invalidation, latch, signals, transaction};
 use crate::status::State;
 use crate::status::page;
 use pgrx::prelude::*;
@@ -35,7 +36,7 @@ const ACK_POLL: Duration = Duration::from_millis(20);
 pub struct Worker {
     number: usize,
     waker: Waker,
-    events: Events,
+    events: WaitEvents,
     process: Process,
     config: Option<Config>,
     active: Option<Active>,
@@ -66,7 +67,7 @@ impl Worker {
         Self {
             number,
             waker: Waker::of_this_process(),
-            events: Events::register(),
+            events: WaitEvents::register(),
             process,
             config: None,
             active: None,
@@ -84,13 +85,13 @@ impl Worker {
     pub fn run(mut self) {
         self.configure();
         loop {
-            wait::reset();
+            latch::reset();
             heartbeat::beat();
             self.waker.looking();
             self.stop_if_told();
             #[cfg(feature = "faults")]
             self.panic_if_asked();
-            signals::attend();
+            signals::process_interrupts();
             if signals::reload_if_asked() {
                 self.configure();
             }
@@ -180,7 +181,7 @@ impl Worker {
         let Some(config) = self.config.clone().filter(|config| config.enabled) else {
             return;
         };
-        transaction::report_running(c"reading sr_event_writer.pipeline_control");
+        activity::report_running(c"reading sr_event_writer.pipeline_control");
         match transaction::run(config.write.insert_timeout, catalog::read) {
             Ok(Catalog::Present(extension, wishes)) => {
                 if self
@@ -208,7 +209,7 @@ impl Worker {
                 publish::worker_state(self.number, State::Degraded, &reason);
             }
         }
-        transaction::report_idle();
+        activity::report_idle();
     }
 
     /// Starts what is missing and applies what operators have asked for.
@@ -300,7 +301,7 @@ impl Worker {
                 }
             }
         }
-        if relations::any_changed() {
+        if invalidation::any_changed() {
             active
                 .lanes
                 .iter_mut()
@@ -331,13 +332,16 @@ impl Worker {
     }
 
     fn rest(&self) {
-        transaction::report_idle();
+        activity::report_idle();
         let Some(active) = &self.active else {
-            return self.events.wait(For::Start, TICK);
+            return latch::wait(self.events.of(WaitReason::Start), TICK);
         };
         let now = Instant::now();
         let (what, longest) = match active.next_turn(&self.breaker, now) {
-            Some(at) => (For::Backoff, at.saturating_duration_since(now).min(TICK)),
+            Some(at) => (
+                WaitReason::Backoff,
+                at.saturating_duration_since(now).min(TICK),
+            ),
             None => (active.awaited(), TICK),
         };
         let longest = if active.acks.is_empty() {
@@ -345,8 +349,7 @@ impl Worker {
         } else {
             longest.min(ACK_POLL)
         };
-        self.events
-            .wait(what, longest.max(Duration::from_millis(1)));
+        latch::wait(self.events.of(what), longest);
     }
 }
 
@@ -370,12 +373,12 @@ impl Active {
                 continue;
             }
             if permission == Permission::Probe
-                && let Err(failure) = transaction::probe(config.write.insert_timeout)
+                && let Err(failure) = probe(config.write.insert_timeout)
             {
                 judge(breaker, Some(&failure));
                 return false;
             }
-            transaction::report_running(c"writing a batch");
+            activity::report_running(c"writing a batch");
             let Some(turn) = lane.turn(&mut self.handle, own, process, &config.write) else {
                 continue;
             };
@@ -410,10 +413,10 @@ impl Active {
             .min()
     }
 
-    fn awaited(&self) -> For {
+    fn awaited(&self) -> WaitReason {
         match self.handle.connection().link() {
-            stream::Link::Disconnected => For::Nats,
-            stream::Link::Connected | stream::Link::LameDuck => For::Messages,
+            stream::Link::Disconnected => WaitReason::Nats,
+            stream::Link::Connected | stream::Link::LameDuck => WaitReason::Messages,
         }
     }
 
@@ -428,7 +431,7 @@ impl Active {
         if self.handle.connection().is_trying_first() {
             return (State::Starting, "connecting to NATS".to_owned());
         }
-        if self.awaited() == For::Nats {
+        if self.awaited() == WaitReason::Nats {
             let error = self.handle.connection().last_error();
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
             return (
@@ -453,6 +456,12 @@ impl Active {
             () => (State::Running, String::new()),
         }
     }
+}
+
+/// Asks the database for nothing in particular: does it answer at all?
+fn probe(limit: Duration) -> Result<(), Failure> {
+    activity::report_running(c"SELECT 1");
+    transaction::run(limit, || Ok(Spi::run("SELECT 1")?))
 }
 
 fn judge(breaker: &mut Breaker, failure: Option<&Failure>) {

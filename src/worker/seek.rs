@@ -2,8 +2,8 @@
 //! recorded position, made when the pipeline asks where it stands. What is left out becomes a row
 //! in `stream_gap`; what had been left out before is taken in again.
 
-use super::failure::Failure;
 use super::position;
+use crate::pg::failure::Failure;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;

@@ -1,8 +1,8 @@
 //! A destination table as it really is: which of a format's columns it has, under which name and
 //! type, and what an insert into it has to say. Nothing is ever changed on it.
 
-use super::failure::Failure;
-use super::search_path::SearchPath;
+use crate::pg::failure::Failure;
+use crate::pg::search_path::SearchPath;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use row::{Column, Conflict, CopyFormat, Field, Kind, SortKey, Table};

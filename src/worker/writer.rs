@@ -6,16 +6,16 @@ use super::columnstore::Columnstore;
 use super::copy::Input;
 use super::dead_letter::{self, Letter, Stage};
 use super::destination::{Destination, Way};
-use super::failure::{Class, Failure};
 use super::position;
 use super::reconcile;
-use super::relations;
-use super::search_path::SearchPath;
 use super::target::{self, Target};
-use super::transaction;
 use super::trust::{Blame, Trust};
 use super::work::{self, Passed, Run};
 use crate::config::{self, PipelineConfig};
+use crate::pg::failure::{Class, Failure};
+use crate::pg::invalidation;
+use crate::pg::search_path::SearchPath;
+use crate::pg::transaction;
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Writer {
     destinations: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
     table: Option<String>,
-    /// [`relations::changes`] when they were looked up.
+    /// [`invalidation::changes`] when they were looked up.
     seen: u64,
     /// Samples taken, so that each is another one.
     samples: usize,
@@ -452,13 +452,13 @@ impl Writer {
     /// that waited for its lock would go into what the table was before: TimescaleDB looks first
     /// whether it is a hypertable, and rows then end up beside the chunks, where nobody sees them.
     fn hold_targets(&mut self) -> Result<(), Failure> {
-        if self.seen != relations::changes() {
+        if self.seen != invalidation::changes() {
             self.forget_targets();
         }
         self.look_up()?;
         let targets = self.destinations.iter().map(Destination::target);
-        targets.for_each(|target| relations::hold(target.relation));
-        match self.seen == relations::changes() {
+        targets.for_each(|target| invalidation::lock(target.relation));
+        match self.seen == invalidation::changes() {
             true => Ok(()),
             // This transaction's snapshot is too old to look again.
             false => Err(Failure::new(
@@ -486,7 +486,7 @@ impl Writer {
         if !self.destinations.is_empty() {
             return Ok(());
         }
-        self.seen = relations::changes();
+        self.seen = invalidation::changes();
         let tables = self.format.tables().iter().enumerate();
         self.destinations = tables
             .map(|(number, table)| {
@@ -501,7 +501,7 @@ impl Writer {
             .first()
             .map(|known| known.target().name.clone());
         for known in &self.destinations {
-            relations::watch(known.target().relation);
+            invalidation::watch(known.target().relation);
         }
         Ok(())
     }

@@ -2,12 +2,12 @@
 //! handed on to be acknowledged.
 
 use super::super::breaker::Permission;
-use super::super::durable;
-use super::super::failure::Failure;
 use super::super::work::{self, Passed, Run};
 use super::super::writer::{Process, SAMPLE, Writer, Written};
 use super::{Lane, position_of};
 use crate::config::{self, Fault, WriteConfig};
+use crate::pg::failure::Failure;
+use crate::pg::wal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::{Batch, Handle, Receipt, Sequences, Source, Tail};
@@ -265,7 +265,7 @@ impl Fresh<'_> {
         };
         if suspects.contain(self.source, first) {
             // The next one may be the one that crashes: what was achieved has to outlive that.
-            durable::flush_commits();
+            wal::flush(wal::last_commit());
         }
         if suspects.are_recorded(self.source, position) {
             process.attempts.acquit(writer.pipeline());

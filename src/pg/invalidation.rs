@@ -12,7 +12,7 @@ static CHANGED: AtomicBool = AtomicBool::new(false);
 static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// Starts to listen. To be called once in the worker.
-pub fn listen() {
+pub fn register() {
     // SAFETY: main thread; the callback lives as long as the process.
     unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(changed), pg_sys::Datum::null()) };
 }
@@ -50,7 +50,7 @@ pub fn changes() -> u64 {
 
 /// Waits until nobody changes the relation, and keeps it so until the end of the transaction. What
 /// was changed before has been heard of then.
-pub fn hold(relation: pg_sys::Oid) {
+pub fn lock(relation: pg_sys::Oid) {
     // SAFETY: main thread, inside a transaction. A relation that is gone may be locked all the same.
     unsafe { pg_sys::LockRelationOid(relation, pg_sys::RowExclusiveLock as i32) };
 }

@@ -6,9 +6,9 @@ use super::failure::Failure;
 use super::search_path::SearchPath;
 use pgrx::prelude::*;
 
-/// Acting as another role until ended. After an error the abort of the transaction ends it.
-#[must_use = "it has to be ended"]
-pub struct AsOwner {
+/// Acting as another role until restored. After an error the abort of the transaction ends it.
+#[must_use = "it has to be restored"]
+pub struct UserContext {
     user: pg_sys::Oid,
     context: i32,
     /// Nest level of settings.
@@ -20,10 +20,10 @@ pub struct AsOwner {
 /// That of a transaction which has used temporary objects, or tried to make one.
 const TEMPORARY: i32 = pg_sys::XACT_FLAGS_ACCESSEDTEMPNAMESPACE as i32;
 
-impl AsOwner {
+impl UserContext {
     /// From here on acts as `owner` under `path`. Inside a transaction.
-    pub fn of(owner: pg_sys::Oid, path: &SearchPath) -> Self {
-        // SAFETY: main thread, inside a transaction; `end` or the abort closes the level.
+    pub fn switch_to(owner: pg_sys::Oid, path: &SearchPath) -> Self {
+        // SAFETY: main thread, inside a transaction; `restore` or the abort closes the level.
         let level = unsafe { pg_sys::NewGUCNestLevel() };
         path.apply();
         let mut before = Self {
@@ -48,7 +48,7 @@ impl AsOwner {
     /// When that code has made a temporary object, which would last as long as the session: types among
     /// them come before all others in what a later owner's code names. PostgreSQL refuses no more than
     /// temporary tables.
-    pub fn end(self) -> Result<(), Failure> {
+    pub fn restore(self) -> Result<(), Failure> {
         // SAFETY: main thread; the level is the innermost one, and the values were in force when
         // this was made.
         unsafe {

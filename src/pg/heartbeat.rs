@@ -1,9 +1,8 @@
-//! A sign of life on the status page: from each turn of the loop and, while a transaction runs, from
+//! A sign of life in shared memory: from each turn of the main loop and, while a transaction runs, from
 //! a timer of PostgreSQL. So a long statement is alive, and a process that is stopped is not.
 
+use super::clock::now;
 use super::signals;
-use super::wait::now;
-use crate::status::page;
 use std::ffi::c_int;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -28,7 +27,7 @@ unsafe extern "C-unwind" {
 /// catch the cancel and go on for ever: no other pipeline of this worker would be written any more.
 const GRACE: u32 = 10;
 
-/// This worker's place on the page.
+/// Where this process shows its sign of life.
 static PLACE: OnceLock<&AtomicI64> = OnceLock::new();
 
 /// Until when the timer speaks for the transaction that runs, in microseconds since 2000-01-01; 0
@@ -38,11 +37,9 @@ static UNTIL: AtomicI64 = AtomicI64::new(0);
 /// Periods since then. Counted, since a process that is stopped or a clock that jumps is not late.
 static LATE: AtomicU32 = AtomicU32::new(0);
 
-/// Begins with the signs of life of worker `number`. To be called once, on the main thread.
-pub fn start(number: usize) {
-    let Some(place) = page::heartbeat(number) else {
-        return;
-    };
+/// Begins with the signs of life, in microseconds since 2000-01-01 at `place`, which is in shared
+/// memory. To be called once, on the main thread.
+pub fn start(place: &'static AtomicI64) {
     PLACE.get_or_init(|| place);
     beat();
     // SAFETY: main thread of a process whose timers are set up; the handler is safe in a signal.

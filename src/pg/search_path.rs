@@ -1,4 +1,4 @@
-//! `search_path` in the worker and in sessions that do its work. Statements that run as superuser
+//! `search_path` of a background worker and of sessions that do its work. Statements that run as superuser
 //! look their operators and types up where nobody else can create any. The configured path is for
 //! two things only: finding a destination by its name, and what the destination's owner has written.
 

@@ -58,29 +58,3 @@ fn release_advisory_locks() {
     // SAFETY: main thread, outside a transaction; they are of this session, which takes none itself.
     unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD as pg_sys::LOCKMETHODID) };
 }
-
-/// Asks the database for nothing in particular: does it answer at all?
-///
-/// # Errors
-/// What it says instead.
-pub fn probe(limit: Duration) -> Result<(), Failure> {
-    report_running(c"SELECT 1");
-    run(limit, || Ok(Spi::run("SELECT 1")?))
-}
-
-/// Makes what the transaction counted visible in `pg_stat_*`, and the session idle.
-pub fn report_idle() {
-    // SAFETY: on the main thread, outside a transaction.
-    unsafe {
-        pg_sys::pgstat_report_stat(false);
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_IDLE, std::ptr::null());
-    }
-}
-
-/// Shows `query` as this session's running statement.
-pub fn report_running(query: &std::ffi::CStr) {
-    // SAFETY: the text is copied.
-    unsafe {
-        pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, query.as_ptr());
-    }
-}

@@ -38,7 +38,7 @@ const SETTINGS: [(&CStr, &CStr); 13] = [
 const SUPERUSERS: [&CStr; 2] = [c"exit_on_error", c"transaction_timeout"];
 
 /// Sets them above whatever is configured, for good.
-pub fn prepare() {
+pub fn override_all() {
     for (name, value) in SETTINGS {
         // SAFETY: main thread; both are constant strings and valid settings.
         unsafe {

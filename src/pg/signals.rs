@@ -1,9 +1,9 @@
-//! Signals of the worker: PostgreSQL's own handlers, so that a lock wait or a long statement ends
+//! Signals of a background worker: PostgreSQL's own handlers, so that a lock wait or a long statement ends
 //! at once when the server stops. They run on the main thread only: every other thread blocks them.
 
-use super::suspects::CRASHED;
 use pgrx::prelude::*;
 use std::ffi::c_int;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 // Declared here and not taken from pgrx, whose bindings wrap a call in a guard that must not run
@@ -17,8 +17,11 @@ unsafe extern "C-unwind" {
 /// PostgreSQL takes its own note of a SIGTERM back when it acts on it.
 static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
 
-/// The file that says what is being written. -1 when there is none.
+/// The file that is marked by a crash. -1 when there is none.
 static NOTE: AtomicI32 = AtomicI32::new(-1);
+
+/// What a crash writes at the beginning of that file.
+static MARKER: OnceLock<&'static str> = OnceLock::new();
 
 /// A panic is on its way to end the process.
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -73,8 +76,11 @@ unsafe extern "C-unwind" fn crash(signal: c_int) {
     }
 }
 
-/// The note that is marked by a crash, and forgotten by every other end of this process but a kill.
-pub fn keep_note(descriptor: c_int) {
+/// From now on a crash of this process writes `marker` at the beginning of an open file, and every
+/// other end of it but a kill empties the file.
+pub fn mark_on_crash(descriptor: c_int, marker: &'static str) {
+    // Before the descriptor: a handler that sees that one finds the marker.
+    MARKER.get_or_init(|| marker);
     NOTE.store(descriptor, Ordering::Relaxed);
 }
 
@@ -94,9 +100,11 @@ pub fn ending() {
 /// Safe in a signal handler.
 fn mark_crash() {
     let descriptor = NOTE.load(Ordering::Relaxed);
-    if descriptor >= 0 {
+    if descriptor >= 0
+        && let Some(marker) = MARKER.get()
+    {
         // SAFETY: a system call that may be made in a signal handler, with a constant text.
-        unsafe { libc::pwrite(descriptor, CRASHED.as_ptr().cast(), CRASHED.len(), 0) };
+        unsafe { libc::pwrite(descriptor, marker.as_ptr().cast(), marker.len(), 0) };
     }
 }
 
@@ -127,9 +135,9 @@ pub fn told_to_stop() -> bool {
     TOLD_TO_STOP.load(Ordering::Relaxed)
 }
 
-/// Does what PostgreSQL was told meanwhile. Outside a transaction, where a cancel that came too late
-/// for a statement is dropped as in an idle session: it would end the process.
-pub fn attend() {
+/// Processes pending interrupts. Outside a transaction, where a cancel that came too late for a
+/// statement is dropped as in an idle session: it would end the process.
+pub fn process_interrupts() {
     // SAFETY: main thread. The count defers a cancel while it is above zero; what ends the process
     // here does not need it to be lowered.
     unsafe {

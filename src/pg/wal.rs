@@ -1,0 +1,66 @@
+//! How far the write-ahead log has come: written here, flushed, and confirmed by standbys.
+
+use pgrx::prelude::*;
+
+/// A position in the write-ahead log.
+pub type Lsn = u64;
+
+/// Gives the end of the newest commit that this process can have seen, its own or an earlier worker's.
+pub fn last_commit() -> Lsn {
+    // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
+    // is in the log so far covers what an earlier worker may have left unflushed. No test tells whether
+    // it does: asking for an operator's wish takes a transaction id, so each worker has committed
+    // something before its first message.
+    unsafe {
+        match (&raw const pg_sys::XactLastCommitEnd).read() {
+            0 => pg_sys::GetXLogInsertRecPtr(),
+            lsn => lsn,
+        }
+    }
+}
+
+/// Makes everything up to a position durable on this server.
+pub fn flush(position: Lsn) {
+    // SAFETY: main thread; the position was handed out by the log itself.
+    unsafe { pg_sys::XLogFlush(position) };
+}
+
+/// Gives the position up to which the log is on this server's disk.
+pub fn flushed() -> Lsn {
+    // SAFETY: main thread; reads shared memory through PostgreSQL's own function.
+    unsafe { pg_sys::GetFlushRecPtr(std::ptr::null_mut()) }
+}
+
+/// What a synchronous standby may have done with the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// Has it on its disk.
+    Flushed,
+    /// Shows it to its sessions.
+    Applied,
+}
+
+/// Gives the position up to which the synchronous standbys have confirmed; everything when there are none to wait for.
+pub fn confirmed(standby: Standby) -> Lsn {
+    let mode = match standby {
+        Standby::Flushed => pg_sys::SYNC_REP_WAIT_FLUSH,
+        Standby::Applied => pg_sys::SYNC_REP_WAIT_APPLY,
+    };
+    // SAFETY: WalSndCtl points to shared memory that lives as long as the server. The position is
+    // an aligned 64-bit value that only grows; PostgreSQL itself peeks at it without a lock first.
+    unsafe {
+        let control = pg_sys::WalSndCtl;
+        let status = (&raw const (*control).sync_standbys_status).read_volatile();
+        let status = u32::from(status);
+        let defined = match status & pg_sys::SYNC_STANDBY_INIT {
+            // The checkpointer has not said yet: what it will say is in the setting.
+            0 => (*(&raw const pg_sys::SyncRepStandbyNames).read()) != 0,
+            _ => status & pg_sys::SYNC_STANDBY_DEFINED != 0,
+        };
+        if !defined {
+            return Lsn::MAX;
+        }
+        let lsns = (&raw const (*control).lsn).cast::<Lsn>();
+        lsns.add(mode as usize).read_volatile()
+    }
+}
