@@ -1,5 +1,6 @@
 //! What SQL functions refuse, with SQLSTATE, DETAIL and HINT, mapped in this one place.
 
+use crate::pg::failure::Failure;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 
@@ -30,12 +31,9 @@ pub enum UserError {
     /// The payload could not be decoded.
     #[error("the payload cannot be decoded: {0}")]
     Undecodable(decode::Reject),
-    /// A dead letter cannot be replayed, for a reason that is about all of them.
-    #[error("{0}")]
-    Replay(#[from] crate::pg::failure::Failure),
-    /// The extension's own tables could not be used.
-    #[error("{0}")]
-    Spi(#[from] spi::Error),
+    /// What the database says about a statement of the function itself.
+    #[error("{}", .0.message)]
+    Database(#[from] Failure),
 }
 
 impl UserError {
@@ -50,7 +48,7 @@ impl UserError {
             | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            Self::Spi(_) | Self::Replay(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Self::Database(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
         }
     }
 
@@ -74,7 +72,7 @@ impl UserError {
             )),
             Self::NoTime => Some("A sequence beyond the end means the end; sequence 1 the beginning.".to_owned()),
             Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
-            Self::Undecodable(_) | Self::Spi(_) | Self::Replay(_) | Self::Misconfigured(_) => None,
+            Self::Undecodable(_) | Self::Database(_) | Self::Misconfigured(_) => None,
         }
     }
 

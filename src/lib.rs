@@ -4,6 +4,7 @@
 //! → [`worker`] (one transaction: rows, dead letters, position) → back to `stream` to acknowledge.
 //! Beside it: [`config`] (settings), [`status`] (what operators see), [`control`] (what they do).
 
+mod catalog;
 mod config;
 mod control;
 mod error;

@@ -2,6 +2,7 @@
 //! that commits, and not before.
 
 use super::workers;
+use crate::catalog::pipeline_control;
 use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::prelude::*;
@@ -25,12 +26,7 @@ fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
         Some(name) if active.contains(&name) => vec![name],
         Some(name) => return Err(UserError::UnknownPipeline(name)),
     };
-    let query = "INSERT INTO sr_event_writer.pipeline_control
-            (pipeline, paused, changed_at, changed_by)
-        SELECT name, $2, pg_catalog.now(), session_user FROM pg_catalog.unnest($1) AS name
-        ON CONFLICT (pipeline) DO UPDATE SET paused = EXCLUDED.paused,
-            changed_at = EXCLUDED.changed_at, changed_by = EXCLUDED.changed_by";
-    Spi::run_with_args(query, &[names.into(), paused.into()])?;
+    pipeline_control::set_paused(names, paused)?;
     workers::wake_on_commit();
     Ok(())
 }

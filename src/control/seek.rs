@@ -1,7 +1,9 @@
 //! Letting a pipeline go on from elsewhere. A session does not talk to NATS, so it leaves its wish
-//! in a table; the worker fulfils it (`src/worker/seek.rs`) when the pipeline resumes.
+//! in a table; the worker fulfils it (`src/worker/resume/seek.rs`) when the pipeline resumes.
 
 use super::workers;
+use crate::catalog::pipeline_control;
+use crate::catalog::position::{self, Summary};
 use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::datum::TimestampWithTimeZone;
@@ -40,13 +42,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
         }
         Target::Time(time) => (None, Some(*time)),
     };
-    let query = "UPDATE sr_event_writer.pipeline_control
-        SET seek_sequence = $2, seek_time = $3, seek_force = $4,
-            changed_at = pg_catalog.now(), changed_by = session_user
-        WHERE pipeline = $1 AND paused";
-    let args = [name.into(), sequence.into(), time.into(), force.into()];
-    let found = Spi::connect_mut(|client| client.update(query, None, &args).map(|t| t.len()))?;
-    if found == 0 {
+    if !pipeline_control::request_seek(name, sequence, time, force)? {
         return Err(UserError::NotPaused(name.to_owned()));
     }
     workers::wake_on_commit();
@@ -65,24 +61,11 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
 
 /// What will happen, as far as the record tells.
 fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> {
-    let query = "SELECT p.floor,
-            GREATEST(p.floor, COALESCE(pg_catalog.upper(p.above) - 1, p.floor)),
-            EXISTS (SELECT FROM sr_event_writer.stream_gap g
-                WHERE g.pipeline = p.pipeline AND g.stream = p.stream
-                    AND g.stream_created = p.stream_created
-                    AND g.reason = 'seek' AND g.last_sequence >= $2)
-        FROM sr_event_writer.stream_position p WHERE p.pipeline = $1
-        ORDER BY p.updated_at DESC LIMIT 1";
-    let (floor, last, skipped) = Spi::connect(|client| {
-        match client
-            .select(query, Some(1), &[name.into(), sequence.into()])?
-            .next()
-        {
-            Some(row) => Ok((row.get::<i64>(1)?, row.get::<i64>(2)?, row.get::<bool>(3)?)),
-            None => Ok::<_, spi::Error>((None, None, None)),
-        }
-    })?;
-    let (floor, last) = (floor.unwrap_or(0), last.unwrap_or(0));
+    let Summary {
+        floor,
+        last,
+        has_seek_gap,
+    } = position::summary(name, sequence)?;
     let mut text = format!("when {name} resumes, it goes on with sequence {sequence}");
     if floor.saturating_add(1) < sequence {
         text += &format!(
@@ -99,7 +82,7 @@ fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> 
             ),
         };
     }
-    if skipped == Some(true) {
+    if has_seek_gap {
         text += "; what an earlier seek has left out from there on will be read";
     }
     Ok(text)

@@ -15,10 +15,6 @@ pub enum Class {
     Environment,
 }
 
-/// SQLSTATE of [`Failure::crashing`]. No other dead letter has one of this class: it is about the
-/// server, so it sets no message aside.
-pub const CRASHING: &str = "XX000";
-
 /// An error of the database, or one found before asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -40,12 +36,6 @@ impl Failure {
     /// A destination that rows cannot be written to.
     pub fn schema(message: impl Into<String>) -> Self {
         Self::new("42P10", message)
-    }
-
-    /// A message that took the process down whenever it was tried.
-    pub fn crashing() -> Self {
-        let message = "the server process crashed each time it wrote this message";
-        Self::new(CRASHING, message)
     }
 
     /// What was raised.

@@ -6,10 +6,10 @@ mod turn;
 pub use self::turn::Turn;
 
 use super::breaker::Permission;
-use super::position::Positions;
 use super::reconcile;
 use super::seek;
 use super::writer::Writer;
+use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;

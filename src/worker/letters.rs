@@ -1,7 +1,7 @@
 //! Upkeep of the dead letters: those that are too old are removed, and the oldest of those that take too
 //! much room.
 
-use super::dead_letter::{self, Removed};
+use crate::catalog::dead_letter::{self, Removed};
 use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
 use crate::pg::transaction;

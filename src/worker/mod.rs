@@ -1,21 +1,18 @@
 //! The background worker: the only place where the NATS side and PostgreSQL meet.
 //!
 //! [`run`] is its loop. A message enters through [`lane`], is written by [`writer`] (with
-//! [`insert`], [`dead_letter`] and [`position`] in one transaction) and leaves through
+//! [`insert`] and [`crate::catalog`] in one transaction) and leaves through
 //! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
 
 mod attempts;
 mod breaker;
-mod catalog;
 mod columnstore;
 mod copy;
-mod dead_letter;
 mod destination;
 mod durable;
 mod insert;
 mod lane;
 mod letters;
-mod position;
 mod publish;
 mod reconcile;
 pub mod replay;

@@ -1,15 +1,12 @@
 //! The database is the judge: what is recorded is compared with what the stream holds, each time a
 //! pipeline (re)connects. What can no longer be read becomes a row and a warning, never silence.
 
-use super::position;
 use super::seek::{self, Outcome};
+use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
-use stream::{ResumeRequest, Sequences, Source, Testimony, Witness};
-
-/// Reason of a gap whose messages the stream removed before they were read.
-const REMOVED: &str = "removed from the stream before they were read (limits or purge)";
+use stream::{ResumeRequest, Sequences, Testimony, Witness};
 
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
@@ -139,28 +136,5 @@ fn record_what_is_gone(
     for (first, last) in &gaps {
         position.insert(*first, *last);
     }
-    record(pipeline, &request.source, &gaps)
-}
-
-/// Makes ranges that can no longer be read known: each is a row, and all are one line in the log, since
-/// a stream that keeps only the last message of each subject may have thousands. Inside the transaction
-/// that passes over them.
-///
-/// # Errors
-/// What the database says.
-pub fn record(pipeline: &str, source: &Source, gaps: &[(u64, u64)]) -> Result<(), Failure> {
-    let ((first, _), (_, last)) = match (gaps.first(), gaps.last()) {
-        (Some(first), Some(last)) => (*first, *last),
-        _ => return Ok(()),
-    };
-    position::save_gaps(pipeline, source, gaps, REMOVED)?;
-    let ranges = match gaps.len() {
-        1 => String::new(),
-        count => format!(" ({count} ranges of them)"),
-    };
-    warning!(
-        "sr_event_writer: stream {pipeline}: sequences {first} to {last}{ranges} of JetStream stream \"{}\" were {REMOVED}; see sr_event_writer.stream_gap",
-        source.stream
-    );
-    Ok(())
+    gap::record_removed(pipeline, &request.source, &gaps)
 }

@@ -1,9 +1,9 @@
 //! Dead letters once more, in a session's transaction: the worker's decoder, ids, destination,
 //! statement and role. What differs is whose transaction it is.
 
-use super::dead_letter;
 use super::insert::Insert;
 use super::target;
+use crate::catalog::dead_letter::{self, StoredLetter};
 use crate::config::Config;
 use crate::pg::OfSession;
 use crate::pg::failure::Failure;
@@ -12,30 +12,11 @@ use crate::pg::subtransaction::{self, End};
 use crate::pg::user_context::UserContext;
 use decode::{Format, Message, Window};
 use pgrx::prelude::*;
-use row::{RowSet, Timestamp};
+use row::RowSet;
 use std::collections::HashMap;
 
 /// The role that the worker connects as, which `"$user"` in its path stands for.
 const WORKER_ROLE: u32 = pg_sys::BOOTSTRAP_SUPERUSERID;
-
-/// A dead letter as far as its rows depend on it.
-#[derive(Debug)]
-pub struct Letter {
-    /// Pipeline that it came through.
-    pub pipeline: String,
-    /// Processor at that time.
-    pub processor: String,
-    /// JetStream stream.
-    pub stream: String,
-    /// Sequence there.
-    pub sequence: u64,
-    /// When it was published: its "now".
-    pub published: Timestamp,
-    /// Subject.
-    pub subject: String,
-    /// The bytes.
-    pub payload: Vec<u8>,
-}
 
 /// What became of one.
 #[derive(Debug, Default)]
@@ -75,7 +56,7 @@ impl Replayer {
     /// Why there are no rows. Nothing else of the transaction is touched by that.
     pub fn replay(
         &mut self,
-        letter: &Letter,
+        letter: &StoredLetter,
         end: End,
         settle: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Replayed, Failure> {
@@ -101,7 +82,7 @@ impl Replayer {
         self.deferred.restore()
     }
 
-    fn write(&self, letter: &Letter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
+    fn write(&self, letter: &StoredLetter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
         let (format, chosen, window) = self.way(letter)?;
         let message = Message {
             subject: &letter.subject,
@@ -134,7 +115,10 @@ impl Replayer {
 
     /// The way that the pipeline's messages take now. A pipeline that is no longer active leaves
     /// the letter's own processor, with its own table.
-    fn way(&self, letter: &Letter) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
+    fn way(
+        &self,
+        letter: &StoredLetter,
+    ) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
         if let Some(found) = pipelines
             .iter()

@@ -2,14 +2,15 @@
 //! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
 
 use super::breaker::{Breaker, Permission};
-use super::catalog::{self, Catalog, Wishes};
 use super::durable::Waiting;
 use super::lane::{Lane, NextTurn};
 use super::letters::Upkeep;
-use super::position::{self, Positions};
 use super::publish;
 use super::wait_reason::{WaitEvents, WaitReason};
 use super::writer::Process;
+use crate::catalog::Extension;
+use crate::catalog::pipeline_control::{self, OperatorRequests};
+use crate::catalog::position::{self, Positions};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
@@ -182,8 +183,8 @@ impl Worker {
             return;
         };
         activity::report_running(c"reading sr_event_writer.pipeline_control");
-        match transaction::run(config.write.insert_timeout, catalog::read) {
-            Ok(Catalog::Present(extension, wishes)) => {
+        match transaction::run(config.write.insert_timeout, read_catalog) {
+            Ok((Extension::Present(extension), requests)) => {
                 if self
                     .extension
                     .replace(extension)
@@ -191,13 +192,13 @@ impl Worker {
                 {
                     self.stop(State::Starting, "the extension was created anew");
                 }
-                self.attend(&config, &wishes);
+                self.attend(&config, &requests);
             }
-            Ok(Catalog::Restoring) => {
+            Ok((Extension::Restoring, _)) => {
                 let reason = "the database is being restored (timescaledb.restoring is on); goes on after timescaledb_post_restore()";
                 self.stop(State::Paused, reason);
             }
-            Ok(Catalog::Missing) => {
+            Ok((Extension::Missing, _)) => {
                 let database = config::database();
                 let reason = format!(
                     "extension sr_event_writer does not exist in database \"{database}\"; run CREATE EXTENSION sr_event_writer there"
@@ -213,7 +214,7 @@ impl Worker {
     }
 
     /// Starts what is missing and applies what operators have asked for.
-    fn attend(&mut self, config: &Config, wishes: &Wishes) {
+    fn attend(&mut self, config: &Config, requests: &OperatorRequests) {
         if self.active.is_none() {
             self.remember(config);
             self.start(config);
@@ -223,8 +224,8 @@ impl Worker {
         };
         for lane in &mut active.lanes {
             let name = lane.config.pipeline.name.clone();
-            lane.pause(wishes.paused.contains(&name), &mut active.handle);
-            lane.seek(wishes.seeking.contains(&name), &mut active.handle);
+            lane.pause(requests.paused.contains(&name), &mut active.handle);
+            lane.seek(requests.seeking.contains(&name), &mut active.handle);
         }
         self.letters.attend(self.number, &config.write);
     }
@@ -456,6 +457,16 @@ impl Active {
             () => (State::Running, String::new()),
         }
     }
+}
+
+/// Reads whether the extension is there, and if so what operators have asked for.
+fn read_catalog() -> Result<(Extension, OperatorRequests), Failure> {
+    let extension = Extension::look_up()?;
+    let requests = match extension {
+        Extension::Present(_) => pipeline_control::requests()?,
+        Extension::Missing | Extension::Restoring => OperatorRequests::default(),
+    };
+    Ok((extension, requests))
 }
 
 /// Asks the database for nothing in particular: does it answer at all?

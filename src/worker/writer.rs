@@ -4,13 +4,12 @@
 use super::attempts::Attempts;
 use super::columnstore::Columnstore;
 use super::copy::Input;
-use super::dead_letter::{self, Letter, Stage};
 use super::destination::{Destination, Way};
-use super::position;
-use super::reconcile;
 use super::target::{self, Target};
 use super::trust::{Blame, Trust};
 use super::work::{self, Passed, Run};
+use crate::catalog::dead_letter::{self, Letter, Stage};
+use crate::catalog::{gap, position};
 use crate::config::{self, PipelineConfig};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::invalidation;
@@ -391,7 +390,7 @@ impl Writer {
         next: &Sequences,
         newest: Option<Witness>,
     ) -> Result<(), Failure> {
-        reconcile::record(&self.pipeline, source, gaps)?;
+        gap::record_removed(&self.pipeline, source, gaps)?;
         position::save(&self.pipeline, source, next, newest)
     }
 

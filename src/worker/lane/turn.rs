@@ -5,6 +5,7 @@ use super::super::breaker::Permission;
 use super::super::work::{self, Passed, Run};
 use super::super::writer::{Process, SAMPLE, Writer, Written};
 use super::{Lane, position_of};
+use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};
 use crate::pg::failure::Failure;
 use crate::pg::wal;
@@ -254,7 +255,7 @@ impl Fresh<'_> {
             let aside = writer.set_aside(
                 self.source,
                 &runs,
-                &Failure::crashing(),
+                &dead_letter::crashing(),
                 position,
                 process,
                 self.time,

@@ -1,12 +1,10 @@
-//! The recorded position of a pipeline, in the database that also holds its rows.
-//!
-//! As in all statements of the worker, every function is named with its schema: they run as
-//! superuser. Operators and types are found along the pinned path (`search_path.rs`).
+//! `sr_event_writer.stream_position`: how far a pipeline is, in the database that also holds its rows.
 
+use super::gap::Reason;
+use super::{created, from_timestamptz, to_bigint, to_timestamptz};
 use crate::pg::failure::Failure;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
-use row::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
 use stream::{Sequences, Source, Witness};
@@ -53,8 +51,7 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
     let mut found = Vec::new();
     Spi::connect(|client| {
         for row in client.select(query, None, &[])? {
-            let created = row.get::<TimestampWithTimeZone>(3)?;
-            let created = created.and_then(|at| Timestamp::from_postgres_micros(at.into_inner()));
+            let created = from_timestamptz(row.get(3)?);
             let names = (row.get::<String>(1)?, row.get::<String>(2)?);
             if let ((Some(pipeline), Some(stream)), Some(created)) = (names, created) {
                 found.push((pipeline, Source { stream, created }));
@@ -93,15 +90,17 @@ pub fn save(
             updated_at = EXCLUDED.updated_at,
             newest_sequence = greatest(p.newest_sequence, EXCLUDED.newest_sequence),
             newest_published = greatest(p.newest_published, EXCLUDED.newest_published)";
-    let sequence = newest.map(|newest| bigint(newest.sequence)).transpose()?;
+    let sequence = newest
+        .map(|newest| to_bigint(newest.sequence))
+        .transpose()?;
     let published = newest
-        .map(|newest| timestamptz(newest.published))
+        .map(|newest| to_timestamptz(newest.published))
         .transpose()?;
     let args = [
         pipeline.into(),
         source.stream.as_str().into(),
         created(source)?.into(),
-        bigint(position.floor())?.into(),
+        to_bigint(position.floor())?.into(),
         multirange(position).into(),
         sequence.into(),
         published.into(),
@@ -127,8 +126,7 @@ pub fn newest(pipeline: &str, source: &Source) -> Result<Option<Witness>, Failur
         let Some(row) = client.select(query, Some(1), &args)?.next() else {
             return Ok(None);
         };
-        let published = row.get::<TimestampWithTimeZone>(2)?;
-        let published = published.and_then(|at| Timestamp::from_postgres_micros(at.into_inner()));
+        let published = from_timestamptz(row.get(2)?);
         let sequence = row.get::<i64>(1)?.map(i64::unsigned_abs);
         Ok(sequence
             .zip(published)
@@ -156,34 +154,6 @@ pub fn forget_newest(pipeline: &str, source: &Source) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Ranges of a stream that can no longer be read.
-///
-/// # Errors
-/// What the database says.
-pub fn save_gaps(
-    pipeline: &str,
-    source: &Source,
-    gaps: &[(u64, u64)],
-    reason: &str,
-) -> Result<(), Failure> {
-    let query = "INSERT INTO sr_event_writer.stream_gap
-            (pipeline, stream, stream_created, first_sequence, last_sequence, reason)
-        SELECT $1, $2, $3, gap.first, gap.last, $6
-        FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5)) AS gap(first, last)";
-    let first = gaps.iter().map(|(first, _)| bigint(*first));
-    let last = gaps.iter().map(|(_, last)| bigint(*last));
-    let args = [
-        pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
-        first.collect::<Result<Vec<i64>, Failure>>()?.into(),
-        last.collect::<Result<Vec<i64>, Failure>>()?.into(),
-        reason.into(),
-    ];
-    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
-    Ok(())
-}
-
 /// Whether another stream of the same name was recorded before.
 ///
 /// # Errors
@@ -199,12 +169,97 @@ pub fn has_predecessor(pipeline: &str, source: &Source) -> Result<bool, Failure>
     Spi::connect(|client| Ok(!client.select(query, Some(1), &args)?.is_empty()))
 }
 
-/// A stream sequence as SQL's bigint.
+/// Whether a sequence is recorded in the newest state of the database, whatever the snapshot of the
+/// transaction. The stream is given by its name and its creation time in microseconds since
+/// 2000-01-01; without one it is that which the pipeline has written from last.
 ///
 /// # Errors
-/// When it is beyond 2^63, which no stream reaches.
-pub fn bigint(sequence: u64) -> Result<i64, Failure> {
-    i64::try_from(sequence).map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))
+/// What the database says.
+pub fn is_recorded(
+    pipeline: &str,
+    sequence: i64,
+    source: Option<(&str, i64)>,
+) -> Result<bool, Failure> {
+    let query = c"SELECT FROM (
+            SELECT p.floor, p.above FROM sr_event_writer.stream_position p
+            WHERE p.pipeline = $1 AND ($3 IS NULL OR p.stream = $3 AND p.stream_created = $4)
+            ORDER BY p.updated_at DESC LIMIT 1) newest
+        WHERE $2 <= newest.floor OR newest.above OPERATOR(pg_catalog.@>) $2";
+    let created = source.and_then(|(_, created)| TimestampWithTimeZone::try_from(created).ok());
+    let arguments = [
+        (pipeline.into_datum(), pg_sys::TEXTOID),
+        (sequence.into_datum(), pg_sys::INT8OID),
+        (
+            source.map(|(stream, _)| stream).into_datum(),
+            pg_sys::TEXTOID,
+        ),
+        (created.into_datum(), pg_sys::TIMESTAMPTZOID),
+    ];
+    let mut types = arguments.map(|(_, oid)| oid);
+    let nulls = arguments.map(|(datum, _)| if datum.is_some() { b' ' } else { b'n' });
+    let mut values = arguments.map(|(datum, _)| datum.unwrap_or(pg_sys::Datum::null()));
+    Spi::connect(|_| {
+        // SAFETY: inside an SPI connection; the arrays have one element for each argument. The
+        // newest snapshot, whatever the transaction's own is: the commit that is waited for comes
+        // after the statement began. An error ends both with the transaction.
+        let (code, found) = unsafe {
+            pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+            let code = pg_sys::SPI_execute_with_args(
+                query.as_ptr(),
+                4,
+                types.as_mut_ptr(),
+                values.as_mut_ptr(),
+                nulls.as_ptr().cast(),
+                true,
+                1,
+            );
+            pg_sys::PopActiveSnapshot();
+            (code, pg_sys::SPI_processed > 0)
+        };
+        Spi::check_status(code)?;
+        Ok(found)
+    })
+}
+
+/// How far a pipeline is with the stream that it has written from last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    /// All sequences up to this one are recorded.
+    pub floor: i64,
+    /// The last one that is recorded.
+    pub last: i64,
+    /// Whether an earlier seek has left out anything at a sequence or after it.
+    pub has_seek_gap: bool,
+}
+
+/// Reads the summary of a pipeline, with the gaps at `sequence` or after it.
+///
+/// # Errors
+/// What the database says.
+pub fn summary(pipeline: &str, sequence: i64) -> Result<Summary, Failure> {
+    let query = "SELECT p.floor,
+            GREATEST(p.floor, COALESCE(pg_catalog.upper(p.above) - 1, p.floor)),
+            EXISTS (SELECT FROM sr_event_writer.stream_gap g
+                WHERE g.pipeline = p.pipeline AND g.stream = p.stream
+                    AND g.stream_created = p.stream_created
+                    AND g.reason = $3 AND g.last_sequence >= $2)
+        FROM sr_event_writer.stream_position p WHERE p.pipeline = $1
+        ORDER BY p.updated_at DESC LIMIT 1";
+    let args = [
+        pipeline.into(),
+        sequence.into(),
+        Reason::Seek.as_str().into(),
+    ];
+    Spi::connect(|client| {
+        let Some(row) = client.select(query, Some(1), &args)?.next() else {
+            return Ok(Summary::default());
+        };
+        Ok(Summary {
+            floor: row.get(1)?.unwrap_or(0),
+            last: row.get(2)?.unwrap_or(0),
+            has_seek_gap: row.get(3)?.unwrap_or(false),
+        })
+    })
 }
 
 fn multirange(position: &Sequences) -> String {
@@ -213,18 +268,4 @@ fn multirange(position: &Sequences) -> String {
         .map(|(first, last)| format!("[{first},{last}]"))
         .collect();
     format!("{{{}}}", ranges.join(","))
-}
-
-/// The stream's creation time as SQL has it.
-///
-/// # Errors
-/// When it is out of PostgreSQL's range.
-pub fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
-    timestamptz(source.created)
-}
-
-/// A time of NATS as SQL has it.
-fn timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
-    TimestampWithTimeZone::try_from(time.postgres_micros())
-        .map_err(|_| Failure::new("22008", "a time of NATS is out of range"))
 }

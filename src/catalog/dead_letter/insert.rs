@@ -1,0 +1,113 @@
+//! Keeping a message, in the transaction that records it as done.
+
+use crate::pg::failure::Failure;
+use async_nats::HeaderMap;
+use pgrx::JsonB;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use serde_json::{Map, Value};
+use stream::{Headers, Message, Notice};
+
+/// Where a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The payload could not be decoded.
+    Decode,
+    /// The database refused a row of it.
+    Insert,
+}
+
+impl Stage {
+    fn as_str(self) -> &'static str {
+        match self {
+            Stage::Decode => "decode",
+            Stage::Insert => "insert",
+        }
+    }
+}
+
+/// What to say about a message besides itself.
+pub struct Letter<'a> {
+    /// Name of the pipeline.
+    pub pipeline: &'a str,
+    /// Name of its processor.
+    pub processor: &'a str,
+    /// JetStream stream.
+    pub stream: &'a str,
+    /// The message.
+    pub message: &'a Message,
+    /// Why and where.
+    pub stage: Stage,
+    /// What was wrong.
+    pub failure: &'a Failure,
+}
+
+impl Letter<'_> {
+    /// The same for those who listen on NATS.
+    pub fn notice(&self) -> Notice {
+        Notice {
+            subject: self.message.subject.to_string(),
+            stream: self.stream.to_owned(),
+            sequence: self.message.sequence,
+            headers: match &self.message.headers {
+                Some(Headers::Read(headers)) => Some(headers.clone()),
+                Some(Headers::Raw(_)) | None => None,
+            },
+            payload: self.message.payload.clone(),
+            stage: self.stage.as_str(),
+            error: self.failure.message.clone(),
+        }
+    }
+}
+
+/// Keeps one message. Inside the transaction that records it as done.
+///
+/// # Errors
+/// What the database says.
+pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
+    let query = "INSERT INTO sr_event_writer.dead_letter
+            (stream, subject, sequence, delivered, published_at, headers, payload,
+             processor, stage, sqlstate, error, nats_stream, raw_headers)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+    let message = letter.message;
+    let published = TimestampWithTimeZone::try_from(message.published.postgres_micros()).ok();
+    let (read, raw) = match &message.headers {
+        Some(Headers::Read(read)) => (Some(headers(read)), None),
+        Some(Headers::Raw(raw)) => (None, Some(raw.as_ref())),
+        None => (None, None),
+    };
+    let args = [
+        letter.pipeline.into(),
+        without_nul(&message.subject).into(),
+        i64::try_from(message.sequence).ok().into(),
+        message.delivered.into(),
+        published.into(),
+        read.into(),
+        message.payload.as_ref().into(),
+        letter.processor.into(),
+        letter.stage.as_str().into(),
+        letter.failure.sqlstate.as_str().into(),
+        without_nul(&letter.failure.message).into(),
+        letter.stream.into(),
+        raw.into(),
+    ];
+    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    Ok(())
+}
+
+/// Headers as an object of arrays, since a name may occur more than once.
+fn headers(headers: &HeaderMap) -> JsonB {
+    let entries = headers.iter().map(|(name, values)| {
+        let values = values
+            .iter()
+            .map(|v| Value::String(without_nul(v.as_str())))
+            .collect();
+        (without_nul(name.as_ref()), Value::Array(values))
+    });
+    JsonB(Value::Object(entries.collect::<Map<_, _>>()))
+}
+
+/// PostgreSQL's text holds every character but U+0000.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,44 @@
+//! The extension itself: whether its tables are there, and may be touched.
+
+use crate::pg::failure::Failure;
+use pgrx::prelude::*;
+
+/// The extension's tables as the worker finds them.
+pub enum Extension {
+    /// The extension is not in this database.
+    Missing,
+    /// The database is being restored: its tables are not to be touched.
+    Restoring,
+    /// It is there. The number tells one `CREATE EXTENSION` from the next.
+    Present(pg_sys::Oid),
+}
+
+impl Extension {
+    /// Looks for it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn look_up() -> Result<Self, Failure> {
+        // SAFETY: inside a transaction; the name is a constant string.
+        let extension = unsafe { pg_sys::get_extension_oid(c"sr_event_writer".as_ptr(), true) };
+        if extension == pg_sys::Oid::INVALID {
+            return Ok(Self::Missing);
+        }
+        if is_restoring()? {
+            return Ok(Self::Restoring);
+        }
+        Ok(Self::Present(extension))
+    }
+}
+
+/// Whether `timescaledb_pre_restore()` was called. It sets the database's default for sessions, which
+/// one that is running does not hear of.
+fn is_restoring() -> Result<bool, Failure> {
+    let query = "SELECT EXISTS (
+            SELECT FROM pg_catalog.pg_db_role_setting s
+            JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase AND s.setrole = 0,
+                pg_catalog.unnest(s.setconfig) AS setting
+            WHERE d.datname = pg_catalog.current_database()
+                AND setting ~* '^timescaledb\\.restoring=(on|t|true|y|yes|1)$')";
+    Ok(Spi::get_one(query)?.unwrap_or(false))
+}

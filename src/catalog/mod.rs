@@ -1,0 +1,40 @@
+//! The extension's own tables, one file each. No other file has SQL about them; the background worker
+//! and the SQL functions use the same.
+//!
+//! All of it runs inside a transaction of the caller and returns what the database says as a
+//! [`Failure`]. As in all statements of the worker, every function is named with its schema: they run
+//! as superuser. Operators and types are found along the pinned path (`src/pg/search_path.rs`).
+
+pub mod dead_letter;
+mod extension;
+pub mod gap;
+pub mod pipeline_control;
+pub mod position;
+
+pub use extension::Extension;
+
+use crate::pg::failure::Failure;
+use pgrx::datum::TimestampWithTimeZone;
+use row::Timestamp;
+use stream::Source;
+
+/// A stream sequence as SQL's bigint; an error beyond 2^63, which no stream reaches.
+fn to_bigint(sequence: u64) -> Result<i64, Failure> {
+    i64::try_from(sequence).map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))
+}
+
+/// The stream's creation time as SQL has it; an error when it is out of PostgreSQL's range.
+fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
+    to_timestamptz(source.created)
+}
+
+/// A time of NATS as SQL has it; an error when it is out of PostgreSQL's range.
+fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
+    TimestampWithTimeZone::try_from(time.postgres_micros())
+        .map_err(|_| Failure::new("22008", "a time of NATS is out of range"))
+}
+
+/// A time of SQL as it was written here; `None` for one that NATS cannot have.
+fn from_timestamptz(time: Option<TimestampWithTimeZone>) -> Option<Timestamp> {
+    Timestamp::from_postgres_micros(time?.into_inner())
+}
