@@ -7,6 +7,7 @@
 mod catalog;
 mod config;
 mod control;
+mod destination;
 mod error;
 mod pg;
 mod status;

@@ -1,16 +1,12 @@
 //! The background worker: the only place where the NATS side and PostgreSQL meet.
 //!
 //! [`run`] is its loop. A message enters through [`lane`], is written by [`writer`] (with
-//! [`insert`] and [`crate::catalog`] in one transaction) and leaves through
+//! [`crate::destination`] and [`crate::catalog`] in one transaction) and leaves through
 //! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
 
 mod attempts;
 mod breaker;
-mod columnstore;
-mod copy;
-mod destination;
 mod durable;
-mod insert;
 mod lane;
 mod letters;
 mod publish;
@@ -19,13 +15,13 @@ pub mod replay;
 mod run;
 mod seek;
 mod suspects;
-mod target;
 mod trust;
 mod wait_reason;
 mod work;
 mod writer;
 
 use crate::config;
+use crate::destination::Stdin;
 use crate::pg::{heartbeat, invalidation, session_defaults, signals};
 use crate::status::page;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
@@ -68,10 +64,10 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     publish::connecting(number, &config::database());
     BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);
     prepare_session(number);
-    match copy::Input::replace_stdin() {
-        Ok(input) => {
+    match Stdin::replace() {
+        Ok(stdin) => {
             let attempts = attempts::Attempts::open(number);
-            run::Worker::new(number, writer::Process { input, attempts }).run();
+            run::Worker::new(number, writer::Process { stdin, attempts }).run();
         }
         Err(error) => error!("sr_event_writer: standard input cannot be replaced: {error}"),
     }

@@ -1,10 +1,9 @@
 //! Dead letters once more, in a session's transaction: the worker's decoder, ids, destination,
 //! statement and role. What differs is whose transaction it is.
 
-use super::insert::Insert;
-use super::target;
 use crate::catalog::dead_letter::{self, StoredLetter};
 use crate::config::Config;
+use crate::destination::{self, Insert};
 use crate::pg::OfSession;
 use crate::pg::failure::Failure;
 use crate::pg::search_path::{self, SearchPath};
@@ -149,7 +148,7 @@ fn look_up(
         let chosen = chosen.filter(|_| number == 0);
         Ok(Insert::new(
             table,
-            target::find(table, chosen, path.clone())?,
+            destination::lookup_destination(table, chosen, path.clone())?,
         ))
     });
     let found = found.collect::<Result<_, Failure>>()?;

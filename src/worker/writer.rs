@@ -2,15 +2,12 @@
 //! halved until a row that the table refuses stands alone.
 
 use super::attempts::Attempts;
-use super::columnstore::Columnstore;
-use super::copy::Input;
-use super::destination::{Destination, Way};
-use super::target::{self, Target};
 use super::trust::{Blame, Trust};
 use super::work::{self, Passed, Run};
 use crate::catalog::dead_letter::{self, Letter, Stage};
 use crate::catalog::{gap, position};
 use crate::config::{self, PipelineConfig};
+use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMethod};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
@@ -44,7 +41,7 @@ pub struct Writer {
 /// What of this process all writers use.
 pub struct Process {
     /// Standard input.
-    pub input: Input,
+    pub stdin: Stdin,
     /// The note of what is being written.
     pub attempts: Attempts,
 }
@@ -79,7 +76,7 @@ struct Step<'a> {
     source: &'a Source,
     runs: &'a [Run<'a>],
     refused: Option<&'a Refused<'a>>,
-    way: Way,
+    method: WriteMethod,
     limit: Duration,
 }
 
@@ -154,21 +151,21 @@ impl Writer {
         let mut done = Written::default();
         let mut todo = vec![runs];
         let mut trust = Trust::default();
-        // What the tables are like decides which way a batch takes.
+        // What the tables are like decides how a batch is written.
         if let Err(failure) = self.probe(limit) {
             return Err((done, failure));
         }
         while let Some(runs) = todo.pop() {
-            let way = self.way(&runs);
+            let method = self.method(&runs);
             let step = Step {
                 source,
                 runs: &runs,
                 refused: None,
-                way,
+                method,
                 limit,
             };
             let result = match self.commit(&step, position, process) {
-                Err(failure) if failure.is_taken_key() && self.key_was_taken(way) => {
+                Err(failure) if failure.is_taken_key() && self.key_was_taken(method) => {
                     todo.push(runs);
                     continue;
                 }
@@ -235,7 +232,7 @@ impl Writer {
         for run in work::sample(step.runs, SAMPLE, self.samples) {
             let step = Step {
                 runs: &[run],
-                way: Way::Insert,
+                method: WriteMethod::Insert,
                 ..*step
             };
             match self.commit(&step, position, process) {
@@ -265,33 +262,33 @@ impl Writer {
             source,
             runs,
             refused: None,
-            way: Way::Insert,
+            method: WriteMethod::Insert,
             limit,
         };
         self.commit_refused(&step, failure, position, process)
     }
 
     /// COPY if every destination may be copied into.
-    fn way(&self, runs: &[Run<'_>]) -> Way {
+    fn method(&self, runs: &[Run<'_>]) -> WriteMethod {
         let rows = work::rows(runs);
         match self
             .destinations
             .iter()
-            .all(|known| known.way(rows) == Way::Copy)
+            .all(|known| known.method(rows) == WriteMethod::Copy)
         {
-            true => Way::Copy,
-            false => Way::Insert,
+            true => WriteMethod::Copy,
+            false => WriteMethod::Insert,
         }
     }
 
     /// After a taken key COPY is given up for a while. Whether there was anything to give up.
-    fn key_was_taken(&mut self, way: Way) -> bool {
-        if way == Way::Insert {
+    fn key_was_taken(&mut self, method: WriteMethod) -> bool {
+        if method == WriteMethod::Insert {
             return false;
         }
         self.destinations
             .iter_mut()
-            .for_each(Destination::begin_detour);
+            .for_each(Destination::back_off_copy);
         true
     }
 
@@ -337,7 +334,7 @@ impl Writer {
         }
         let written = transaction::run(step.limit, || {
             let rows = match step.refused {
-                None => self.write_rows(step.runs, step.way, &mut process.input)?,
+                None => self.write_rows(step.runs, step.method, &mut process.stdin)?,
                 Some(_) => 0,
             };
             let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
@@ -356,7 +353,7 @@ impl Writer {
         *position = next;
         self.destinations
             .iter_mut()
-            .for_each(|known| known.succeeded(step.way));
+            .for_each(|known| known.succeeded(step.method));
         Ok(written)
     }
 
@@ -397,8 +394,8 @@ impl Writer {
     fn write_rows(
         &mut self,
         runs: &[Run<'_>],
-        way: Way,
-        input: &mut Input,
+        method: WriteMethod,
+        stdin: &mut Stdin,
     ) -> Result<u64, Failure> {
         self.hold_targets()?;
         let mut written = 0;
@@ -413,7 +410,8 @@ impl Writer {
                 let tables = run.batch.rows().tables();
                 tables.get(table).map(|rows| rows.range(range))
             });
-            written += Spi::connect_mut(|_| destination.write(way, input, count, rows.flatten()))?;
+            written +=
+                Spi::connect_mut(|_| destination.write(method, stdin, count, rows.flatten()))?;
         }
         Ok(written)
     }
@@ -490,7 +488,7 @@ impl Writer {
         self.destinations = tables
             .map(|(number, table)| {
                 let chosen = self.chosen.as_deref().filter(|_| number == 0);
-                let target = target::find(table, chosen, SearchPath::OfSession)?;
+                let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
                 Ok(Destination::new(table, target, columnstore))
             })

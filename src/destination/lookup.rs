@@ -1,61 +1,24 @@
-//! A destination table as it really is: which of a format's columns it has, under which name and
-//! type, and what an insert into it has to say. Nothing is ever changed on it.
+//! What PostgreSQL's catalogs say about a destination: which of a format's columns it has, under
+//! which name and type, and which keys.
 
+use super::statement::{self, Matched, OnConflict, TableColumn};
+use super::target::Target;
 use crate::pg::failure::Failure;
 use crate::pg::search_path::SearchPath;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
-use row::{Column, Conflict, CopyFormat, Field, Kind, SortKey, Table};
-use std::ffi::{CStr, CString};
-
-/// Name under which the rows of a batch are visible to the insert.
-pub const BATCH: &CStr = c"sr_event_writer_batch";
-
-/// How rows get into one destination.
-#[derive(Debug)]
-pub struct Target {
-    /// Qualified name, for people.
-    pub name: String,
-    /// The relation, to recognise changes to it.
-    pub relation: pg_sys::Oid,
-    /// Rows are written as this role.
-    pub owner: pg_sys::Oid,
-    /// Along which it was found, and which its triggers see.
-    pub path: SearchPath,
-    /// The whole statement.
-    pub insert: CString,
-    /// How to copy into it, where COPY gives the same rows.
-    pub copy: Option<CopyTarget>,
-    /// Whether rows of one statement must not share a key.
-    pub updates: bool,
-}
-
-/// COPY into one destination.
-#[derive(Debug)]
-pub struct CopyTarget {
-    /// The whole statement.
-    pub statement: CString,
-    /// What becomes of each cell.
-    pub format: CopyFormat,
-    /// In which order, if not that of arrival.
-    pub sort: Option<SortKey>,
-}
-
-/// One column of the destination.
-struct Found {
-    name: String,
-    type_oid: pg_sys::Oid,
-    type_name: String,
-    is_string: bool,
-    must_be_given: bool,
-    can_be_given: bool,
-}
+use row::{Column, Conflict, SortKey, Table};
+use std::ffi::CStr;
 
 /// Looks the destination up along `path`: the pipeline's own choice of table, or the format's.
 ///
 /// # Errors
 /// [`Failure`] of class `Schema` that names the table or column that is missing.
-pub fn find(table: &Table, chosen: Option<&str>, path: SearchPath) -> Result<Target, Failure> {
+pub fn lookup_destination(
+    table: &Table,
+    chosen: Option<&str>,
+    path: SearchPath,
+) -> Result<Target, Failure> {
     let wanted = chosen.map_or_else(|| quote_identifier(table.name), str::to_owned);
     Spi::connect(|client| {
         let relation = relation(client, &wanted, &path)?;
@@ -66,14 +29,14 @@ pub fn find(table: &Table, chosen: Option<&str>, path: SearchPath) -> Result<Tar
         let copy = match relation.takes_copy {
             true => {
                 let sort = sort_key(client, relation.oid, table, &matched)?;
-                copy_target(table, &qualified, &matched, sort)?
+                statement::copy_target(table, &qualified, &matched, sort)?
             }
             false => None,
         };
         Ok(Target {
             relation: relation.oid,
             owner: relation.owner,
-            insert: c_string(statement(&qualified, &matched, &conflict))?,
+            insert: statement::insert(&qualified, &matched, &conflict)?,
             copy,
             updates: matches!(conflict, OnConflict::Update { .. }),
             name: qualified,
@@ -82,45 +45,13 @@ pub fn find(table: &Table, chosen: Option<&str>, path: SearchPath) -> Result<Tar
     })
 }
 
-/// COPY gives the same rows where every cell's encoding is that of its column's type. `None` where
-/// a cell would need a cast.
-fn copy_target(
-    table: &Table,
-    qualified: &str,
-    matched: &[Option<(&Found, String)>],
-    sort: Option<SortKey>,
-) -> Result<Option<CopyTarget>, Failure> {
-    let mut fields = Vec::new();
-    for (column, there) in table.columns.iter().zip(matched) {
-        let field = there
-            .as_ref()
-            .map(|(found, _)| field(column.kind, found.type_oid));
-        match field {
-            None => fields.push(Field::Leave),
-            Some(Some(field)) => fields.push(field),
-            Some(None) => return Ok(None),
-        }
-    }
-    let names = matched.iter().flatten();
-    let names: Vec<_> = names
-        .map(|(found, _)| quote_identifier(&found.name))
-        .collect();
-    let names = names.join(", ");
-    let statement = format!("COPY {qualified} ({names}) FROM STDIN (FORMAT binary)");
-    Ok(Some(CopyTarget {
-        statement: c_string(statement)?,
-        format: CopyFormat::new(fields),
-        sort,
-    }))
-}
-
 /// The order of the oldest index that does not begin with the time. With several of them the others'
 /// entries are no better off, and no worse.
 fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
     table: &Table,
-    matched: &[Option<(&Found, String)>],
+    matched: &[Matched<'_>],
 ) -> Result<Option<SortKey>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text
         FROM pg_catalog.pg_index i
@@ -130,8 +61,7 @@ fn sort_key(
         WHERE i.indrelid = $1 AND i.indisvalid ORDER BY i.indexrelid";
     for row in client.select(query, None, &[relation.into()])? {
         let name: String = row.get(1)?.unwrap_or_default();
-        let is_it =
-            |there: &Option<(&Found, String)>| there.as_ref().is_some_and(|(f, _)| f.name == name);
+        let is_it = |there: &Matched<'_>| there.as_ref().is_some_and(|(f, _)| f.name == name);
         let column = matched
             .iter()
             .position(is_it)
@@ -141,25 +71,6 @@ fn sort_key(
         }
     }
     Ok(None)
-}
-
-fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
-    let is_text = matches!(column, pg_sys::TEXTOID | pg_sys::VARCHAROID);
-    match (kind, column) {
-        (Kind::Text, _) if is_text => Some(Field::Take),
-        (Kind::Json, _) if is_text => Some(Field::TakeText),
-        (Kind::Json, pg_sys::JSONBOID)
-        | (Kind::Timestamp, pg_sys::TIMESTAMPTZOID)
-        | (Kind::Int4, pg_sys::INT4OID)
-        | (Kind::Int8, pg_sys::INT8OID)
-        | (Kind::Float8, pg_sys::FLOAT8OID)
-        | (Kind::Bool, pg_sys::BOOLOID) => Some(Field::Take),
-        _ => None,
-    }
-}
-
-fn c_string(text: String) -> Result<CString, Failure> {
-    CString::new(text).map_err(|_| Failure::schema("a column name holds a NUL byte"))
 }
 
 /// The destination as a relation.
@@ -205,7 +116,7 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
     })
 }
 
-fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Failure> {
+fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text, a.atttypmod,
             t.typcategory = 'S',
             a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
@@ -216,7 +127,7 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<Found>, Fai
     let mut found = Vec::new();
     for row in client.select(query, None, &[relation.into()])? {
         let type_oid = row.get(6)?.unwrap_or(pg_sys::Oid::INVALID);
-        found.push(Found {
+        found.push(TableColumn {
             name: row.get(1)?.unwrap_or_default(),
             type_name: type_name(type_oid, row.get(2)?.unwrap_or(-1))?,
             is_string: row.get(3)?.unwrap_or_default(),
@@ -242,9 +153,9 @@ fn type_name(oid: pg_sys::Oid, modifier: i32) -> Result<String, Failure> {
 /// For each of the format's columns, what to write where; `None` where the destination lacks it.
 fn match_columns<'a>(
     table: &Table,
-    found: &'a [Found],
+    found: &'a [TableColumn],
     qualified: &str,
-) -> Result<Vec<Option<(&'a Found, String)>>, Failure> {
+) -> Result<Vec<Matched<'a>>, Failure> {
     let mut matched = Vec::new();
     for (number, column) in table.columns.iter().enumerate() {
         let there = find_column(column, found);
@@ -254,7 +165,7 @@ fn match_columns<'a>(
                 format!("table {qualified} lacks column \"{}\"", column.name),
             ));
         }
-        matched.push(there.map(|found| (found, expression(number, column, found))));
+        matched.push(there.map(|found| (found, statement::expression(number, column, found))));
     }
     let given = |name: &str| {
         matched
@@ -274,36 +185,9 @@ fn match_columns<'a>(
     }
 }
 
-fn find_column<'a>(column: &Column, found: &'a [Found]) -> Option<&'a Found> {
+fn find_column<'a>(column: &Column, found: &'a [TableColumn]) -> Option<&'a TableColumn> {
     let named = |name: &str| found.iter().find(|f| f.name == name && f.can_be_given);
     named(column.name).or_else(|| column.alias.and_then(named))
-}
-
-/// Text reaches types that are no strings by an explicit cast. Everything else is left to the
-/// assignment, which refuses what does not fit where a cast would cut it off.
-fn expression(number: usize, column: &Column, found: &Found) -> String {
-    let name = batch_column(number);
-    match column.kind {
-        Kind::Text | Kind::Json if !found.is_string => {
-            format!("CAST(b.{name} AS {})", found.type_name)
-        }
-        _ => format!("b.{name}"),
-    }
-}
-
-/// Name of the batch's column number `number`.
-pub fn batch_column(number: usize) -> String {
-    format!("c{number}")
-}
-
-enum OnConflict {
-    /// There is no key that could be taken.
-    Never,
-    Nothing,
-    Update {
-        key: &'static [&'static str],
-        columns: &'static [&'static str],
-    },
 }
 
 /// Rows with a taken key are updated only if the destination has that very key. Without any key
@@ -339,50 +223,4 @@ fn conflict(
         true => OnConflict::Nothing,
         false => OnConflict::Never,
     })
-}
-
-fn statement(
-    qualified: &str,
-    matched: &[Option<(&Found, String)>],
-    conflict: &OnConflict,
-) -> String {
-    let list = |part: fn(&(&Found, String)) -> String| {
-        matched
-            .iter()
-            .flatten()
-            .map(part)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let names = list(|(found, _)| quote_identifier(&found.name));
-    let values = list(|(_, expression)| expression.clone());
-    let on_conflict = match conflict {
-        OnConflict::Never => String::new(),
-        OnConflict::Nothing => " ON CONFLICT DO NOTHING".to_owned(),
-        OnConflict::Update { key, columns } => update_clause(key, columns, matched),
-    };
-    let batch = BATCH.to_string_lossy();
-    format!("INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b{on_conflict}")
-}
-
-fn update_clause(key: &[&str], columns: &[&str], matched: &[Option<(&Found, String)>]) -> String {
-    let there = |name: &&str| {
-        matched
-            .iter()
-            .flatten()
-            .any(|(found, _)| found.name == *name)
-    };
-    let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
-    let updated: Vec<&str> = columns.iter().copied().filter(there).collect();
-    if updated.is_empty() {
-        return " ON CONFLICT DO NOTHING".to_owned();
-    }
-    let sets = quoted(&updated)
-        .into_iter()
-        .map(|name| format!("{name} = EXCLUDED.{name}"));
-    let sets = sets.collect::<Vec<_>>().join(", ");
-    format!(
-        " ON CONFLICT ({}) DO UPDATE SET {sets}",
-        quoted(key).join(", ")
-    )
 }

@@ -22,17 +22,17 @@ unsafe extern "C" {
 const KEPT: usize = 16 << 20;
 
 /// Standard input of this process as a file in memory.
-pub struct Input {
+pub struct Stdin {
     file: File,
     buffer: Vec<u8>,
 }
 
-impl Input {
+impl Stdin {
     /// Replaces standard input. To be called once in a worker.
     ///
     /// # Errors
     /// When the operating system refuses.
-    pub fn replace_stdin() -> std::io::Result<Self> {
+    pub fn replace() -> std::io::Result<Self> {
         // SAFETY: the descriptor made here is owned by the File alone; descriptor 0 becomes a second
         // one of the same file. Standard input is made unbuffered before its first use, or a buffer
         // could outlive the batch it was read from.
@@ -85,7 +85,7 @@ impl Input {
 /// # Errors
 /// Raises PostgreSQL errors; returns what the operating system refuses.
 pub fn write<'a>(
-    input: &mut Input,
+    input: &mut Stdin,
     target: &Target,
     copy: &CopyTarget,
     rows: impl Iterator<Item = Row<'a>>,

@@ -1,0 +1,95 @@
+//! A table of the user, and the two ways into it: COPY wherever that gives the same rows, and
+//! `INSERT … SELECT` for the rest. Rows are written as the owner of the table.
+
+mod columnstore;
+mod copy;
+mod copy_backoff;
+mod insert;
+mod lookup;
+mod statement;
+mod target;
+
+pub use columnstore::Columnstore;
+pub use copy::Stdin;
+pub use insert::Insert;
+pub use lookup::lookup_destination;
+pub use target::Target;
+
+use crate::pg::failure::Failure;
+use copy_backoff::CopyBackoff;
+use row::{Row, Table};
+
+/// Below this number of rows the kept plan of the INSERT is quicker than parsing a COPY.
+const COPY_ROWS: usize = 32;
+
+/// How a batch is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMethod {
+    /// `COPY … FROM STDIN`.
+    Copy,
+    /// `INSERT … SELECT … ON CONFLICT`.
+    Insert,
+}
+
+/// A destination that was looked up.
+pub struct Destination {
+    insert: Insert,
+    columnstore: Columnstore,
+    copy_backoff: CopyBackoff,
+}
+
+impl Destination {
+    /// For rows of `table` into `target`.
+    pub fn new(table: &'static Table, target: Target, columnstore: Columnstore) -> Self {
+        Self {
+            insert: Insert::new(table, target),
+            columnstore,
+            copy_backoff: CopyBackoff::default(),
+        }
+    }
+
+    /// What was found out about the table.
+    pub fn target(&self) -> &Target {
+        &self.insert.target
+    }
+
+    /// Returns how to write a batch of this many rows.
+    pub fn method(&self, rows: usize) -> WriteMethod {
+        match self.target().copy.is_some() && rows >= COPY_ROWS && self.copy_backoff.is_over() {
+            true => WriteMethod::Copy,
+            false => WriteMethod::Insert,
+        }
+    }
+
+    /// Writes `count` rows and gives the number that were inserted or updated. Inside a transaction and an
+    /// SPI connection.
+    ///
+    /// # Errors
+    /// Raises PostgreSQL errors; returns what is refused otherwise.
+    pub fn write<'a>(
+        &mut self,
+        method: WriteMethod,
+        stdin: &mut Stdin,
+        count: usize,
+        rows: impl Iterator<Item = Row<'a>>,
+    ) -> Result<u64, Failure> {
+        match (&self.insert.target.copy, method) {
+            (Some(copy), WriteMethod::Copy) => {
+                let target = &self.insert.target;
+                self.columnstore.prepare(count);
+                copy::write(stdin, target, copy, rows)
+            }
+            _ => self.insert.write(rows),
+        }
+    }
+
+    /// Counts a batch that was committed.
+    pub fn succeeded(&mut self, method: WriteMethod) {
+        self.copy_backoff.succeeded(method);
+    }
+
+    /// Inserts the next batches, after a taken key.
+    pub fn back_off_copy(&mut self) {
+        self.copy_backoff.begin();
+    }
+}

@@ -1,0 +1,161 @@
+//! The statements that write into one destination, as SQL text.
+
+use super::target::{BATCH, CopyTarget, batch_column};
+use crate::pg::failure::Failure;
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use row::{Column, CopyFormat, Field, Kind, SortKey, Table};
+use std::ffi::CString;
+
+/// One column of the destination.
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub type_oid: pg_sys::Oid,
+    /// Its type with schema and modifier, as SQL.
+    pub type_name: String,
+    /// Whether text reaches it without a cast.
+    pub is_string: bool,
+    /// NOT NULL without a default.
+    pub must_be_given: bool,
+    /// Neither generated nor always an identity.
+    pub can_be_given: bool,
+}
+
+/// A column of the format's table where the destination has it, and what is written there.
+pub type Matched<'a> = Option<(&'a TableColumn, String)>;
+
+/// What becomes of a row whose key is taken.
+pub enum OnConflict {
+    /// There is no key that could be taken.
+    Never,
+    /// The row is left out.
+    Nothing,
+    /// The row that is there is updated.
+    Update {
+        /// Columns of the key.
+        key: &'static [&'static str],
+        /// Columns that are updated.
+        columns: &'static [&'static str],
+    },
+}
+
+/// Returns the INSERT of a batch.
+///
+/// # Errors
+/// When a name holds a NUL byte.
+pub fn insert(
+    qualified: &str,
+    matched: &[Matched<'_>],
+    conflict: &OnConflict,
+) -> Result<CString, Failure> {
+    let list = |part: fn(&(&TableColumn, String)) -> String| {
+        matched
+            .iter()
+            .flatten()
+            .map(part)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let names = list(|(found, _)| quote_identifier(&found.name));
+    let values = list(|(_, expression)| expression.clone());
+    let on_conflict = match conflict {
+        OnConflict::Never => String::new(),
+        OnConflict::Nothing => " ON CONFLICT DO NOTHING".to_owned(),
+        OnConflict::Update { key, columns } => update_clause(key, columns, matched),
+    };
+    let batch = BATCH.to_string_lossy();
+    c_string(format!(
+        "INSERT INTO {qualified} ({names}) SELECT {values} FROM {batch} b{on_conflict}"
+    ))
+}
+
+fn update_clause(key: &[&str], columns: &[&str], matched: &[Matched<'_>]) -> String {
+    let there = |name: &&str| {
+        matched
+            .iter()
+            .flatten()
+            .any(|(found, _)| found.name == *name)
+    };
+    let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
+    let updated: Vec<&str> = columns.iter().copied().filter(there).collect();
+    if updated.is_empty() {
+        return " ON CONFLICT DO NOTHING".to_owned();
+    }
+    let sets = quoted(&updated)
+        .into_iter()
+        .map(|name| format!("{name} = EXCLUDED.{name}"));
+    let sets = sets.collect::<Vec<_>>().join(", ");
+    format!(
+        " ON CONFLICT ({}) DO UPDATE SET {sets}",
+        quoted(key).join(", ")
+    )
+}
+
+/// Returns what to write into a column. Text reaches types that are no strings by an explicit cast.
+/// Everything else is left to the assignment, which refuses what does not fit where a cast would cut it
+/// off.
+pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String {
+    let name = batch_column(number);
+    match column.kind {
+        Kind::Text | Kind::Json if !found.is_string => {
+            format!("CAST(b.{name} AS {})", found.type_name)
+        }
+        _ => format!("b.{name}"),
+    }
+}
+
+/// Returns the COPY of a batch. It gives the same rows where every cell's encoding is that of its
+/// column's type; `None` where a cell would need a cast.
+///
+/// # Errors
+/// When a name holds a NUL byte.
+pub fn copy_target(
+    table: &Table,
+    qualified: &str,
+    matched: &[Matched<'_>],
+    sort: Option<SortKey>,
+) -> Result<Option<CopyTarget>, Failure> {
+    let mut fields = Vec::new();
+    for (column, there) in table.columns.iter().zip(matched) {
+        let field = there
+            .as_ref()
+            .map(|(found, _)| field(column.kind, found.type_oid));
+        match field {
+            None => fields.push(Field::Leave),
+            Some(Some(field)) => fields.push(field),
+            Some(None) => return Ok(None),
+        }
+    }
+    let names = matched.iter().flatten();
+    let names: Vec<_> = names
+        .map(|(found, _)| quote_identifier(&found.name))
+        .collect();
+    let names = names.join(", ");
+    let statement = format!("COPY {qualified} ({names}) FROM STDIN (FORMAT binary)");
+    Ok(Some(CopyTarget {
+        statement: c_string(statement)?,
+        format: CopyFormat::new(fields),
+        sort,
+    }))
+}
+
+fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
+    let is_text = matches!(column, pg_sys::TEXTOID | pg_sys::VARCHAROID);
+    match (kind, column) {
+        (Kind::Text, _) if is_text => Some(Field::Take),
+        (Kind::Json, _) if is_text => Some(Field::TakeText),
+        (Kind::Json, pg_sys::JSONBOID)
+        | (Kind::Timestamp, pg_sys::TIMESTAMPTZOID)
+        | (Kind::Int4, pg_sys::INT4OID)
+        | (Kind::Int8, pg_sys::INT8OID)
+        | (Kind::Float8, pg_sys::FLOAT8OID)
+        | (Kind::Bool, pg_sys::BOOLOID) => Some(Field::Take),
+        _ => None,
+    }
+}
+
+fn c_string(text: String) -> Result<CString, Failure> {
+    CString::new(text).map_err(|_| Failure::schema("a column name holds a NUL byte"))
+}
