@@ -1,8 +1,9 @@
 //! NATS JetStream messages become rows in TimescaleDB, inside PostgreSQL.
 //!
-//! The way of a message, folder by folder: `stream` (NATS, threads of its own) → `decode` → `row`
-//! → [`worker`] (one transaction: rows, dead letters, position) → back to `stream` to acknowledge.
-//! Beside it: [`config`] (settings), [`status`] (what operators see), [`control`] (what they do).
+//! The way of a message, folder by folder: `stream` (NATS, a thread of its own) → `decode` → `row`
+//! → [`worker`] (one transaction: rows into the [`destination`], dead letters and position into the
+//! [`catalog`]) → back to `stream` to acknowledge. Beside it: [`config`] (settings), [`status`] (what
+//! operators see), [`control`] (what they do). Below it: [`pg`] (PostgreSQL, made safe).
 
 mod catalog;
 mod config;

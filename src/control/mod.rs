@@ -5,6 +5,7 @@
 mod decoder;
 mod pause;
 mod replay;
+mod replayer;
 mod restart;
 mod seek;
 mod wait;

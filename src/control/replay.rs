@@ -1,11 +1,11 @@
 //! Dead letters that an operator deals with: replayed, each exactly once, or discarded. The row in
 //! the table is the lock, and it is resolved in the transaction that writes the rows.
 
+use super::replayer::Replayer;
 use crate::catalog::dead_letter::{self, Selection};
 use crate::config;
 use crate::error::{UserError, or_raise};
 use crate::pg::subtransaction::End;
-use crate::worker::replay::Replayer;
 use pgrx::prelude::*;
 
 /// What became of one letter: id, success, tables, rows, error.

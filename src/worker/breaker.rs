@@ -1,6 +1,7 @@
 //! Circuit breaker: after several database failures in a row nothing is tried for a while, then one
 //! small batch, and only its success opens the way again. Pure: time comes from outside.
 
+use crate::pg::failure::{Class, Failure};
 use std::time::{Duration, Instant};
 
 /// What may be tried.
@@ -43,14 +44,22 @@ impl Breaker {
         }
     }
 
-    /// After a success.
-    pub fn succeeded(&mut self) {
+    /// Counts what became of a transaction. Only what the server is at fault for opens the breaker.
+    pub fn record(&mut self, failure: Option<&Failure>, now: Instant) {
+        match failure {
+            None => self.succeeded(),
+            Some(failure) if failure.is_contention() => {}
+            Some(failure) if failure.class() == Class::Environment => self.failed(now),
+            Some(_) => {}
+        }
+    }
+
+    fn succeeded(&mut self) {
         self.failures = 0;
         self.open_until = None;
     }
 
-    /// After a failure of the environment.
-    pub fn failed(&mut self, now: Instant) {
+    fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= self.limit {
             self.open_until = Some(now + self.reset);
@@ -62,8 +71,8 @@ impl Breaker {
         self.failures
     }
 
-    /// The state in one word.
-    pub fn word(&self, now: Instant) -> &'static str {
+    /// Returns the name of the state, as the status functions show it.
+    pub fn state_name(&self, now: Instant) -> &'static str {
         match self.permission(now) {
             Permission::Any => "closed",
             Permission::Wait(_) => "open",
@@ -86,7 +95,7 @@ mod tests {
         assert_eq!(breaker.permission(start), Permission::Any);
         breaker.failed(start);
         assert_eq!(breaker.permission(start), Permission::Wait(start + reset));
-        assert_eq!(breaker.word(start), "open");
+        assert_eq!(breaker.state_name(start), "open");
         let later = start + reset;
         assert_eq!(breaker.permission(later), Permission::Probe);
         breaker.failed(later);

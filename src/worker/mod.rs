@@ -1,24 +1,19 @@
 //! The background worker: the only place where the NATS side and PostgreSQL meet.
 //!
-//! [`run`] is its loop. A message enters through [`lane`], is written by [`writer`] (with
+//! [`main_loop`] is its loop. A message enters through [`pipeline`], is written by it (with
 //! [`crate::destination`] and [`crate::catalog`] in one transaction) and leaves through
-//! [`durable`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
+//! [`ack_queue`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
 
-mod attempts;
+mod ack_queue;
 mod breaker;
-mod durable;
-mod lane;
-mod letters;
-mod publish;
-mod reconcile;
-pub mod replay;
-mod run;
-mod seek;
-mod suspects;
-mod trust;
+mod main_loop;
+mod pipeline;
+mod poison;
+mod report;
+mod resume;
+mod retention;
+mod schedule;
 mod wait_reason;
-mod work;
-mod writer;
 
 use crate::config;
 use crate::destination::Stdin;
@@ -26,6 +21,7 @@ use crate::pg::{heartbeat, invalidation, session_defaults, signals};
 use crate::status::page;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
+use poison::Attempts;
 use std::time::Duration;
 
 /// How soon PostgreSQL starts a worker again that has ended with an error.
@@ -61,13 +57,13 @@ pub fn register() {
 pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     let number = argument.value();
     signals::attach();
-    publish::connecting(number, &config::database());
+    report::connecting(number, &config::database());
     BackgroundWorker::connect_worker_to_spi(Some(&config::database()), None);
     prepare_session(number);
     match Stdin::replace() {
         Ok(stdin) => {
-            let attempts = attempts::Attempts::open(number);
-            run::Worker::new(number, writer::Process { stdin, attempts }).run();
+            let attempts = Attempts::open(number);
+            main_loop::Worker::new(number, pipeline::Process { stdin, attempts }).run();
         }
         Err(error) => error!("sr_event_writer: standard input cannot be replaced: {error}"),
     }

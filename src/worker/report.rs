@@ -1,9 +1,9 @@
 //! From the worker's own view to the page that everybody reads, and one line in the server log for
 //! each change of state.
 
+use super::ack_queue::Waiting;
 use super::breaker::Breaker;
-use super::durable::Waiting;
-use super::lane::{Hold, Lane, Turn};
+use super::pipeline::{Hold, Lane, Turn};
 use crate::pg::clock::now;
 use crate::status::page::{self, State, StreamPage};
 use pgrx::prelude::*;
@@ -49,7 +49,7 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
 /// Shows the connection, the breaker and the memory in use.
 pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker) {
     page::update_worker(number, |worker| {
-        worker.breaker.set(breaker.word(Instant::now()));
+        worker.breaker.set(breaker.state_name(Instant::now()));
         worker.breaker_failures = breaker.failures();
         let Some(handle) = handle else {
             worker.nats.set("disconnected");

@@ -1,24 +1,27 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again. What it
-//! does when it is its turn is in [`turn`].
+//! does when it is its turn is in [`write`].
 
-mod turn;
+mod selection;
+mod trust;
+mod write;
+mod writer;
 
-pub use self::turn::Turn;
+pub use write::Turn;
+pub use writer::Process;
 
-use super::breaker::Permission;
-use super::reconcile;
-use super::seek;
-use super::writer::Writer;
 use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
+use crate::worker::breaker::Permission;
+use crate::worker::resume::{self, Outcome};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::{
     Answer, Backoff, Batch, Handle, Message, ResumeRequest, Sequences, Source, Testimony, Witness,
 };
+use writer::Writer;
 
 /// How soon a destination that does not fit is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
@@ -177,15 +180,15 @@ impl Lane {
         let own = own.map(|(_, position)| position.clone());
         // On an error the question is dropped, and the NATS side asks again.
         let outcome = transaction::run(limit, || {
-            reconcile::reconcile(&name, &request, own.clone(), &in_hand, newest)
+            resume::reconcile(&name, &request, own.clone(), &in_hand, newest)
         })?;
         let position = match outcome {
-            seek::Outcome::At(position) => position,
-            seek::Outcome::Verify(witness) => {
+            Outcome::At(position) => position,
+            Outcome::Verify(witness) => {
                 let _ = request.answer.send(Answer::Verify(witness));
                 return Ok(());
             }
-            seek::Outcome::Needs(time) => {
+            Outcome::Needs(time) => {
                 let _ = request.answer.send(Answer::LookUp(time));
                 return Ok(());
             }

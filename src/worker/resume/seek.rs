@@ -2,22 +2,12 @@
 //! recorded position, made when the pipeline asks where it stands. What is left out becomes a row
 //! in `stream_gap`; what had been left out before is taken in again.
 
+use super::Outcome;
 use crate::catalog::gap::{self, Reason};
 use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
-use row::Timestamp;
-use stream::{ResumeRequest, Sequences, Source, Witness};
-
-/// Where a pipeline goes on.
-pub enum Outcome {
-    /// After this position.
-    At(Sequences),
-    /// The stream has to be asked which sequence this time is.
-    Needs(Timestamp),
-    /// The stream has to be asked whether this message is still what it was.
-    Verify(Witness),
-}
+use stream::{ResumeRequest, Sequences, Source};
 
 /// Returns the position after the operator's seek, if there is one; recorded, and the seek is cleared.
 /// Inside the transaction that read `position`.

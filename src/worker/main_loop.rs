@@ -1,20 +1,19 @@
 //! The worker's loop: look at signals, settings and control tables, let the NATS side know where it
 //! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
 
-use super::breaker::{Breaker, Permission};
-use super::durable::Waiting;
-use super::lane::{Lane, NextTurn};
-use super::letters::Upkeep;
-use super::publish;
+use super::breaker::Breaker;
+use super::pipeline::{Lane, Process};
+use super::report;
+use super::retention::Upkeep;
+use super::schedule::Schedule;
 use super::wait_reason::{WaitEvents, WaitReason};
-use super::writer::Process;
 use crate::catalog::Extension;
 use crate::catalog::pipeline_control::{self, OperatorRequests};
 use crate::catalog::position::{self, Positions};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
 use crate::config::{self, Config};
-use crate::pg::failure::{Class, Failure};
+use crate::pg::failure::Failure;
 use crate::pg::waker::Waker;
 use crate::pg::{activity, heartbeat, invalidation, latch, signals, transaction};
 use crate::status::State;
@@ -40,7 +39,7 @@ pub struct Worker {
     events: WaitEvents,
     process: Process,
     config: Option<Config>,
-    active: Option<Active>,
+    active: Option<Schedule>,
     breaker: Breaker,
     /// Positions of pipelines that are not consumed at the moment.
     remembered: HashMap<String, Positions>,
@@ -50,15 +49,6 @@ pub struct Worker {
     next_tick: Instant,
     next_show: Instant,
     letters: Upkeep,
-}
-
-/// What exists while messages are consumed.
-struct Active {
-    handle: Handle,
-    lanes: Vec<Lane>,
-    acks: Waiting,
-    /// Lane whose turn comes next.
-    turn: usize,
 }
 
 impl Worker {
@@ -110,7 +100,7 @@ impl Worker {
     fn panic_if_asked(&self) {
         match (config::fault(), &self.active) {
             (Fault::PanicOnMainThread, Some(_)) => panic!("a test asked for it"),
-            (Fault::PanicOnOtherThread, Some(active)) => active.handle.panic_on_a_thread(),
+            (Fault::PanicOnOtherThread, Some(active)) => active.handle().panic_on_a_thread(),
             _ => {}
         }
     }
@@ -120,7 +110,7 @@ impl Worker {
         let panicked = self
             .active
             .as_ref()
-            .is_some_and(|active| active.handle.panicked());
+            .is_some_and(|active| active.handle().panicked());
         if !panicked && !signals::told_to_stop() {
             return;
         }
@@ -156,17 +146,14 @@ impl Worker {
     }
 
     fn stop(&mut self, state: State, reason: &str) {
-        if let Some(mut active) = self.active.take() {
-            active.acks.release_durable(&active.handle);
-            active.handle.shut_down(PATIENCE);
-            let lanes = active.lanes.into_iter();
-            self.remembered.extend(lanes.map(Lane::into_positions));
+        if let Some(active) = self.active.take() {
+            self.remembered.extend(active.shut_down(PATIENCE));
         }
-        publish::worker_state(self.number, state, reason);
-        publish::worker_figures(self.number, None, &self.breaker);
+        report::worker_state(self.number, state, reason);
+        report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
             for lane in self.lanes(&config) {
-                publish::stream_idle(&lane, &config.stream, state, reason);
+                report::stream_idle(&lane, &config.stream, state, reason);
             }
         }
     }
@@ -207,7 +194,7 @@ impl Worker {
             }
             Err(failure) => {
                 let reason = format!("control tables: {failure}");
-                publish::worker_state(self.number, State::Degraded, &reason);
+                report::worker_state(self.number, State::Degraded, &reason);
             }
         }
         activity::report_idle();
@@ -222,11 +209,7 @@ impl Worker {
         let Some(active) = &mut self.active else {
             return;
         };
-        for lane in &mut active.lanes {
-            let name = lane.config.pipeline.name.clone();
-            lane.pause(requests.paused.contains(&name), &mut active.handle);
-            lane.seek(requests.seeking.contains(&name), &mut active.handle);
-        }
+        active.apply(requests);
         self.letters.attend(self.number, &config.write);
     }
 
@@ -248,19 +231,10 @@ impl Worker {
             .collect();
         let waker = self.waker.clone();
         match Handle::new(config.stream.clone(), pipelines, move || waker.wake()) {
-            Ok(mut handle) => {
-                (0..lanes.len()).for_each(|number| handle.start(number));
-                let acks = Waiting::default();
-                self.active = Some(Active {
-                    handle,
-                    lanes,
-                    acks,
-                    turn: 0,
-                });
-            }
+            Ok(handle) => self.active = Some(Schedule::start(handle, lanes)),
             Err(error) => {
                 let reason = format!("threads cannot be started: {error}");
-                publish::worker_state(self.number, State::Degraded, &reason);
+                report::worker_state(self.number, State::Degraded, &reason);
             }
         }
     }
@@ -286,32 +260,12 @@ impl Worker {
         let (Some(active), Some(config)) = (&mut self.active, &self.config) else {
             return false;
         };
-        let limit = config.write.insert_timeout;
-        while let Some(request) = active.handle.try_resume() {
-            let Some(lane) = active.lanes.get_mut(request.pipeline) else {
-                continue;
-            };
-            let number = request.pipeline;
-            match lane.resume(request, &mut active.handle, limit) {
-                Ok(()) => {
-                    active.acks.forget(number);
-                    publish::position(lane);
-                }
-                Err(failure) => {
-                    warning!("sr_event_writer: reading the recorded position failed: {failure}");
-                }
-            }
-        }
+        active.answer_position_requests(config.write.insert_timeout);
         if invalidation::any_changed() {
-            active
-                .lanes
-                .iter_mut()
-                .for_each(|lane| lane.writer.forget_targets());
+            active.forget_targets();
         }
         let wrote = active.write_next(&mut self.breaker, &mut self.process, config);
-        active
-            .acks
-            .release(config.write.ack_after, !wrote, &active.handle);
+        active.release_acks(config.write.ack_after, !wrote);
         wrote
     }
 
@@ -324,12 +278,10 @@ impl Worker {
         let (Some(active), Some(config)) = (&self.active, &self.config) else {
             return;
         };
-        for lane in &active.lanes {
-            publish::stream(lane, &config.stream, &active.handle, &active.acks);
-        }
-        publish::worker_figures(self.number, Some(&active.handle), &self.breaker);
+        active.show(&config.stream);
+        report::worker_figures(self.number, Some(active.handle()), &self.breaker);
         let (state, reason) = active.state(&self.breaker, now);
-        publish::worker_state(self.number, state, &reason);
+        report::worker_state(self.number, state, &reason);
     }
 
     fn rest(&self) {
@@ -343,119 +295,13 @@ impl Worker {
                 WaitReason::Backoff,
                 at.saturating_duration_since(now).min(TICK),
             ),
-            None => (active.awaited(), TICK),
+            None => (active.wait_reason(), TICK),
         };
-        let longest = if active.acks.is_empty() {
-            longest
-        } else {
-            longest.min(ACK_POLL)
+        let longest = match active.has_unreleased_acks() {
+            true => longest.min(ACK_POLL),
+            false => longest,
         };
         latch::wait(self.events.of(what), longest);
-    }
-}
-
-impl Active {
-    /// Lets the next lane that has something to do write one transaction. Whether one did.
-    fn write_next(
-        &mut self,
-        breaker: &mut Breaker,
-        process: &mut Process,
-        config: &Config,
-    ) -> bool {
-        let now = Instant::now();
-        let permission = breaker.permission(now);
-        for _ in 0..self.lanes.len() {
-            self.turn = (self.turn + 1) % self.lanes.len();
-            let Some(lane) = self.lanes.get_mut(self.turn) else {
-                return false;
-            };
-            let own = lane.permitted(permission);
-            if lane.next_turn(&self.handle, now, own) != NextTurn::Now {
-                continue;
-            }
-            if permission == Permission::Probe
-                && let Err(failure) = probe(config.write.insert_timeout)
-            {
-                judge(breaker, Some(&failure));
-                return false;
-            }
-            activity::report_running(c"writing a batch");
-            let Some(turn) = lane.turn(&mut self.handle, own, process, &config.write) else {
-                continue;
-            };
-            publish::turn(lane, &turn);
-            if let Some(prefix) = &config.write.dead_letter_subject {
-                let subject = format!("{prefix}.{}", lane.config.pipeline.name);
-                let letters = turn.written.dead_letters;
-                letters
-                    .into_iter()
-                    .for_each(|l| self.handle.notify(subject.clone(), l));
-            }
-            judge(breaker, turn.failure.as_ref());
-            self.acks.after_commit(self.turn, turn.receipts);
-            return true;
-        }
-        false
-    }
-
-    /// When the earliest retry is due, if one is.
-    fn next_turn(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
-        let permission = breaker.permission(now);
-        let turns = self
-            .lanes
-            .iter()
-            .map(|lane| lane.next_turn(&self.handle, now, lane.permitted(permission)));
-        turns
-            .filter_map(|turn| match turn {
-                NextTurn::Now => Some(now),
-                NextTurn::At(at) => Some(at),
-                NextTurn::Nothing => None,
-            })
-            .min()
-    }
-
-    fn awaited(&self) -> WaitReason {
-        match self.handle.connection().link() {
-            stream::Link::Disconnected => WaitReason::Nats,
-            stream::Link::Connected | stream::Link::LameDuck => WaitReason::Messages,
-        }
-    }
-
-    /// The worker's state is that of its worst part.
-    fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
-        if let Permission::Wait(_) = breaker.permission(now) {
-            return (
-                State::Degraded,
-                "the circuit breaker is open after database errors".to_owned(),
-            );
-        }
-        if self.handle.connection().is_trying_first() {
-            return (State::Starting, "connecting to NATS".to_owned());
-        }
-        if self.awaited() == WaitReason::Nats {
-            let error = self.handle.connection().last_error();
-            let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            return (
-                State::Degraded,
-                format!("NATS is not connected{error}; trying on"),
-            );
-        }
-        let states: Vec<State> = self
-            .lanes
-            .iter()
-            .map(|lane| publish::state_of(lane, &self.handle, &self.acks).0)
-            .collect();
-        let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
-        let any = |state| states.contains(&state);
-        match () {
-            () if all(State::Paused) => (State::Paused, "all streams are paused".to_owned()),
-            () if any(State::Degraded) => (
-                State::Degraded,
-                "a stream has trouble; see stream_status".to_owned(),
-            ),
-            () if all(State::Starting) => (State::Starting, "streams are starting".to_owned()),
-            () => (State::Running, String::new()),
-        }
     }
 }
 
@@ -467,19 +313,4 @@ fn read_catalog() -> Result<(Extension, OperatorRequests), Failure> {
         Extension::Missing | Extension::Restoring => OperatorRequests::default(),
     };
     Ok((extension, requests))
-}
-
-/// Asks the database for nothing in particular: does it answer at all?
-fn probe(limit: Duration) -> Result<(), Failure> {
-    activity::report_running(c"SELECT 1");
-    transaction::run(limit, || Ok(Spi::run("SELECT 1")?))
-}
-
-fn judge(breaker: &mut Breaker, failure: Option<&Failure>) {
-    match failure {
-        None => breaker.succeeded(),
-        Some(failure) if failure.is_contention() => {}
-        Some(failure) if failure.class() == Class::Environment => breaker.failed(Instant::now()),
-        Some(_) => {}
-    }
 }

@@ -1,4 +1,4 @@
-//! What a note of [`super::attempts`] says once the process that wrote it is gone: which messages are
+//! What a note of [`super::journal`] says once the process that wrote it is gone: which messages are
 //! suspected to have crashed it, and which one is condemned. Pure: text in, text out.
 
 use stream::{Message, Sequences, Source};

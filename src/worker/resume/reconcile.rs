@@ -1,7 +1,7 @@
 //! The database is the judge: what is recorded is compared with what the stream holds, each time a
 //! pipeline (re)connects. What can no longer be read becomes a row and a warning, never silence.
 
-use super::seek::{self, Outcome};
+use super::{Outcome, seek};
 use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;

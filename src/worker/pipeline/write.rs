@@ -1,14 +1,14 @@
 //! One turn of a lane: as many of the batches that wait as one transaction takes, written, counted, and
 //! handed on to be acknowledged.
 
-use super::super::breaker::Permission;
-use super::super::work::{self, Passed, Run};
-use super::super::writer::{Process, SAMPLE, Writer, Written};
+use super::selection::{self, Passed, Run};
+use super::writer::{Process, SAMPLE, Writer, Written};
 use super::{Lane, position_of};
 use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};
 use crate::pg::failure::Failure;
 use crate::pg::wal;
+use crate::worker::breaker::Permission;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::{Batch, Handle, Receipt, Sequences, Source, Tail};
@@ -157,8 +157,8 @@ impl Lane {
                 };
             }
         }
-        let fresh = work::unrecorded(batches(), &mut position.clone());
-        let fresh_in: Vec<usize> = batches().map(|b| work::count_in(&fresh, b)).collect();
+        let fresh = selection::unrecorded(batches(), &mut position.clone());
+        let fresh_in: Vec<usize> = batches().map(|b| selection::count_in(&fresh, b)).collect();
         let time = config.insert_timeout;
         let fresh = Fresh {
             source: &source,
@@ -239,8 +239,8 @@ impl Fresh<'_> {
         process: &mut Process,
     ) -> (usize, Result<Written, (Written, Failure)>) {
         let Some(suspects) = process.attempts.suspects(writer.pipeline()).cloned() else {
-            let runs = work::first(self.runs, self.limit);
-            let tried = work::count(&runs);
+            let runs = selection::first(self.runs, self.limit);
+            let tried = selection::count(&runs);
             return (
                 tried,
                 writer.write(self.source, runs, position, process, self.time),
@@ -249,8 +249,8 @@ impl Fresh<'_> {
         let messages = || self.runs.iter().flat_map(Run::iter);
         let first = messages().next().map_or(0, |first| first.sequence);
         let limit = suspects.limit(self.source, messages()).min(self.limit);
-        let runs = work::first(self.runs, limit);
-        let tried = work::count(&runs);
+        let runs = selection::first(self.runs, limit);
+        let tried = selection::count(&runs);
         let result = if suspects.condemn(self.source, first) {
             let aside = writer.set_aside(
                 self.source,

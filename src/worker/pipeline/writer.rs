@@ -1,9 +1,8 @@
 //! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
 //! halved until a row that the table refuses stands alone.
 
-use super::attempts::Attempts;
+use super::selection::{self, Passed, Run};
 use super::trust::{Blame, Trust};
-use super::work::{self, Passed, Run};
 use crate::catalog::dead_letter::{self, Letter, Stage};
 use crate::catalog::{gap, position};
 use crate::config::{self, PipelineConfig};
@@ -12,6 +11,7 @@ use crate::pg::failure::{Class, Failure};
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
 use crate::pg::transaction;
+use crate::worker::poison::Attempts;
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -169,13 +169,13 @@ impl Writer {
                     todo.push(runs);
                     continue;
                 }
-                Err(failure) => match (self.blame(&failure, &trust), work::count(&runs)) {
+                Err(failure) => match (self.blame(&failure, &trust), selection::count(&runs)) {
                     (Blame::Row, 0 | 1) => {
                         trust.spend(&failure);
                         self.commit_refused(&step, &failure, position, process)
                     }
                     (Blame::Row, _) => {
-                        let (first, rest) = work::halve(&runs);
+                        let (first, rest) = selection::halve(&runs);
                         todo.extend([rest, first]);
                         continue;
                     }
@@ -187,7 +187,7 @@ impl Writer {
                             ..step
                         };
                         let sampled = self.sample(&step, failure, position, process);
-                        todo = vec![work::left(&open, position)];
+                        todo = vec![selection::left(&open, position)];
                         sampled
                     }
                     (Blame::Other, _) => Err(failure),
@@ -225,11 +225,11 @@ impl Writer {
         position: &mut Sequences,
         process: &mut Process,
     ) -> Result<Written, Failure> {
-        if work::count(step.runs) < 2 {
+        if selection::count(step.runs) < 2 {
             return Err(failure);
         }
         self.samples = self.samples.wrapping_add(1);
-        for run in work::sample(step.runs, SAMPLE, self.samples) {
+        for run in selection::sample(step.runs, SAMPLE, self.samples) {
             let step = Step {
                 runs: &[run],
                 method: WriteMethod::Insert,
@@ -270,7 +270,7 @@ impl Writer {
 
     /// COPY if every destination may be copied into.
     fn method(&self, runs: &[Run<'_>]) -> WriteMethod {
-        let rows = work::rows(runs);
+        let rows = selection::rows(runs);
         match self
             .destinations
             .iter()
@@ -324,12 +324,12 @@ impl Writer {
             let before = |message| Passed::before(message, run.batch);
             run.iter().map(before)
         });
-        let gaps = work::gaps(passed, position);
+        let gaps = selection::gaps(passed, position);
         let mut next = position.clone();
         for message in step.runs.iter().flat_map(Run::iter) {
             next.insert(message.covers, message.sequence);
         }
-        if let (None, Some(ends)) = (step.refused, work::ends(step.runs)) {
+        if let (None, Some(ends)) = (step.refused, selection::ends(step.runs)) {
             process.attempts.begin(&self.pipeline, step.source, ends);
         }
         let written = transaction::run(step.limit, || {
@@ -342,7 +342,7 @@ impl Writer {
             let newest = newest.max_by_key(|message| message.sequence);
             self.keep_position(step.source, &gaps, &next, newest.map(Message::witness))?;
             Ok(Written {
-                messages: work::count(step.runs) as u64,
+                messages: selection::count(step.runs) as u64,
                 rows,
                 dead_letters,
             })
@@ -369,7 +369,7 @@ impl Writer {
         position: &mut Sequences,
         limit: Duration,
     ) -> Result<(), Failure> {
-        let gaps = work::gaps(passed.iter().copied(), position);
+        let gaps = selection::gaps(passed.iter().copied(), position);
         let mut next = position.clone();
         for range in passed {
             next.insert(range.first, range.last);

@@ -1,0 +1,212 @@
+//! Whose turn it is. All pipelines of a worker share one connection and one transaction at a time;
+//! each that has something to do gets its turn.
+
+use super::ack_queue::Waiting;
+use super::breaker::{Breaker, Permission};
+use super::pipeline::{Lane, NextTurn, Process};
+use super::report;
+use super::wait_reason::WaitReason;
+use crate::catalog::pipeline_control::OperatorRequests;
+use crate::catalog::position::Positions;
+use crate::config::{AckAfter, Config};
+use crate::pg::failure::Failure;
+use crate::pg::{activity, transaction};
+use crate::status::State;
+use pgrx::prelude::*;
+use std::time::{Duration, Instant};
+use stream::{Handle, Settings};
+
+/// The pipelines of one worker while they are consumed.
+pub struct Schedule {
+    handle: Handle,
+    lanes: Vec<Lane>,
+    acks: Waiting,
+    /// Lane whose turn comes next.
+    turn: usize,
+}
+
+impl Schedule {
+    /// Starts fetching for all pipelines.
+    pub fn start(mut handle: Handle, lanes: Vec<Lane>) -> Self {
+        (0..lanes.len()).for_each(|number| handle.start(number));
+        Self {
+            handle,
+            lanes,
+            acks: Waiting::default(),
+            turn: 0,
+        }
+    }
+
+    /// Ends the threads, which may take `longest`. Returns what is to be remembered of the pipelines.
+    pub fn shut_down(mut self, longest: Duration) -> impl Iterator<Item = (String, Positions)> {
+        self.acks.release_durable(&self.handle);
+        self.handle.shut_down(longest);
+        self.lanes.into_iter().map(Lane::into_positions)
+    }
+
+    /// The NATS side.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Applies what operators have asked for.
+    pub fn apply(&mut self, requests: &OperatorRequests) {
+        for lane in &mut self.lanes {
+            let name = lane.config.pipeline.name.clone();
+            lane.pause(requests.paused.contains(&name), &mut self.handle);
+            lane.seek(requests.seeking.contains(&name), &mut self.handle);
+        }
+    }
+
+    /// Tells each pipeline that asks where it stands.
+    pub fn answer_position_requests(&mut self, limit: Duration) {
+        while let Some(request) = self.handle.try_resume() {
+            let Some(lane) = self.lanes.get_mut(request.pipeline) else {
+                continue;
+            };
+            let number = request.pipeline;
+            match lane.resume(request, &mut self.handle, limit) {
+                Ok(()) => {
+                    self.acks.forget(number);
+                    report::position(lane);
+                }
+                Err(failure) => {
+                    warning!("sr_event_writer: reading the recorded position failed: {failure}");
+                }
+            }
+        }
+    }
+
+    /// Lets all pipelines look their destinations up again.
+    pub fn forget_targets(&mut self) {
+        self.lanes
+            .iter_mut()
+            .for_each(|lane| lane.writer.forget_targets());
+    }
+
+    /// Hands over the acknowledgements whose commits have become durable.
+    pub fn release_acks(&mut self, after: AckAfter, idle: bool) {
+        self.acks.release(after, idle, &self.handle);
+    }
+
+    /// Returns whether any acknowledgement waits.
+    pub fn has_unreleased_acks(&self) -> bool {
+        !self.acks.is_empty()
+    }
+
+    /// Shows all pipelines.
+    pub fn show(&self, settings: &Settings) {
+        for lane in &self.lanes {
+            report::stream(lane, settings, &self.handle, &self.acks);
+        }
+    }
+
+    /// Lets the next lane that has something to do write one transaction. Whether one did.
+    pub fn write_next(
+        &mut self,
+        breaker: &mut Breaker,
+        process: &mut Process,
+        config: &Config,
+    ) -> bool {
+        let now = Instant::now();
+        let permission = breaker.permission(now);
+        for _ in 0..self.lanes.len() {
+            self.turn = (self.turn + 1) % self.lanes.len();
+            let Some(lane) = self.lanes.get_mut(self.turn) else {
+                return false;
+            };
+            let own = lane.permitted(permission);
+            if lane.next_turn(&self.handle, now, own) != NextTurn::Now {
+                continue;
+            }
+            if permission == Permission::Probe
+                && let Err(failure) = probe(config.write.insert_timeout)
+            {
+                breaker.record(Some(&failure), Instant::now());
+                return false;
+            }
+            activity::report_running(c"writing a batch");
+            let Some(turn) = lane.turn(&mut self.handle, own, process, &config.write) else {
+                continue;
+            };
+            report::turn(lane, &turn);
+            if let Some(prefix) = &config.write.dead_letter_subject {
+                let subject = format!("{prefix}.{}", lane.config.pipeline.name);
+                let letters = turn.written.dead_letters;
+                letters
+                    .into_iter()
+                    .for_each(|l| self.handle.notify(subject.clone(), l));
+            }
+            breaker.record(turn.failure.as_ref(), Instant::now());
+            self.acks.after_commit(self.turn, turn.receipts);
+            return true;
+        }
+        false
+    }
+
+    /// When the earliest retry is due, if one is.
+    pub fn next_turn(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
+        let permission = breaker.permission(now);
+        let turns = self
+            .lanes
+            .iter()
+            .map(|lane| lane.next_turn(&self.handle, now, lane.permitted(permission)));
+        turns
+            .filter_map(|turn| match turn {
+                NextTurn::Now => Some(now),
+                NextTurn::At(at) => Some(at),
+                NextTurn::Nothing => None,
+            })
+            .min()
+    }
+
+    pub fn wait_reason(&self) -> WaitReason {
+        match self.handle.connection().link() {
+            stream::Link::Disconnected => WaitReason::Nats,
+            stream::Link::Connected | stream::Link::LameDuck => WaitReason::Messages,
+        }
+    }
+
+    /// The worker's state is that of its worst part.
+    pub fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
+        if let Permission::Wait(_) = breaker.permission(now) {
+            return (
+                State::Degraded,
+                "the circuit breaker is open after database errors".to_owned(),
+            );
+        }
+        if self.handle.connection().is_trying_first() {
+            return (State::Starting, "connecting to NATS".to_owned());
+        }
+        if self.wait_reason() == WaitReason::Nats {
+            let error = self.handle.connection().last_error();
+            let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
+            return (
+                State::Degraded,
+                format!("NATS is not connected{error}; trying on"),
+            );
+        }
+        let states: Vec<State> = self
+            .lanes
+            .iter()
+            .map(|lane| report::state_of(lane, &self.handle, &self.acks).0)
+            .collect();
+        let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
+        let any = |state| states.contains(&state);
+        match () {
+            () if all(State::Paused) => (State::Paused, "all streams are paused".to_owned()),
+            () if any(State::Degraded) => (
+                State::Degraded,
+                "a stream has trouble; see stream_status".to_owned(),
+            ),
+            () if all(State::Starting) => (State::Starting, "streams are starting".to_owned()),
+            () => (State::Running, String::new()),
+        }
+    }
+}
+
+/// Asks the database for nothing in particular: does it answer at all?
+fn probe(limit: Duration) -> Result<(), Failure> {
+    activity::report_running(c"SELECT 1");
+    transaction::run(limit, || Ok(Spi::run("SELECT 1")?))
+}
