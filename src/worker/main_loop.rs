@@ -2,7 +2,7 @@
 //! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
 
 use super::breaker::Breaker;
-use super::pipeline::{Lane, Process};
+use super::pipeline::{Lane, WriteResources};
 use super::report;
 use super::retention::Upkeep;
 use super::schedule::Schedule;
@@ -37,7 +37,7 @@ pub struct Worker {
     number: usize,
     waker: Waker,
     events: WaitEvents,
-    process: Process,
+    process: WriteResources,
     config: Option<Config>,
     active: Option<Schedule>,
     breaker: Breaker,
@@ -53,7 +53,7 @@ pub struct Worker {
 
 impl Worker {
     /// Worker number `number`, connected to its database.
-    pub fn new(number: usize, process: Process) -> Self {
+    pub fn new(number: usize, process: WriteResources) -> Self {
         let now = Instant::now();
         Self {
             number,

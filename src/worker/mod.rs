@@ -21,7 +21,7 @@ use crate::pg::{heartbeat, invalidation, session_defaults, signals};
 use crate::status::page;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
-use poison::Attempts;
+use poison::CrashJournal;
 use std::time::Duration;
 
 /// How soon PostgreSQL starts a worker again that has ended with an error.
@@ -62,8 +62,15 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     prepare_session(number);
     match Stdin::replace() {
         Ok(stdin) => {
-            let attempts = Attempts::open(number);
-            main_loop::Worker::new(number, pipeline::Process { stdin, attempts }).run();
+            let crash_journal = CrashJournal::open(number);
+            main_loop::Worker::new(
+                number,
+                pipeline::WriteResources {
+                    stdin,
+                    crash_journal,
+                },
+            )
+            .run();
         }
         Err(error) => error!("sr_event_writer: standard input cannot be replaced: {error}"),
     }

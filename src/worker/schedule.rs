@@ -3,7 +3,7 @@
 
 use super::ack_queue::Waiting;
 use super::breaker::{Breaker, Permission};
-use super::pipeline::{Lane, NextTurn, Process};
+use super::pipeline::{Lane, NextTurn, WriteResources};
 use super::report;
 use super::wait_reason::WaitReason;
 use crate::catalog::pipeline_control::OperatorRequests;
@@ -105,7 +105,7 @@ impl Schedule {
     pub fn write_next(
         &mut self,
         breaker: &mut Breaker,
-        process: &mut Process,
+        process: &mut WriteResources,
         config: &Config,
     ) -> bool {
         let now = Instant::now();

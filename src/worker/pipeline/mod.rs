@@ -7,7 +7,7 @@ mod write;
 mod writer;
 
 pub use write::Turn;
-pub use writer::Process;
+pub use writer::WriteResources;
 
 use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};

@@ -9,14 +9,14 @@ mod tests;
 
 /// Some messages of one batch.
 #[derive(Clone, Debug)]
-pub struct Run<'a> {
+pub struct MessageRange<'a> {
     /// The batch.
     pub batch: &'a Batch,
     /// Its messages that are meant.
     pub messages: Range<usize>,
 }
 
-impl<'a> Run<'a> {
+impl<'a> MessageRange<'a> {
     /// The messages themselves.
     pub fn iter(&self) -> impl Iterator<Item = &'a Message> + use<'a> {
         self.batch
@@ -29,7 +29,7 @@ impl<'a> Run<'a> {
 
 /// Sequences that the deliveries have passed over: no message of this pipeline is there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
+pub struct SkippedRange {
     /// The first of them.
     pub first: u64,
     /// The last of them.
@@ -38,7 +38,7 @@ pub struct Passed {
     pub whole_stream: bool,
 }
 
-impl Passed {
+impl SkippedRange {
     /// What lies between a message and the one delivered before it.
     pub fn before(message: &Message, batch: &Batch) -> Self {
         Self {
@@ -50,7 +50,10 @@ impl Passed {
 }
 
 /// What of the sequences passed over is missing from the record for good, and no one's choice.
-pub fn gaps(passed: impl Iterator<Item = Passed>, recorded: &Sequences) -> Vec<(u64, u64)> {
+pub fn missing_ranges(
+    passed: impl Iterator<Item = SkippedRange>,
+    recorded: &Sequences,
+) -> Vec<(u64, u64)> {
     passed
         .filter(|passed| passed.whole_stream)
         .flat_map(|passed| recorded.missing(passed.first, passed.last))
@@ -58,13 +61,13 @@ pub fn gaps(passed: impl Iterator<Item = Passed>, recorded: &Sequences) -> Vec<(
 }
 
 /// Number of messages in all runs.
-pub fn count(runs: &[Run<'_>]) -> usize {
+pub fn count(runs: &[MessageRange<'_>]) -> usize {
     runs.iter().map(|run| run.messages.len()).sum()
 }
 
 /// Number of rows in all runs: an array message may be many, a dead letter is none.
-pub fn rows(runs: &[Run<'_>]) -> usize {
-    let of_run = |run: &Run<'_>| {
+pub fn rows(runs: &[MessageRange<'_>]) -> usize {
+    let of_run = |run: &MessageRange<'_>| {
         let tables = 0..run.batch.rows().tables().len();
         tables
             .map(|table| run.batch.rows_of(&run.messages, table).len())
@@ -74,7 +77,7 @@ pub fn rows(runs: &[Run<'_>]) -> usize {
 }
 
 /// Number of messages of one batch in the runs.
-pub fn count_in(runs: &[Run<'_>], batch: &Batch) -> usize {
+pub fn count_of(runs: &[MessageRange<'_>], batch: &Batch) -> usize {
     let of_batch = runs.iter().filter(|run| std::ptr::eq(run.batch, batch));
     of_batch.map(|run| run.messages.len()).sum()
 }
@@ -83,7 +86,7 @@ pub fn count_in(runs: &[Run<'_>], batch: &Batch) -> usize {
 pub fn unrecorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     recorded: &mut Sequences,
-) -> Vec<Run<'a>> {
+) -> Vec<MessageRange<'a>> {
     let mut is_new = |message: &Message| {
         let is_new = !recorded.contains(message.sequence);
         if is_new {
@@ -97,7 +100,7 @@ pub fn unrecorded<'a>(
 }
 
 /// What of the runs is not recorded yet.
-pub fn left<'a>(runs: &[Run<'a>], recorded: &Sequences) -> Vec<Run<'a>> {
+pub fn left<'a>(runs: &[MessageRange<'a>], recorded: &Sequences) -> Vec<MessageRange<'a>> {
     let mut is_left = |message: &Message| !recorded.contains(message.sequence);
     runs.iter()
         .flat_map(|run| parts(run.batch, run.messages.clone(), &mut is_left))
@@ -109,15 +112,15 @@ fn parts<'a>(
     batch: &'a Batch,
     range: Range<usize>,
     wanted: &mut impl FnMut(&Message) -> bool,
-) -> Vec<Run<'a>> {
-    let mut runs: Vec<Run<'a>> = Vec::new();
-    let mut open: Option<Run<'a>> = None;
+) -> Vec<MessageRange<'a>> {
+    let mut runs: Vec<MessageRange<'a>> = Vec::new();
+    let mut open: Option<MessageRange<'a>> = None;
     for number in range {
         if !batch.messages.get(number).is_some_and(&mut *wanted) {
             runs.extend(open.take());
             continue;
         }
-        open.get_or_insert(Run {
+        open.get_or_insert(MessageRange {
             batch,
             messages: number..number,
         })
@@ -130,8 +133,8 @@ fn parts<'a>(
 
 /// At most `count` messages with rows, spread evenly, each as a run of its own; another choice for
 /// each `offset`.
-pub fn sample<'a>(runs: &[Run<'a>], count: usize, offset: usize) -> Vec<Run<'a>> {
-    let all: Vec<Run<'a>> = runs.iter().flat_map(singles).collect();
+pub fn sample<'a>(runs: &[MessageRange<'a>], count: usize, offset: usize) -> Vec<MessageRange<'a>> {
+    let all: Vec<MessageRange<'a>> = runs.iter().flat_map(singles).collect();
     let chosen = count.min(all.len());
     (0..chosen)
         .filter_map(|n| {
@@ -142,27 +145,27 @@ pub fn sample<'a>(runs: &[Run<'a>], count: usize, offset: usize) -> Vec<Run<'a>>
 }
 
 /// The messages of a run that have rows, one by one.
-fn singles<'a>(run: &Run<'a>) -> impl Iterator<Item = Run<'a>> + use<'a> {
+fn singles<'a>(run: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
     let batch = run.batch;
     let has_rows =
         move |number: &usize| matches!(batch.messages.get(*number), Some(m) if m.reject.is_none());
     run.messages
         .clone()
         .filter(has_rows)
-        .map(move |number| Run {
+        .map(move |number| MessageRange {
             batch,
             messages: number..number + 1,
         })
 }
 
 /// First and last sequence of all runs; `None` without a message.
-pub fn ends(runs: &[Run<'_>]) -> Option<(u64, u64)> {
-    let sequences = || runs.iter().flat_map(Run::iter).map(|m| m.sequence);
+pub fn sequence_bounds(runs: &[MessageRange<'_>]) -> Option<(u64, u64)> {
+    let sequences = || runs.iter().flat_map(MessageRange::iter).map(|m| m.sequence);
     sequences().min().zip(sequences().max())
 }
 
 /// Splits runs into the first half of their messages and the rest.
-pub fn halve<'a>(runs: &[Run<'a>]) -> (Vec<Run<'a>>, Vec<Run<'a>>) {
+pub fn split_half<'a>(runs: &[MessageRange<'a>]) -> (Vec<MessageRange<'a>>, Vec<MessageRange<'a>>) {
     let mut left_to_take = count(runs) / 2;
     let (mut first, mut rest) = (Vec::new(), Vec::new());
     for run in runs {
@@ -174,7 +177,7 @@ pub fn halve<'a>(runs: &[Run<'a>]) -> (Vec<Run<'a>>, Vec<Run<'a>>) {
         ];
         for (half, messages) in parts {
             if !messages.is_empty() {
-                half.push(Run {
+                half.push(MessageRange {
                     batch: run.batch,
                     messages,
                 });
@@ -185,7 +188,7 @@ pub fn halve<'a>(runs: &[Run<'a>]) -> (Vec<Run<'a>>, Vec<Run<'a>>) {
 }
 
 /// Cuts runs down to their first `limit` messages.
-pub fn first(mut runs: Vec<Run<'_>>, limit: usize) -> Vec<Run<'_>> {
+pub fn take(mut runs: Vec<MessageRange<'_>>, limit: usize) -> Vec<MessageRange<'_>> {
     let mut left = limit;
     for run in &mut runs {
         let take = run.messages.len().min(left);

@@ -1,8 +1,8 @@
 //! One turn of a lane: as many of the batches that wait as one transaction takes, written, counted, and
 //! handed on to be acknowledged.
 
-use super::selection::{self, Passed, Run};
-use super::writer::{Process, SAMPLE, Writer, Written};
+use super::selection::{self, MessageRange, SkippedRange};
+use super::writer::{SAMPLE, WriteResources, Writer, Written};
 use super::{Lane, position_of};
 use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};
@@ -45,7 +45,7 @@ impl Lane {
         &mut self,
         handle: &mut Handle,
         permission: Permission,
-        process: &mut Process,
+        process: &mut WriteResources,
         config: &WriteConfig,
     ) -> Option<Turn> {
         let limit = match permission {
@@ -110,7 +110,7 @@ impl Lane {
             return Turn::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
-        let passed = Passed {
+        let passed = SkippedRange {
             first: tail.first,
             last: tail.last,
             whole_stream,
@@ -133,7 +133,7 @@ impl Lane {
         &mut self,
         limit: usize,
         handle: &Handle,
-        process: &mut Process,
+        process: &mut WriteResources,
         config: &WriteConfig,
     ) -> Turn {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
@@ -158,7 +158,7 @@ impl Lane {
             }
         }
         let fresh = selection::unrecorded(batches(), &mut position.clone());
-        let fresh_in: Vec<usize> = batches().map(|b| selection::count_in(&fresh, b)).collect();
+        let fresh_in: Vec<usize> = batches().map(|b| selection::count_of(&fresh, b)).collect();
         let time = config.insert_timeout;
         let fresh = Fresh {
             source: &source,
@@ -224,7 +224,7 @@ impl Lane {
 /// Messages that are not recorded yet.
 struct Fresh<'a> {
     source: &'a Source,
-    runs: Vec<Run<'a>>,
+    runs: Vec<MessageRange<'a>>,
     limit: usize,
     time: Duration,
 }
@@ -236,22 +236,22 @@ impl Fresh<'_> {
         self,
         writer: &mut Writer,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
     ) -> (usize, Result<Written, (Written, Failure)>) {
-        let Some(suspects) = process.attempts.suspects(writer.pipeline()).cloned() else {
-            let runs = selection::first(self.runs, self.limit);
+        let Some(suspects) = process.crash_journal.suspects(writer.pipeline()).cloned() else {
+            let runs = selection::take(self.runs, self.limit);
             let tried = selection::count(&runs);
             return (
                 tried,
                 writer.write(self.source, runs, position, process, self.time),
             );
         };
-        let messages = || self.runs.iter().flat_map(Run::iter);
+        let messages = || self.runs.iter().flat_map(MessageRange::iter);
         let first = messages().next().map_or(0, |first| first.sequence);
         let limit = suspects.limit(self.source, messages()).min(self.limit);
-        let runs = selection::first(self.runs, limit);
+        let runs = selection::take(self.runs, limit);
         let tried = selection::count(&runs);
-        let result = if suspects.condemn(self.source, first) {
+        let result = if suspects.is_poison(self.source, first) {
             let aside = writer.set_aside(
                 self.source,
                 &runs,
@@ -264,12 +264,12 @@ impl Fresh<'_> {
         } else {
             writer.write(self.source, runs, position, process, self.time)
         };
-        if suspects.contain(self.source, first) {
+        if suspects.contains(self.source, first) {
             // The next one may be the one that crashes: what was achieved has to outlive that.
             wal::flush(wal::last_commit());
         }
-        if suspects.are_recorded(self.source, position) {
-            process.attempts.acquit(writer.pipeline());
+        if suspects.is_settled_by(self.source, position) {
+            process.crash_journal.clear(writer.pipeline());
         }
         (tried, result)
     }
@@ -279,11 +279,11 @@ impl Fresh<'_> {
 fn passed_before_recorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     position: &Sequences,
-) -> Vec<Passed> {
+) -> Vec<SkippedRange> {
     let recorded = batches.flat_map(|batch| {
         let known = batch.messages.iter();
         let known = known.filter(|message| position.contains(message.sequence));
-        known.map(move |message| Passed::before(message, batch))
+        known.map(move |message| SkippedRange::before(message, batch))
     });
     recorded
         .filter(|passed| !position.missing(passed.first, passed.last).is_empty())

@@ -1,7 +1,7 @@
 //! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
 //! halved until a row that the table refuses stands alone.
 
-use super::selection::{self, Passed, Run};
+use super::selection::{self, MessageRange, SkippedRange};
 use super::trust::{Blame, Trust};
 use crate::catalog::dead_letter::{self, Letter, Stage};
 use crate::catalog::{gap, position};
@@ -11,7 +11,7 @@ use crate::pg::failure::{Class, Failure};
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
 use crate::pg::transaction;
-use crate::worker::poison::Attempts;
+use crate::worker::poison::CrashJournal;
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -39,11 +39,11 @@ pub struct Writer {
 }
 
 /// What of this process all writers use.
-pub struct Process {
+pub struct WriteResources {
     /// Standard input.
     pub stdin: Stdin,
     /// The note of what is being written.
-    pub attempts: Attempts,
+    pub crash_journal: CrashJournal,
 }
 
 /// What a transaction did.
@@ -74,7 +74,7 @@ impl Written {
 #[derive(Clone, Copy)]
 struct Step<'a> {
     source: &'a Source,
-    runs: &'a [Run<'a>],
+    runs: &'a [MessageRange<'a>],
     refused: Option<&'a Refused<'a>>,
     method: WriteMethod,
     limit: Duration,
@@ -143,9 +143,9 @@ impl Writer {
     pub fn write(
         &mut self,
         source: &Source,
-        runs: Vec<Run<'_>>,
+        runs: Vec<MessageRange<'_>>,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
         limit: Duration,
     ) -> Result<Written, (Written, Failure)> {
         let mut done = Written::default();
@@ -175,13 +175,13 @@ impl Writer {
                         self.commit_refused(&step, &failure, position, process)
                     }
                     (Blame::Row, _) => {
-                        let (first, rest) = selection::halve(&runs);
+                        let (first, rest) = selection::split_half(&runs);
                         todo.extend([rest, first]);
                         continue;
                     }
                     (Blame::RowOrTable, _) => {
                         let open = std::iter::once(&runs).chain(&todo).flatten();
-                        let open: Vec<Run<'_>> = open.cloned().collect();
+                        let open: Vec<MessageRange<'_>> = open.cloned().collect();
                         let step = Step {
                             runs: &open,
                             ..step
@@ -223,7 +223,7 @@ impl Writer {
         step: &Step<'_>,
         failure: Failure,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
     ) -> Result<Written, Failure> {
         if selection::count(step.runs) < 2 {
             return Err(failure);
@@ -252,10 +252,10 @@ impl Writer {
     pub fn set_aside(
         &mut self,
         source: &Source,
-        runs: &[Run<'_>],
+        runs: &[MessageRange<'_>],
         failure: &Failure,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
         limit: Duration,
     ) -> Result<Written, Failure> {
         let step = Step {
@@ -269,7 +269,7 @@ impl Writer {
     }
 
     /// COPY if every destination may be copied into.
-    fn method(&self, runs: &[Run<'_>]) -> WriteMethod {
+    fn method(&self, runs: &[MessageRange<'_>]) -> WriteMethod {
         let rows = selection::rows(runs);
         match self
             .destinations
@@ -297,9 +297,9 @@ impl Writer {
         step: &Step<'_>,
         failure: &Failure,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
     ) -> Result<Written, Failure> {
-        let Some(message) = step.runs.iter().flat_map(Run::iter).next() else {
+        let Some(message) = step.runs.iter().flat_map(MessageRange::iter).next() else {
             return Err(failure.clone());
         };
         let refused = Refused {
@@ -318,19 +318,21 @@ impl Writer {
         &mut self,
         step: &Step<'_>,
         position: &mut Sequences,
-        process: &mut Process,
+        process: &mut WriteResources,
     ) -> Result<Written, Failure> {
         let passed = step.runs.iter().flat_map(|run| {
-            let before = |message| Passed::before(message, run.batch);
+            let before = |message| SkippedRange::before(message, run.batch);
             run.iter().map(before)
         });
-        let gaps = selection::gaps(passed, position);
+        let gaps = selection::missing_ranges(passed, position);
         let mut next = position.clone();
-        for message in step.runs.iter().flat_map(Run::iter) {
+        for message in step.runs.iter().flat_map(MessageRange::iter) {
             next.insert(message.covers, message.sequence);
         }
-        if let (None, Some(ends)) = (step.refused, selection::ends(step.runs)) {
-            process.attempts.begin(&self.pipeline, step.source, ends);
+        if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.runs)) {
+            process
+                .crash_journal
+                .begin(&self.pipeline, step.source, ends);
         }
         let written = transaction::run(step.limit, || {
             let rows = match step.refused {
@@ -338,7 +340,7 @@ impl Writer {
                 Some(_) => 0,
             };
             let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
-            let newest = step.runs.iter().flat_map(Run::iter);
+            let newest = step.runs.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
             self.keep_position(step.source, &gaps, &next, newest.map(Message::witness))?;
             Ok(Written {
@@ -348,7 +350,7 @@ impl Writer {
             })
         });
         // Not after a panic: that is a crash as any other.
-        process.attempts.end();
+        process.crash_journal.end();
         let written = written?;
         *position = next;
         self.destinations
@@ -365,11 +367,11 @@ impl Writer {
     pub fn pass_over(
         &self,
         source: &Source,
-        (passed, newest): (&[Passed], Option<Witness>),
+        (passed, newest): (&[SkippedRange], Option<Witness>),
         position: &mut Sequences,
         limit: Duration,
     ) -> Result<(), Failure> {
-        let gaps = selection::gaps(passed.iter().copied(), position);
+        let gaps = selection::missing_ranges(passed.iter().copied(), position);
         let mut next = position.clone();
         for range in passed {
             next.insert(range.first, range.last);
@@ -393,14 +395,14 @@ impl Writer {
 
     fn write_rows(
         &mut self,
-        runs: &[Run<'_>],
+        runs: &[MessageRange<'_>],
         method: WriteMethod,
         stdin: &mut Stdin,
     ) -> Result<u64, Failure> {
         self.hold_targets()?;
         let mut written = 0;
         for (table, destination) in self.destinations.iter_mut().enumerate() {
-            let range = |run: &Run<'_>| run.batch.rows_of(&run.messages, table);
+            let range = |run: &MessageRange<'_>| run.batch.rows_of(&run.messages, table);
             let count = runs.iter().map(|run| range(run).len()).sum();
             if count == 0 {
                 continue;
@@ -419,11 +421,11 @@ impl Writer {
     fn keep_dead_letters(
         &self,
         source: &Source,
-        runs: &[Run<'_>],
+        runs: &[MessageRange<'_>],
         refused: Option<&Refused<'_>>,
     ) -> Result<Vec<Notice>, Failure> {
         let mut kept = Vec::new();
-        for message in runs.iter().flat_map(Run::iter) {
+        for message in runs.iter().flat_map(MessageRange::iter) {
             let (stage, failure) = match (&message.reject, refused) {
                 (Some(reject), _) => (Stage::Decode, dead_letter::undecodable(reject)),
                 (None, Some(refused)) if refused.sequence == message.sequence => {

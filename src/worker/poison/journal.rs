@@ -12,7 +12,7 @@
 //! it takes more of that. Processes that end in an orderly way, or because another one crashed, leave
 //! no suspects.
 
-use super::suspects::{self, ALIVE, Attempt, CRASHED, END, Suspects};
+use super::suspects::{self, ALIVE, Attempt, CRASHED, END, SuspectRange};
 use crate::pg::signals;
 use pgrx::prelude::*;
 use std::fs::{File, OpenOptions};
@@ -24,13 +24,13 @@ use stream::Source;
 const DIRECTORY: &str = "pg_stat_tmp";
 
 /// The note of one worker.
-pub struct Attempts {
+pub struct CrashJournal {
     file: Option<File>,
     attempt: Option<Attempt>,
-    suspects: Vec<Suspects>,
+    suspects: Vec<SuspectRange>,
 }
 
-impl Attempts {
+impl CrashJournal {
     /// Reads what the last process of worker `number` has left, and begins a new note.
     ///
     /// A server that cannot keep the note works without it.
@@ -57,24 +57,24 @@ impl Attempts {
                 suspects.last
             );
         }
-        let attempts = Self {
+        let journal = Self {
             file,
             attempt: None,
             suspects,
         };
-        attempts.write();
-        attempts
+        journal.write();
+        journal
     }
 
     /// What is suspected of a pipeline's messages.
-    pub fn suspects(&self, pipeline: &str) -> Option<&Suspects> {
+    pub fn suspects(&self, pipeline: &str) -> Option<&SuspectRange> {
         self.suspects
             .iter()
             .find(|suspects| suspects.pipeline == pipeline)
     }
 
     /// A pipeline's suspects are written, or kept as dead letters.
-    pub fn acquit(&mut self, pipeline: &str) {
+    pub fn clear(&mut self, pipeline: &str) {
         self.suspects
             .retain(|suspects| suspects.pipeline != pipeline);
         self.write();

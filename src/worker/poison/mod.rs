@@ -4,4 +4,4 @@
 mod journal;
 mod suspects;
 
-pub use journal::Attempts;
+pub use journal::CrashJournal;

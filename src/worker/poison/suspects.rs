@@ -17,7 +17,7 @@ const ENOUGH_KILLS: u32 = 3;
 
 /// Messages of one pipeline that were being written when the process crashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspects {
+pub struct SuspectRange {
     /// Name of the pipeline.
     pub pipeline: String,
     /// Creation time of their stream.
@@ -32,16 +32,16 @@ pub struct Suspects {
     enough: u32,
 }
 
-impl Suspects {
+impl SuspectRange {
     /// Whether a message is among them.
-    pub fn contain(&self, source: &Source, sequence: u64) -> bool {
+    pub fn contains(&self, source: &Source, sequence: u64) -> bool {
         self.created == source.created.postgres_micros()
             && (self.first..=self.last).contains(&sequence)
     }
 
     /// Whether a message is not to be tried again.
-    pub fn condemn(&self, source: &Source, sequence: u64) -> bool {
-        self.contain(source, sequence)
+    pub fn is_poison(&self, source: &Source, sequence: u64) -> bool {
+        self.contains(source, sequence)
             && self
                 .alone
                 .is_some_and(|(alone, crashes)| alone == sequence && crashes >= self.enough)
@@ -51,12 +51,12 @@ impl Suspects {
     /// one alone.
     pub fn limit<'a>(&self, source: &Source, messages: impl Iterator<Item = &'a Message>) -> usize {
         let mut messages = messages;
-        let suspect = messages.position(|message| self.contain(source, message.sequence));
+        let suspect = messages.position(|message| self.contains(source, message.sequence));
         suspect.map_or(usize::MAX, |before| before.max(1))
     }
 
     /// Whether all of them are recorded, and suspected no more.
-    pub fn are_recorded(&self, source: &Source, recorded: &Sequences) -> bool {
+    pub fn is_settled_by(&self, source: &Source, recorded: &Sequences) -> bool {
         self.created != source.created.postgres_micros()
             || recorded.missing(self.first, self.last).is_empty()
     }
@@ -102,7 +102,7 @@ impl Attempt {
     }
 
     /// What the end of the process in the middle of this attempt says, when `known` was known before.
-    fn suspects(&self, known: Option<&Suspects>, enough: u32) -> Suspects {
+    fn suspects(&self, known: Option<&SuspectRange>, enough: u32) -> SuspectRange {
         let known = known.filter(|known| known.created == self.created);
         let alone = match known {
             Some(known) if self.first == self.last && known.first <= self.first => {
@@ -111,7 +111,7 @@ impl Attempt {
             }
             _ => None,
         };
-        Suspects {
+        SuspectRange {
             pipeline: self.pipeline.clone(),
             created: self.created,
             first: known.map_or(self.first, |known| known.first.min(self.first)),
@@ -123,7 +123,7 @@ impl Attempt {
 }
 
 /// The suspects that a note of the last process leaves. What cannot be read says nothing.
-pub fn read(text: &str) -> Vec<Suspects> {
+pub fn read(text: &str) -> Vec<SuspectRange> {
     let enough = match text.starts_with(CRASHED) {
         true => ENOUGH_CRASHES,
         false => ENOUGH_KILLS,
@@ -161,12 +161,12 @@ fn read_attempt(pipeline: &str, numbers: &[&str]) -> Option<Attempt> {
     })
 }
 
-fn read_suspects(pipeline: &str, numbers: &[&str]) -> Option<Suspects> {
+fn read_suspects(pipeline: &str, numbers: &[&str]) -> Option<SuspectRange> {
     let [created, first, last, alone, crashes, enough] = numbers else {
         return None;
     };
     let alone = (alone.parse().ok()?, crashes.parse().ok()?);
-    Some(Suspects {
+    Some(SuspectRange {
         pipeline: pipeline.to_owned(),
         created: created.parse().ok()?,
         first: first.parse().ok()?,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     /// What is known after a crash with these lines in the note.
-    fn after_crash(lines: &[String]) -> Vec<Suspects> {
+    fn after_crash(lines: &[String]) -> Vec<SuspectRange> {
         read(&note(CRASHED, lines))
     }
 
@@ -220,23 +220,29 @@ mod tests {
     #[test]
     fn a_crash_makes_suspects_of_a_batch_and_they_are_written_alone() {
         let suspects = &after_crash(&[trying(10, 19)])[0];
-        assert!(suspects.contain(&source(), 10) && suspects.contain(&source(), 19));
-        assert!(!suspects.contain(&source(), 20));
-        assert!(!suspects.condemn(&source(), 10), "one crash is not enough");
-        assert!(!suspects.are_recorded(&source(), &Sequences::up_to(18)));
-        assert!(suspects.are_recorded(&source(), &Sequences::up_to(19)));
+        assert!(suspects.contains(&source(), 10) && suspects.contains(&source(), 19));
+        assert!(!suspects.contains(&source(), 20));
+        assert!(
+            !suspects.is_poison(&source(), 10),
+            "one crash is not enough"
+        );
+        assert!(!suspects.is_settled_by(&source(), &Sequences::up_to(18)));
+        assert!(suspects.is_settled_by(&source(), &Sequences::up_to(19)));
         let mut other = source();
         other.created = Timestamp::from_postgres_micros(6).unwrap();
-        assert!(!suspects.contain(&other, 10), "another stream of that name");
-        assert!(suspects.are_recorded(&other, &Sequences::default()));
+        assert!(
+            !suspects.contains(&other, 10),
+            "another stream of that name"
+        );
+        assert!(suspects.is_settled_by(&other, &Sequences::default()));
     }
 
     #[test]
     fn a_second_crash_condemns_the_message_that_stood_alone() {
         let first = &after_crash(&[trying(10, 19)])[0];
         let second = &after_crash(&[trying(13, 13), first.line()])[0];
-        assert!(second.condemn(&source(), 13));
-        assert!(!second.condemn(&source(), 14) && second.contain(&source(), 14));
+        assert!(second.is_poison(&source(), 13));
+        assert!(!second.is_poison(&source(), 14) && second.contains(&source(), 14));
         // What was read is written again as it was.
         assert_eq!(&after_crash(&[second.line()])[0], second);
     }
@@ -244,9 +250,9 @@ mod tests {
     #[test]
     fn a_message_that_came_alone_is_condemned_by_its_second_crash() {
         let first = &after_crash(&[trying(7, 7)])[0];
-        assert!(!first.condemn(&source(), 7));
+        assert!(!first.is_poison(&source(), 7));
         let second = &after_crash(&[trying(7, 7), first.line()])[0];
-        assert!(second.condemn(&source(), 7));
+        assert!(second.is_poison(&source(), 7));
     }
 
     #[test]
@@ -255,12 +261,12 @@ mod tests {
         let mut suspects = kill(&[trying(10, 19)]);
         for _ in 1..ENOUGH_KILLS {
             suspects = kill(&[trying(13, 13), suspects.line()]);
-            assert!(!suspects.condemn(&source(), 13));
+            assert!(!suspects.is_poison(&source(), 13));
         }
         let other = kill(&[trying(14, 14), suspects.line()]);
-        assert!(!other.condemn(&source(), 13) && !other.condemn(&source(), 14));
+        assert!(!other.is_poison(&source(), 13) && !other.is_poison(&source(), 14));
         suspects = kill(&[trying(13, 13), suspects.line()]);
-        assert!(suspects.condemn(&source(), 13));
+        assert!(suspects.is_poison(&source(), 13));
     }
 
     #[test]

@@ -34,24 +34,24 @@ fn batch(messages: &[Given]) -> Batch {
     batch
 }
 
-fn whole(batches: &[Batch]) -> Vec<Run<'_>> {
-    let run = |batch| Run {
+fn whole(batches: &[Batch]) -> Vec<MessageRange<'_>> {
+    let run = |batch| MessageRange {
         batch,
         messages: 0..batch.messages.len(),
     };
     batches.iter().map(run).collect()
 }
 
-fn sequences(runs: &[Run<'_>]) -> Vec<u64> {
+fn sequences(runs: &[MessageRange<'_>]) -> Vec<u64> {
     runs.iter()
-        .flat_map(Run::iter)
+        .flat_map(MessageRange::iter)
         .map(|m| m.sequence)
         .collect()
 }
 
 /// Where the messages are: which batch, which number.
-fn places(runs: &[Run<'_>]) -> Vec<(*const Batch, usize)> {
-    let of_run = |run: &Run<'_>| {
+fn places(runs: &[MessageRange<'_>]) -> Vec<(*const Batch, usize)> {
+    let of_run = |run: &MessageRange<'_>| {
         let batch: *const Batch = run.batch;
         run.messages.clone().map(move |number| (batch, number))
     };
@@ -68,7 +68,7 @@ fn a_message_that_waits_twice_is_taken_once() {
     let runs = unrecorded(batches.iter(), &mut recorded);
     assert_eq!(sequences(&runs), [2, 3, 4]);
     assert_eq!(
-        (count_in(&runs, &batches[0]), count_in(&runs, &batches[1])),
+        (count_of(&runs, &batches[0]), count_of(&runs, &batches[1])),
         (2, 1)
     );
     assert_eq!(recorded, Sequences::up_to(4));
@@ -76,7 +76,7 @@ fn a_message_that_waits_twice_is_taken_once() {
 
 #[test]
 fn only_what_a_pipeline_of_the_whole_stream_lacks_is_a_gap() {
-    let passed = |first, last, whole_stream| Passed {
+    let passed = |first, last, whole_stream| SkippedRange {
         first,
         last,
         whole_stream,
@@ -88,13 +88,16 @@ fn only_what_a_pipeline_of_the_whole_stream_lacks_is_a_gap() {
         passed(20, 29, false),
         passed(31, 30, true),
     ];
-    assert_eq!(gaps(all.into_iter(), &recorded), [(11, 14), (17, 17)]);
+    assert_eq!(
+        missing_ranges(all.into_iter(), &recorded),
+        [(11, 14), (17, 17)]
+    );
 }
 
 #[test]
 fn what_lies_before_a_message_ends_where_it_begins() {
     let batch = batch(&[(5, 8, false), (9, 9, false)]);
-    let before = |number: usize| Passed::before(&batch.messages[number], &batch);
+    let before = |number: usize| SkippedRange::before(&batch.messages[number], &batch);
     assert_eq!((before(0).first, before(0).last), (5, 7));
     assert_eq!((before(1).first, before(1).last), (9, 8), "nothing");
 }
@@ -139,7 +142,7 @@ proptest! {
         for n in 1..45 {
             prop_assert_eq!(recorded.contains(n), known.contains(&n), "sequence {}", n);
         }
-        let per_batch = batches.iter().map(|batch| count_in(&runs, batch));
+        let per_batch = batches.iter().map(|batch| count_of(&runs, batch));
         prop_assert_eq!(per_batch.sum::<usize>(), count(&runs));
         prop_assert_eq!(sequences(&left(&runs, &before)), sequences(&runs));
         prop_assert!(left(&runs, &recorded).is_empty());
@@ -150,7 +153,7 @@ proptest! {
         let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
         let runs = whole(&batches);
         let all = places(&runs);
-        let (one, two) = halve(&runs);
+        let (one, two) = split_half(&runs);
         prop_assert_eq!(count(&one), all.len() / 2);
         prop_assert!(one.iter().chain(&two).all(|run| !run.messages.is_empty()));
         let both: Vec<_> = places(&one).into_iter().chain(places(&two)).collect();
@@ -163,18 +166,18 @@ proptest! {
                 0 => {}
                 1 => alone.extend(places(&runs)),
                 _ => {
-                    let (one, two) = halve(&runs);
+                    let (one, two) = split_half(&runs);
                     todo.extend([two, one]);
                 }
             }
         }
         prop_assert_eq!(&alone, &all);
-        let beginning = first(runs.clone(), limit);
+        let beginning = take(runs.clone(), limit);
         prop_assert!(beginning.iter().all(|run| !run.messages.is_empty()));
         prop_assert_eq!(places(&beginning), &all[..limit.min(all.len())]);
         let numbers = sequences(&runs);
         let expected = numbers.iter().min().copied().zip(numbers.iter().max().copied());
-        prop_assert_eq!(ends(&runs), expected);
+        prop_assert_eq!(sequence_bounds(&runs), expected);
     }
 
     #[test]
@@ -187,7 +190,7 @@ proptest! {
         let taken = sample(&runs, size, offset);
         prop_assert_eq!(taken.len(), size.min(with_rows));
         prop_assert!(taken.iter().all(|run| run.messages.len() == 1));
-        prop_assert!(taken.iter().flat_map(Run::iter).all(|m| m.reject.is_none()));
+        prop_assert!(taken.iter().flat_map(MessageRange::iter).all(|m| m.reject.is_none()));
         let places: BTreeSet<_> = places(&taken).into_iter().collect();
         prop_assert_eq!(places.len(), taken.len());
     }
