@@ -411,7 +411,7 @@ pub(super) fn read() -> Result<Config, ParseError> {
     if let Some(prefix) = &write.dead_letter_subject {
         let subjects: Vec<_> = pipelines
             .iter()
-            .map(|p| (p.pipeline.name.as_str(), p.pipeline.subjects.as_slice()))
+            .map(|p| (p.nats.name.as_str(), p.nats.subjects.as_slice()))
             .collect();
         parse::apart(prefix, &subjects)?;
     }
@@ -432,7 +432,7 @@ fn pipeline(name: &str) -> Result<PipelineConfig, ParseError> {
     let options = parse::options(&text.unwrap_or_default())?;
     let settled = parse::settle(name, &options, count(&BATCH_SIZE), millis(&BATCH_TIMEOUT))?;
     Ok(PipelineConfig {
-        pipeline: Pipeline {
+        nats: Pipeline {
             name: name.to_owned(),
             format: settled.format,
             stream: options.nats_stream,

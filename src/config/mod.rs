@@ -53,7 +53,7 @@ pub struct Config {
 #[derive(Clone, PartialEq)]
 pub struct PipelineConfig {
     /// Fetch and decode.
-    pub pipeline: Pipeline,
+    pub nats: Pipeline,
     /// Destination instead of the format's own table, as given: perhaps schema-qualified.
     pub table: Option<String>,
     /// Part of the destination.
@@ -62,7 +62,7 @@ pub struct PipelineConfig {
 
 impl std::fmt::Debug for PipelineConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PipelineConfig({})", self.pipeline.name)
+        write!(f, "PipelineConfig({})", self.nats.name)
     }
 }
 

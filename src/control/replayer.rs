@@ -119,12 +119,9 @@ impl Replayer {
         letter: &StoredLetter,
     ) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
-        if let Some(found) = pipelines
-            .iter()
-            .find(|p| p.pipeline.name == letter.pipeline)
-        {
-            let window = found.pipeline.window(letter.published);
-            return Ok((found.pipeline.format, found.table.as_deref(), window));
+        if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {
+            let window = found.nats.window(letter.published);
+            return Ok((found.nats.format, found.table.as_deref(), window));
         }
         let format = decode::format(&letter.processor).ok_or_else(|| {
             let (pipeline, processor) = (&letter.pipeline, &letter.processor);

@@ -15,7 +15,7 @@ const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
 
 /// Acknowledgements in the order of their commits.
 #[derive(Default)]
-pub struct Waiting {
+pub struct PendingAcks {
     lists: VecDeque<List>,
     /// Why the oldest ones could not be released although they are on this server's disk.
     held: Option<&'static str>,
@@ -26,33 +26,33 @@ struct List {
     /// End of the commit.
     lsn: Lsn,
     at: Instant,
-    lane: usize,
+    pipeline: usize,
     receipts: Vec<Receipt>,
 }
 
-impl Waiting {
-    /// Adds what lane number `lane` has committed just now.
-    pub fn after_commit(&mut self, lane: usize, receipts: Vec<Receipt>) {
+impl PendingAcks {
+    /// Adds what pipeline number `pipeline` has committed just now.
+    pub fn after_commit(&mut self, pipeline: usize, receipts: Vec<Receipt>) {
         if !receipts.is_empty() {
             self.lists.push_back(List {
                 lsn: wal::last_commit(),
                 at: Instant::now(),
-                lane,
+                pipeline,
                 receipts,
             });
         }
     }
 
-    /// What acknowledgements of lane number `lane` wait for, if that is a standby and takes long.
-    pub fn held(&self, lane: usize) -> Option<&'static str> {
-        let oldest = self.lists.iter().find(|list| list.lane == lane)?;
+    /// What acknowledgements of pipeline number `pipeline` wait for, if that is a standby and takes long.
+    pub fn held(&self, pipeline: usize) -> Option<&'static str> {
+        let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
         self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
-    /// Drops what lane number `lane` has not acknowledged yet. Its new session is sent again what the
+    /// Drops what pipeline number `pipeline` has not acknowledged yet. Its new session is sent again what the
     /// server holds, and may have to write it again.
-    pub fn forget(&mut self, lane: usize) {
-        self.lists.retain(|list| list.lane != lane);
+    pub fn forget(&mut self, pipeline: usize) {
+        self.lists.retain(|list| list.pipeline != pipeline);
     }
 
     /// Whether any acknowledgement waits.

@@ -2,7 +2,7 @@
 //! stands, write, acknowledge, wait. One turn never takes longer than one transaction.
 
 use super::breaker::Breaker;
-use super::pipeline::{Lane, WriteResources};
+use super::pipeline::{Pipeline, WriteResources};
 use super::report;
 use super::retention::Upkeep;
 use super::schedule::Schedule;
@@ -152,8 +152,8 @@ impl Worker {
         report::worker_state(self.number, state, reason);
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
-            for lane in self.lanes(&config) {
-                report::stream_idle(&lane, &config.stream, state, reason);
+            for pipeline in self.pipelines(&config) {
+                report::stream_idle(&pipeline, &config.stream, state, reason);
             }
         }
     }
@@ -224,14 +224,14 @@ impl Worker {
     }
 
     fn start(&mut self, config: &Config) {
-        let lanes = self.lanes(config);
-        let pipelines = lanes
+        let pipelines = self.pipelines(config);
+        let settings = pipelines
             .iter()
-            .map(|lane| lane.config.pipeline.clone())
+            .map(|pipeline| pipeline.config.nats.clone())
             .collect();
         let waker = self.waker.clone();
-        match Handle::new(config.stream.clone(), pipelines, move || waker.wake()) {
-            Ok(handle) => self.active = Some(Schedule::start(handle, lanes)),
+        match Handle::new(config.stream.clone(), settings, move || waker.wake()) {
+            Ok(handle) => self.active = Some(Schedule::start(handle, pipelines)),
             Err(error) => {
                 let reason = format!("threads cannot be started: {error}");
                 report::worker_state(self.number, State::Degraded, &reason);
@@ -240,19 +240,19 @@ impl Worker {
     }
 
     /// This worker's share of the pipelines.
-    fn lanes(&self, config: &Config) -> Vec<Lane> {
+    fn pipelines(&self, config: &Config) -> Vec<Pipeline> {
         let workers = config::workers();
         let mine = config
             .pipelines
             .iter()
             .enumerate()
             .filter(|(n, _)| n % workers == self.number);
-        let lane = |(number, (page, pipeline)): (usize, (usize, &config::PipelineConfig))| {
-            let positions = self.remembered.get(&pipeline.pipeline.name).cloned();
+        let new = |(number, (slot, pipeline)): (usize, (usize, &config::PipelineConfig))| {
+            let positions = self.remembered.get(&pipeline.nats.name).cloned();
             let positions = positions.unwrap_or_default();
-            Lane::new(number, page, pipeline.clone(), &config.write, positions)
+            Pipeline::new(number, slot, pipeline.clone(), &config.write, positions)
         };
-        mine.enumerate().map(lane).collect()
+        mine.enumerate().map(new).collect()
     }
 
     /// Does one thing that is due. Whether there may be more.
@@ -290,7 +290,7 @@ impl Worker {
             return latch::wait(self.events.of(WaitReason::Start), TICK);
         };
         let now = Instant::now();
-        let (what, longest) = match active.next_turn(&self.breaker, now) {
+        let (what, longest) = match active.next_due(&self.breaker, now) {
             Some(at) => (
                 WaitReason::Backoff,
                 at.saturating_duration_since(now).min(TICK),

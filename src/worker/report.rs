@@ -1,9 +1,9 @@
-//! From the worker's own view to the page that everybody reads, and one line in the server log for
-//! each change of state.
+//! Copies the worker's state into shared memory, where everybody reads it, and writes one line in the
+//! server log for each change of state.
 
-use super::ack_queue::Waiting;
+use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
-use super::pipeline::{Hold, Lane, Turn};
+use super::pipeline::{Hold, Pipeline, WriteReport};
 use crate::pg::clock::now;
 use crate::status::page::{self, State, StreamPage};
 use pgrx::prelude::*;
@@ -73,9 +73,9 @@ pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker)
 }
 
 /// Shows a pipeline that is not running.
-pub fn stream_idle(lane: &Lane, settings: &Settings, state: State, detail: &str) {
-    page::update_stream(lane.page, |stream| {
-        describe(stream, lane, settings);
+pub fn stream_idle(pipeline: &Pipeline, settings: &Settings, state: State, detail: &str) {
+    page::update_stream(pipeline.slot, |stream| {
+        describe(stream, pipeline, settings);
         stream.state = state;
         stream.detail.set(detail);
         stream.pending = 0;
@@ -84,16 +84,16 @@ pub fn stream_idle(lane: &Lane, settings: &Settings, state: State, detail: &str)
 }
 
 /// Shows a pipeline, and logs its state when that has changed.
-pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle, acks: &Waiting) {
-    let (state, detail) = state_of(lane, handle, acks);
+pub fn stream(pipeline: &Pipeline, settings: &Settings, handle: &Handle, acks: &PendingAcks) {
+    let (state, detail) = state_of(pipeline, handle, acks);
     let mut log_it = false;
-    page::update_stream(lane.page, |stream| {
+    page::update_stream(pipeline.slot, |stream| {
         log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
-        describe(stream, lane, settings);
+        describe(stream, pipeline, settings);
         stream.state = state;
         stream.detail.set(&detail);
-        show_position(stream, lane);
-        if let Some(progress) = handle.progress(lane.number) {
+        show_position(stream, pipeline);
+        if let Some(progress) = handle.progress(pipeline.number) {
             let in_memory = progress.in_memory.load(Ordering::Relaxed);
             stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
             stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
@@ -103,7 +103,7 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle, acks: &Waiting)
         }
     });
     if log_it {
-        let name = &lane.config.pipeline.name;
+        let name = &pipeline.config.nats.name;
         match state {
             State::Degraded | State::Paused => {
                 warning!(
@@ -122,12 +122,12 @@ pub fn stream(lane: &Lane, settings: &Settings, handle: &Handle, acks: &Waiting)
 }
 
 /// Shows how far a pipeline is at once, when that may have gone back.
-pub fn position(lane: &Lane) {
-    page::update_stream(lane.page, |stream| show_position(stream, lane));
+pub fn position(pipeline: &Pipeline) {
+    page::update_stream(pipeline.slot, |stream| show_position(stream, pipeline));
 }
 
-fn show_position(stream: &mut StreamPage, lane: &Lane) {
-    if let Some((source, position)) = lane.position() {
+fn show_position(stream: &mut StreamPage, pipeline: &Pipeline) {
+    if let Some((source, position)) = pipeline.position() {
         stream.nats_stream.set(&source.stream);
         stream.stream_created = source.created.postgres_micros();
         stream.floor = position.floor();
@@ -135,25 +135,25 @@ fn show_position(stream: &mut StreamPage, lane: &Lane) {
     }
 }
 
-/// Adds what a turn has done. After its commits, and at once: sessions wait for the position.
-pub fn turn(lane: &Lane, turn: &Turn) {
-    page::update_stream(lane.page, |stream| {
-        show_position(stream, lane);
+/// Adds what one transaction has done. After its commits, and at once: sessions wait for the position.
+pub fn written(pipeline: &Pipeline, report: &WriteReport) {
+    page::update_stream(pipeline.slot, |stream| {
+        show_position(stream, pipeline);
         let counters = &mut stream.counters;
-        counters.messages += turn.written.messages;
-        counters.rows += turn.written.rows;
-        counters.bytes += turn.bytes;
-        counters.dead_letters += turn.written.dead_letters.len() as u64;
-        counters.duplicates_skipped += turn.duplicates;
-        if turn.written.messages > 0 {
+        counters.messages += report.written.messages;
+        counters.rows += report.written.rows;
+        counters.bytes += report.bytes;
+        counters.dead_letters += report.written.dead_letters.len() as u64;
+        counters.duplicates_skipped += report.duplicates;
+        if report.written.messages > 0 {
             counters.batches += 1;
-            stream.latency.add(turn.took);
+            stream.latency.add(report.took);
             stream.last_commit_at = now();
         }
-        if let Some(newest) = turn.newest {
+        if let Some(newest) = report.newest {
             stream.last_published = stream.last_published.max(newest.postgres_micros());
         }
-        if let Some(failure) = &turn.failure {
+        if let Some(failure) = &report.failure {
             counters.retries += 1;
             stream.last_error.set(&failure.to_string());
             stream.last_error_at = now();
@@ -161,25 +161,25 @@ pub fn turn(lane: &Lane, turn: &Turn) {
     });
 }
 
-fn describe(stream: &mut StreamPage, lane: &Lane, settings: &Settings) {
-    let pipeline = &lane.config.pipeline;
-    stream.name.set(&pipeline.name);
-    stream.processor.set(pipeline.format.name());
-    stream.consumer.set(&pipeline.consumer_name(settings));
-    stream.table.set(lane.writer.table());
-    if let Some(name) = &pipeline.stream {
+fn describe(stream: &mut StreamPage, pipeline: &Pipeline, settings: &Settings) {
+    let nats = &pipeline.config.nats;
+    stream.name.set(&nats.name);
+    stream.processor.set(nats.format.name());
+    stream.consumer.set(&nats.consumer_name(settings));
+    stream.table.set(pipeline.writer.table());
+    if let Some(name) = &nats.stream {
         stream.nats_stream.set(name);
     }
 }
 
 /// What a pipeline is doing, in the words of the status functions.
-pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String) {
-    let phase = handle.progress(lane.number).map(Progress::phase);
+pub fn state_of(pipeline: &Pipeline, handle: &Handle, acks: &PendingAcks) -> (State, String) {
+    let phase = handle.progress(pipeline.number).map(Progress::phase);
     let short = match &phase {
         Some(phase) if phase.kind == PhaseKind::OutOfMemory => format!("; {}", phase.detail),
         _ => String::new(),
     };
-    match &lane.hold {
+    match &pipeline.hold {
         Some(Hold::Paused) => {
             return (
                 State::Paused,
@@ -201,7 +201,7 @@ pub fn state_of(lane: &Lane, handle: &Handle, acks: &Waiting) -> (State, String)
         return (State::Stopped, String::new());
     };
     match phase.kind {
-        PhaseKind::Fetching => match acks.held(lane.number) {
+        PhaseKind::Fetching => match acks.held(pipeline.number) {
             Some(reason) => (State::Degraded, reason.to_owned()),
             None => (State::Running, phase.detail),
         },

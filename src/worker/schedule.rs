@@ -1,9 +1,9 @@
 //! Whose turn it is. All pipelines of a worker share one connection and one transaction at a time;
 //! each that has something to do gets its turn.
 
-use super::ack_queue::Waiting;
+use super::ack_queue::PendingAcks;
 use super::breaker::{Breaker, Permission};
-use super::pipeline::{Lane, NextTurn, WriteResources};
+use super::pipeline::{Pipeline, Readiness, WriteResources};
 use super::report;
 use super::wait_reason::WaitReason;
 use crate::catalog::pipeline_control::OperatorRequests;
@@ -19,21 +19,21 @@ use stream::{Handle, Settings};
 /// The pipelines of one worker while they are consumed.
 pub struct Schedule {
     handle: Handle,
-    lanes: Vec<Lane>,
-    acks: Waiting,
-    /// Lane whose turn comes next.
-    turn: usize,
+    pipelines: Vec<Pipeline>,
+    acks: PendingAcks,
+    /// Pipeline whose turn comes next.
+    next: usize,
 }
 
 impl Schedule {
     /// Starts fetching for all pipelines.
-    pub fn start(mut handle: Handle, lanes: Vec<Lane>) -> Self {
-        (0..lanes.len()).for_each(|number| handle.start(number));
+    pub fn start(mut handle: Handle, pipelines: Vec<Pipeline>) -> Self {
+        (0..pipelines.len()).for_each(|number| handle.start(number));
         Self {
             handle,
-            lanes,
-            acks: Waiting::default(),
-            turn: 0,
+            pipelines,
+            acks: PendingAcks::default(),
+            next: 0,
         }
     }
 
@@ -41,7 +41,7 @@ impl Schedule {
     pub fn shut_down(mut self, longest: Duration) -> impl Iterator<Item = (String, Positions)> {
         self.acks.release_durable(&self.handle);
         self.handle.shut_down(longest);
-        self.lanes.into_iter().map(Lane::into_positions)
+        self.pipelines.into_iter().map(Pipeline::into_positions)
     }
 
     /// The NATS side.
@@ -51,24 +51,24 @@ impl Schedule {
 
     /// Applies what operators have asked for.
     pub fn apply(&mut self, requests: &OperatorRequests) {
-        for lane in &mut self.lanes {
-            let name = lane.config.pipeline.name.clone();
-            lane.pause(requests.paused.contains(&name), &mut self.handle);
-            lane.seek(requests.seeking.contains(&name), &mut self.handle);
+        for pipeline in &mut self.pipelines {
+            let name = pipeline.config.nats.name.clone();
+            pipeline.pause(requests.paused.contains(&name), &mut self.handle);
+            pipeline.seek(requests.seeking.contains(&name), &mut self.handle);
         }
     }
 
     /// Tells each pipeline that asks where it stands.
-    pub fn answer_position_requests(&mut self, limit: Duration) {
+    pub fn answer_position_requests(&mut self, timeout: Duration) {
         while let Some(request) = self.handle.try_resume() {
-            let Some(lane) = self.lanes.get_mut(request.pipeline) else {
+            let Some(pipeline) = self.pipelines.get_mut(request.pipeline) else {
                 continue;
             };
             let number = request.pipeline;
-            match lane.resume(request, &mut self.handle, limit) {
+            match pipeline.resume(request, &mut self.handle, timeout) {
                 Ok(()) => {
                     self.acks.forget(number);
-                    report::position(lane);
+                    report::position(pipeline);
                 }
                 Err(failure) => {
                     warning!("sr_event_writer: reading the recorded position failed: {failure}");
@@ -79,9 +79,9 @@ impl Schedule {
 
     /// Lets all pipelines look their destinations up again.
     pub fn forget_targets(&mut self) {
-        self.lanes
+        self.pipelines
             .iter_mut()
-            .for_each(|lane| lane.writer.forget_targets());
+            .for_each(|pipeline| pipeline.writer.forget_targets());
     }
 
     /// Hands over the acknowledgements whose commits have become durable.
@@ -96,12 +96,12 @@ impl Schedule {
 
     /// Shows all pipelines.
     pub fn show(&self, settings: &Settings) {
-        for lane in &self.lanes {
-            report::stream(lane, settings, &self.handle, &self.acks);
+        for pipeline in &self.pipelines {
+            report::stream(pipeline, settings, &self.handle, &self.acks);
         }
     }
 
-    /// Lets the next lane that has something to do write one transaction. Whether one did.
+    /// Lets the next pipeline that has something to do write one transaction. Whether one did.
     pub fn write_next(
         &mut self,
         breaker: &mut Breaker,
@@ -110,13 +110,13 @@ impl Schedule {
     ) -> bool {
         let now = Instant::now();
         let permission = breaker.permission(now);
-        for _ in 0..self.lanes.len() {
-            self.turn = (self.turn + 1) % self.lanes.len();
-            let Some(lane) = self.lanes.get_mut(self.turn) else {
+        for _ in 0..self.pipelines.len() {
+            self.next = (self.next + 1) % self.pipelines.len();
+            let Some(pipeline) = self.pipelines.get_mut(self.next) else {
                 return false;
             };
-            let own = lane.permitted(permission);
-            if lane.next_turn(&self.handle, now, own) != NextTurn::Now {
+            let own = pipeline.permitted(permission);
+            if pipeline.readiness(&self.handle, now, own) != Readiness::Ready {
                 continue;
             }
             if permission == Permission::Probe
@@ -126,36 +126,37 @@ impl Schedule {
                 return false;
             }
             activity::report_running(c"writing a batch");
-            let Some(turn) = lane.turn(&mut self.handle, own, process, &config.write) else {
+            let Some(done) = pipeline.write_batch(&mut self.handle, own, process, &config.write)
+            else {
                 continue;
             };
-            report::turn(lane, &turn);
+            report::written(pipeline, &done);
             if let Some(prefix) = &config.write.dead_letter_subject {
-                let subject = format!("{prefix}.{}", lane.config.pipeline.name);
-                let letters = turn.written.dead_letters;
+                let subject = format!("{prefix}.{}", pipeline.config.nats.name);
+                let letters = done.written.dead_letters;
                 letters
                     .into_iter()
                     .for_each(|l| self.handle.notify(subject.clone(), l));
             }
-            breaker.record(turn.failure.as_ref(), Instant::now());
-            self.acks.after_commit(self.turn, turn.receipts);
+            breaker.record(done.failure.as_ref(), Instant::now());
+            self.acks.after_commit(self.next, done.receipts);
             return true;
         }
         false
     }
 
     /// When the earliest retry is due, if one is.
-    pub fn next_turn(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
+    pub fn next_due(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
         let permission = breaker.permission(now);
-        let turns = self
-            .lanes
+        let readiness = self
+            .pipelines
             .iter()
-            .map(|lane| lane.next_turn(&self.handle, now, lane.permitted(permission)));
-        turns
-            .filter_map(|turn| match turn {
-                NextTurn::Now => Some(now),
-                NextTurn::At(at) => Some(at),
-                NextTurn::Nothing => None,
+            .map(|pipeline| pipeline.readiness(&self.handle, now, pipeline.permitted(permission)));
+        readiness
+            .filter_map(|readiness| match readiness {
+                Readiness::Ready => Some(now),
+                Readiness::NotBefore(at) => Some(at),
+                Readiness::Idle => None,
             })
             .min()
     }
@@ -187,9 +188,9 @@ impl Schedule {
             );
         }
         let states: Vec<State> = self
-            .lanes
+            .pipelines
             .iter()
-            .map(|lane| report::state_of(lane, &self.handle, &self.acks).0)
+            .map(|pipeline| report::state_of(pipeline, &self.handle, &self.acks).0)
             .collect();
         let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
         let any = |state| states.contains(&state);
@@ -206,7 +207,7 @@ impl Schedule {
 }
 
 /// Asks the database for nothing in particular: does it answer at all?
-fn probe(limit: Duration) -> Result<(), Failure> {
+fn probe(timeout: Duration) -> Result<(), Failure> {
     activity::report_running(c"SELECT 1");
-    transaction::run(limit, || Ok(Spi::run("SELECT 1")?))
+    transaction::run(timeout, || Ok(Spi::run("SELECT 1")?))
 }

@@ -6,7 +6,7 @@ mod trust;
 mod write;
 mod writer;
 
-pub use write::Turn;
+pub use write::WriteReport;
 pub use writer::WriteResources;
 
 use crate::catalog::position::Positions;
@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Streams of one name that may follow each other while batches of the earlier ones still wait.
 const SOURCES_KEPT: usize = 4;
 
-/// Why a lane writes nothing at the moment.
+/// Why a pipeline writes nothing at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hold {
     /// An operator paused it.
@@ -47,11 +47,11 @@ enum Fetching {
 }
 
 /// One pipeline.
-pub struct Lane {
+pub struct Pipeline {
     /// Number among this worker's pipelines.
     pub number: usize,
-    /// Number among all pipelines, and on the status page.
-    pub page: usize,
+    /// Number among all pipelines: its place in shared memory.
+    pub slot: usize,
     /// Its settings.
     pub config: PipelineConfig,
     /// Its way into the database.
@@ -59,7 +59,7 @@ pub struct Lane {
     /// Why it writes nothing, if so.
     pub hold: Option<Hold>,
     waiting: VecDeque<Batch>,
-    /// Messages of the first one that this lane has committed already.
+    /// Messages of the first of them that are committed already.
     begun: usize,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
@@ -69,21 +69,21 @@ pub struct Lane {
     backoff: Backoff,
     try_at: Option<Instant>,
     /// Messages that a transaction may hold; shrinks after a time-out, grows with success.
-    limit: usize,
+    max_messages: usize,
 }
 
-impl Lane {
-    /// A lane that has fetched nothing.
+impl Pipeline {
+    /// A pipeline that has fetched nothing.
     pub fn new(
         number: usize,
-        page: usize,
+        slot: usize,
         config: PipelineConfig,
         write: &WriteConfig,
         positions: Positions,
     ) -> Self {
         Self {
             number,
-            page,
+            slot,
             writer: Writer::new(&config),
             config,
             hold: None,
@@ -94,13 +94,13 @@ impl Lane {
             seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
-            limit: write.max_batch_rows,
+            max_messages: write.max_batch_rows,
         }
     }
 
-    /// What is to be remembered when this lane ends.
+    /// What is to be remembered when this pipeline ends.
     pub fn into_positions(self) -> (String, Positions) {
-        (self.config.pipeline.name, self.positions)
+        (self.config.nats.name, self.positions)
     }
 
     /// The current stream and how far it is recorded.
@@ -164,23 +164,23 @@ impl Lane {
         &mut self,
         request: ResumeRequest,
         handle: &mut Handle,
-        limit: Duration,
+        timeout: Duration,
     ) -> Result<(), Failure> {
-        let name = self.config.pipeline.name.clone();
+        let name = self.config.nats.name.clone();
         if let Some((_, Testimony::SetBack(_))) = request.verified {
             // Its sequences may be given to other messages. What is there still is read again.
             self.gather_all(handle);
             self.drop_waiting();
         }
-        let in_hand = self.in_hand(handle, &request.source);
-        let newest = self.newest_in_hand(&request.source);
+        let fetched = self.fetched_not_committed(handle, &request.source);
+        let newest = self.newest_fetched(&request.source);
         let known = |(source, _): &(Arc<Source>, Sequences)| **source == request.source;
         let remembered = self.positions.iter().position(known);
         let own = remembered.and_then(|at| self.positions.get(at));
         let own = own.map(|(_, position)| position.clone());
         // On an error the question is dropped, and the NATS side asks again.
-        let outcome = transaction::run(limit, || {
-            resume::reconcile(&name, &request, own.clone(), &in_hand, newest)
+        let outcome = transaction::run(timeout, || {
+            resume::reconcile(&name, &request, own.clone(), &fetched, newest)
         })?;
         let position = match outcome {
             Outcome::At(position) => position,
@@ -207,18 +207,18 @@ impl Lane {
     }
 
     /// What was fetched from this stream and is not written yet.
-    fn in_hand(&mut self, handle: &mut Handle, source: &Source) -> Sequences {
+    fn fetched_not_committed(&mut self, handle: &mut Handle, source: &Source) -> Sequences {
         self.gather_all(handle);
-        let mut in_hand = Sequences::default();
+        let mut fetched = Sequences::default();
         let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
         for message in batches.flat_map(|batch| &batch.messages) {
-            in_hand.insert(message.covers, message.sequence);
+            fetched.insert(message.covers, message.sequence);
         }
-        in_hand
+        fetched
     }
 
     /// The last message of this stream that was fetched or passed over, and is not recorded yet.
-    fn newest_in_hand(&self, source: &Source) -> Option<Witness> {
+    fn newest_fetched(&self, source: &Source) -> Option<Witness> {
         let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
         let newest = batches.flat_map(|batch| {
             let messages = batch.messages.iter().map(Message::witness);
@@ -227,24 +227,24 @@ impl Lane {
         newest.max_by_key(|witness| witness.sequence)
     }
 
-    /// Whether a turn could write something now, or when that may be.
-    pub fn next_turn(&self, handle: &Handle, now: Instant, permission: Permission) -> NextTurn {
+    /// Returns whether something could be written now, or when that may be.
+    pub fn readiness(&self, handle: &Handle, now: Instant, permission: Permission) -> Readiness {
         if self.hold == Some(Hold::Paused) {
-            return NextTurn::Nothing;
+            return Readiness::Idle;
         }
         if let Permission::Wait(until) = permission {
-            return NextTurn::At(until);
+            return Readiness::NotBefore(until);
         }
         match self.try_at {
-            Some(at) if at > now => NextTurn::At(at),
+            Some(at) if at > now => Readiness::NotBefore(at),
             // A destination that did not fit is looked at again even when nothing waits.
-            Some(_) => NextTurn::Now,
-            None if self.waiting.is_empty() && handle.ready(self.number) == 0 => NextTurn::Nothing,
-            None => NextTurn::Now,
+            Some(_) => Readiness::Ready,
+            None if self.waiting.is_empty() && handle.ready(self.number) == 0 => Readiness::Idle,
+            None => Readiness::Ready,
         }
     }
 
-    /// What this lane may try. An open breaker stops those that have failed; of the others a single
+    /// What this pipeline may try. An open breaker stops those that have failed; of the others a single
     /// message tells whether it is the server or a table.
     pub fn permitted(&self, permission: Permission) -> Permission {
         match (permission, &self.hold) {
@@ -266,15 +266,15 @@ impl Lane {
         }
     }
 
-    fn after(&mut self, turn: &Turn, handle: &mut Handle, config: &WriteConfig) {
-        match &turn.failure {
+    fn after(&mut self, report: &WriteReport, handle: &mut Handle, config: &WriteConfig) {
+        match &report.failure {
             None => {
                 self.free();
-                self.limit = (self.limit * 2).min(config.max_batch_rows);
+                self.max_messages = (self.max_messages * 2).min(config.max_batch_rows);
             }
             Some(failure) => {
-                if failure.wants_smaller_batch() && turn.tried > 0 {
-                    self.limit = (self.limit.min(turn.tried) / 2).max(1);
+                if failure.wants_smaller_batch() && report.tried > 0 {
+                    self.max_messages = (self.max_messages.min(report.tried) / 2).max(1);
                 }
                 self.hold_for(failure.clone(), handle);
             }
@@ -303,15 +303,15 @@ impl Lane {
     }
 }
 
-/// When a lane has something to do.
+/// When a pipeline has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextTurn {
+pub enum Readiness {
     /// Now.
-    Now,
+    Ready,
     /// Not before this.
-    At(Instant),
+    NotBefore(Instant),
     /// When something comes.
-    Nothing,
+    Idle,
 }
 
 /// The position of a stream. Batches come only from streams whose position was asked for before.

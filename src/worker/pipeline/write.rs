@@ -1,9 +1,9 @@
-//! One turn of a lane: as many of the batches that wait as one transaction takes, written, counted, and
-//! handed on to be acknowledged.
+//! One turn of a pipeline: as many of the batches that wait as one transaction takes, written, counted,
+//! and handed on to be acknowledged.
 
 use super::selection::{self, MessageRange, SkippedRange};
 use super::writer::{SAMPLE, WriteResources, Writer, Written};
-use super::{Lane, position_of};
+use super::{Pipeline, position_of};
 use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};
 use crate::pg::failure::Failure;
@@ -18,9 +18,9 @@ const PROBE_MESSAGES: usize = 1;
 /// Bytes of messages and rows after which a transaction takes no further batch.
 const BYTES: usize = 8 << 20;
 
-/// What a lane did in one turn.
+/// What a pipeline did in one turn.
 #[derive(Debug, Default)]
-pub struct Turn {
+pub struct WriteReport {
     /// What was committed.
     pub written: Written,
     /// Messages that were recorded before.
@@ -39,21 +39,21 @@ pub struct Turn {
     pub failure: Option<Failure>,
 }
 
-impl Lane {
+impl Pipeline {
     /// Writes one transaction's worth of what waits. `None` when nothing does.
-    pub fn turn(
+    pub fn write_batch(
         &mut self,
         handle: &mut Handle,
         permission: Permission,
         process: &mut WriteResources,
         config: &WriteConfig,
-    ) -> Option<Turn> {
-        let limit = match permission {
-            Permission::Any => self.limit,
-            Permission::Probe => self.limit.min(PROBE_MESSAGES),
+    ) -> Option<WriteReport> {
+        let max_messages = match permission {
+            Permission::Any => self.max_messages,
+            Permission::Probe => self.max_messages.min(PROBE_MESSAGES),
             Permission::Wait(_) => return None,
         };
-        self.gather(handle, limit);
+        self.gather(handle, max_messages);
         if config::fault() == Fault::AckBeforeCommit {
             self.acknowledge_all(handle);
         }
@@ -62,31 +62,31 @@ impl Lane {
             return None;
         }
         let started = Instant::now();
-        let mut turn = match self.waiting.front().and_then(Batch::tail) {
+        let mut report = match self.waiting.front().and_then(Batch::tail) {
             Some(tail) => self.settle(tail, config),
-            None => self.write(limit, handle, process, config),
+            None => self.write(max_messages, handle, process, config),
         };
-        turn.took = started.elapsed();
-        self.after(&turn, handle, config);
-        Some(turn)
+        report.took = started.elapsed();
+        self.after(&report, handle, config);
+        Some(report)
     }
 
     /// What must not be done: a message that is acknowledged now is lost if it is not written.
     fn acknowledge_all(&self, handle: &Handle) {
         let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
         let receipts = messages.map(|message| Receipt::Reply(message.reply.clone()));
-        // As good as never: what has no room now is acknowledged after its commit, as it should be.
+        // Best effort: if the queue is full, the normal acknowledgement after the commit still happens.
         let _ = handle.acknowledge(receipts.collect());
     }
 
     /// Takes batches until a transaction is full. What cannot be written must not grow with each try,
     /// so a few large messages are enough, as long as they can tell a bad row from a bad table.
-    fn gather(&mut self, handle: &mut Handle, limit: usize) {
+    fn gather(&mut self, handle: &mut Handle, max_messages: usize) {
         let enough = BYTES.min(handle.memory_of_each());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
         let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
         let mut bytes = sum(Batch::size);
-        while rows < limit && (bytes < enough || messages <= SAMPLE) {
+        while rows < max_messages && (bytes < enough || messages <= SAMPLE) {
             let Some(batch) = handle.try_batch(self.number) else {
                 return;
             };
@@ -105,9 +105,9 @@ impl Lane {
     }
 
     /// Records that the stream holds nothing for this pipeline in a range.
-    fn settle(&mut self, tail: Tail, config: &WriteConfig) -> Turn {
+    fn settle(&mut self, tail: Tail, config: &WriteConfig) -> WriteReport {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
-            return Turn::default();
+            return WriteReport::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
         let passed = SkippedRange {
@@ -117,54 +117,54 @@ impl Lane {
         };
         let passed = (&[passed][..], tail.newest);
         let position = position_of(&mut self.positions, &source);
-        let limit = config.insert_timeout;
-        let failure = self.writer.pass_over(&source, passed, position, limit);
+        let timeout = config.insert_timeout;
+        let failure = self.writer.pass_over(&source, passed, position, timeout);
         let failure = failure.err();
         if failure.is_none() {
             self.waiting.pop_front();
         }
-        Turn {
+        WriteReport {
             failure,
-            ..Turn::default()
+            ..WriteReport::default()
         }
     }
 
     fn write(
         &mut self,
-        limit: usize,
+        max_messages: usize,
         handle: &Handle,
         process: &mut WriteResources,
         config: &WriteConfig,
-    ) -> Turn {
+    ) -> WriteReport {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
-            return Turn::default();
+            return WriteReport::default();
         };
-        let taken = self.batches_of(&source, limit);
+        let taken = self.batches_of(&source, max_messages);
         let position = position_of(&mut self.positions, &source);
         let batches = || self.waiting.iter().take(taken);
         // What lies between two deliveries is settled even when the later one was recorded before.
         // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
         let passed = passed_before_recorded(batches(), position);
         if !passed.is_empty() {
-            let limit = config.insert_timeout;
+            let timeout = config.insert_timeout;
             if let Err(failure) = self
                 .writer
-                .pass_over(&source, (&passed, None), position, limit)
+                .pass_over(&source, (&passed, None), position, timeout)
             {
-                return Turn {
+                return WriteReport {
                     failure: Some(failure),
-                    ..Turn::default()
+                    ..WriteReport::default()
                 };
             }
         }
         let fresh = selection::unrecorded(batches(), &mut position.clone());
         let fresh_in: Vec<usize> = batches().map(|b| selection::count_of(&fresh, b)).collect();
-        let time = config.insert_timeout;
+        let timeout = config.insert_timeout;
         let fresh = Fresh {
             source: &source,
             runs: fresh,
-            limit,
-            time,
+            max_messages,
+            timeout,
         };
         let (tried, result) = fresh.write(&mut self.writer, position, process);
         let recorded =
@@ -186,7 +186,7 @@ impl Lane {
             .take(done)
             .filter_map(|b| b.messages.last())
             .map(|m| m.published);
-        Turn {
+        WriteReport {
             written,
             duplicates: messages.saturating_sub(now + before) as u64,
             bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
@@ -200,12 +200,12 @@ impl Lane {
 
     /// Number of batches at the front that one transaction takes: those of one stream, up to the
     /// limit, and at least one.
-    fn batches_of(&self, source: &Arc<Source>, limit: usize) -> usize {
+    fn batches_of(&self, source: &Arc<Source>, max_messages: usize) -> usize {
         let mut rows = 0;
         let fits = |batch: &&Batch| {
             let first = rows == 0;
             rows += batch.weight();
-            batch.tail().is_none() && batch.source == *source && (first || rows <= limit)
+            batch.tail().is_none() && batch.source == *source && (first || rows <= max_messages)
         };
         self.waiting.iter().take_while(fits).count()
     }
@@ -225,8 +225,8 @@ impl Lane {
 struct Fresh<'a> {
     source: &'a Source,
     runs: Vec<MessageRange<'a>>,
-    limit: usize,
-    time: Duration,
+    max_messages: usize,
+    timeout: Duration,
 }
 
 impl Fresh<'_> {
@@ -239,17 +239,19 @@ impl Fresh<'_> {
         process: &mut WriteResources,
     ) -> (usize, Result<Written, (Written, Failure)>) {
         let Some(suspects) = process.crash_journal.suspects(writer.pipeline()).cloned() else {
-            let runs = selection::take(self.runs, self.limit);
+            let runs = selection::take(self.runs, self.max_messages);
             let tried = selection::count(&runs);
             return (
                 tried,
-                writer.write(self.source, runs, position, process, self.time),
+                writer.write(self.source, runs, position, process, self.timeout),
             );
         };
         let messages = || self.runs.iter().flat_map(MessageRange::iter);
         let first = messages().next().map_or(0, |first| first.sequence);
-        let limit = suspects.limit(self.source, messages()).min(self.limit);
-        let runs = selection::take(self.runs, limit);
+        let most = suspects
+            .limit(self.source, messages())
+            .min(self.max_messages);
+        let runs = selection::take(self.runs, most);
         let tried = selection::count(&runs);
         let result = if suspects.is_poison(self.source, first) {
             let aside = writer.set_aside(
@@ -258,11 +260,11 @@ impl Fresh<'_> {
                 &dead_letter::crashing(),
                 position,
                 process,
-                self.time,
+                self.timeout,
             );
             aside.map_err(|failure| (Written::default(), failure))
         } else {
-            writer.write(self.source, runs, position, process, self.time)
+            writer.write(self.source, runs, position, process, self.timeout)
         };
         if suspects.contains(self.source, first) {
             // The next one may be the one that crashes: what was achieved has to outlive that.

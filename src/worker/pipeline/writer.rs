@@ -38,7 +38,7 @@ pub struct Writer {
     samples: usize,
 }
 
-/// What of this process all writers use.
+/// Resources that all writers of this process share.
 pub struct WriteResources {
     /// Standard input.
     pub stdin: Stdin,
@@ -77,7 +77,7 @@ struct Step<'a> {
     runs: &'a [MessageRange<'a>],
     refused: Option<&'a Refused<'a>>,
     method: WriteMethod,
-    limit: Duration,
+    timeout: Duration,
 }
 
 /// A message that the database refused on its own, and why.
@@ -87,11 +87,11 @@ struct Refused<'a> {
 }
 
 impl Writer {
-    /// For one pipeline.
+    /// Returns the writer of one pipeline.
     pub fn new(config: &PipelineConfig) -> Self {
         Self {
-            pipeline: config.pipeline.name.clone(),
-            format: config.pipeline.format,
+            pipeline: config.nats.name.clone(),
+            format: config.nats.format,
             chosen: config.table.clone(),
             part: config.columnstore,
             destinations: Vec::new(),
@@ -128,11 +128,11 @@ impl Writer {
     ///
     /// # Errors
     /// What does not fit, or what the database says.
-    pub fn probe(&mut self, limit: Duration) -> Result<(), Failure> {
+    pub fn probe(&mut self, timeout: Duration) -> Result<(), Failure> {
         if self.fits() {
             return Ok(());
         }
-        transaction::run(limit, || self.look_up())
+        transaction::run(timeout, || self.look_up())
     }
 
     /// Writes `runs`, and moves `position` along with every transaction that commits.
@@ -146,13 +146,13 @@ impl Writer {
         runs: Vec<MessageRange<'_>>,
         position: &mut Sequences,
         process: &mut WriteResources,
-        limit: Duration,
+        timeout: Duration,
     ) -> Result<Written, (Written, Failure)> {
         let mut done = Written::default();
         let mut todo = vec![runs];
         let mut trust = Trust::default();
         // What the tables are like decides how a batch is written.
-        if let Err(failure) = self.probe(limit) {
+        if let Err(failure) = self.probe(timeout) {
             return Err((done, failure));
         }
         while let Some(runs) = todo.pop() {
@@ -162,7 +162,7 @@ impl Writer {
                 runs: &runs,
                 refused: None,
                 method,
-                limit,
+                timeout,
             };
             let result = match self.commit(&step, position, process) {
                 Err(failure) if failure.is_taken_key() && self.key_was_taken(method) => {
@@ -256,14 +256,14 @@ impl Writer {
         failure: &Failure,
         position: &mut Sequences,
         process: &mut WriteResources,
-        limit: Duration,
+        timeout: Duration,
     ) -> Result<Written, Failure> {
         let step = Step {
             source,
             runs,
             refused: None,
             method: WriteMethod::Insert,
-            limit,
+            timeout,
         };
         self.commit_refused(&step, failure, position, process)
     }
@@ -334,7 +334,7 @@ impl Writer {
                 .crash_journal
                 .begin(&self.pipeline, step.source, ends);
         }
-        let written = transaction::run(step.limit, || {
+        let written = transaction::run(step.timeout, || {
             let rows = match step.refused {
                 None => self.write_rows(step.runs, step.method, &mut process.stdin)?,
                 Some(_) => 0,
@@ -369,14 +369,14 @@ impl Writer {
         source: &Source,
         (passed, newest): (&[SkippedRange], Option<Witness>),
         position: &mut Sequences,
-        limit: Duration,
+        timeout: Duration,
     ) -> Result<(), Failure> {
         let gaps = selection::missing_ranges(passed.iter().copied(), position);
         let mut next = position.clone();
         for range in passed {
             next.insert(range.first, range.last);
         }
-        transaction::run(limit, || self.keep_position(source, &gaps, &next, newest))?;
+        transaction::run(timeout, || self.keep_position(source, &gaps, &next, newest))?;
         *position = next;
         Ok(())
     }

@@ -11,8 +11,8 @@ use stream::{ResumeRequest, Sequences, Testimony, Witness};
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
 /// `remembered` is what this process has committed itself; it counts where the record is gone.
-/// `in_hand` is what it has fetched and not committed yet: not lost, whatever the stream removes; the
-/// last message of it is `newest_in_hand`.
+/// `fetched` is what it has fetched and not committed yet: not lost, whatever the stream removes; the
+/// last message of it is `newest_fetched`.
 ///
 /// # Errors
 /// What the database says.
@@ -20,8 +20,8 @@ pub fn reconcile(
     pipeline: &str,
     request: &ResumeRequest,
     remembered: Option<Sequences>,
-    in_hand: &Sequences,
-    newest_in_hand: Option<Witness>,
+    fetched: &Sequences,
+    newest_fetched: Option<Witness>,
 ) -> Result<Outcome, Failure> {
     let source = &request.source;
     let stored = position::load(pipeline, source)?;
@@ -32,7 +32,7 @@ pub fn reconcile(
     };
     let is_new = recorded.is_none();
     let newest = position::newest(pipeline, source)?;
-    if let Some(witness) = unverified(request, newest_in_hand, newest) {
+    if let Some(witness) = unverified(request, newest_fetched, newest) {
         return Ok(Outcome::Verify(witness));
     }
     let before = recorded.clone().unwrap_or_default();
@@ -56,7 +56,7 @@ pub fn reconcile(
         return Ok(Outcome::At(position));
     }
     forget_what_is_not_there(pipeline, request, &mut position);
-    record_what_is_gone(pipeline, request, &mut position, in_hand)?;
+    record_what_is_gone(pipeline, request, &mut position, fetched)?;
     // After DROP and CREATE EXTENSION what this process remembers must outlive it.
     if position != before || !is_stored {
         position::save(pipeline, source, &position, None)?;
@@ -68,11 +68,11 @@ pub fn reconcile(
 /// removed, the newest one that is recorded.
 fn unverified(
     request: &ResumeRequest,
-    in_hand: Option<Witness>,
+    fetched: Option<Witness>,
     recorded: Option<Witness>,
 ) -> Option<Witness> {
     match request.verified {
-        None => in_hand
+        None => fetched
             .into_iter()
             .chain(recorded)
             .max_by_key(|w| w.sequence),
@@ -122,14 +122,14 @@ fn record_what_is_gone(
     pipeline: &str,
     request: &ResumeRequest,
     position: &mut Sequences,
-    in_hand: &Sequences,
+    fetched: &Sequences,
 ) -> Result<(), Failure> {
     let Some(gone) = request.first_sequence.checked_sub(1) else {
         return Ok(());
     };
     let mut known = position.clone();
-    known.raise_floor(in_hand.floor());
-    in_hand
+    known.raise_floor(fetched.floor());
+    fetched
         .above()
         .for_each(|(first, last)| known.insert(first, last));
     let gaps: Vec<(u64, u64)> = known.missing(1, gone).into_iter().collect();
