@@ -48,7 +48,7 @@ impl UserError {
             | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
-            Self::Database(_) => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            Self::Database(failure) => failure.sqlstate.into(),
         }
     }
 

@@ -14,13 +14,19 @@ pub mod position;
 pub use extension::Extension;
 
 use crate::pg::failure::Failure;
+use crate::pg::sql_state::SqlState;
 use pgrx::datum::TimestampWithTimeZone;
 use row::Timestamp;
 use stream::Source;
 
 /// A stream sequence as SQL's bigint; an error beyond 2^63, which no stream reaches.
 fn to_bigint(sequence: u64) -> Result<i64, Failure> {
-    i64::try_from(sequence).map_err(|_| Failure::new("22003", "a stream sequence exceeds 2^63"))
+    i64::try_from(sequence).map_err(|_| {
+        Failure::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "a stream sequence exceeds 2^63",
+        )
+    })
 }
 
 /// The stream's creation time as SQL has it; an error when it is out of PostgreSQL's range.
@@ -30,8 +36,12 @@ fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
 
 /// A time of NATS as SQL has it; an error when it is out of PostgreSQL's range.
 fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
-    TimestampWithTimeZone::try_from(time.postgres_micros())
-        .map_err(|_| Failure::new("22008", "a time of NATS is out of range"))
+    TimestampWithTimeZone::try_from(time.postgres_micros()).map_err(|_| {
+        Failure::new(
+            SqlState::DATETIME_FIELD_OVERFLOW,
+            "a time of NATS is out of range",
+        )
+    })
 }
 
 /// A time of SQL as it was written here; `None` for one that NATS cannot have.

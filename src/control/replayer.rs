@@ -7,6 +7,7 @@ use crate::destination::{self, Insert};
 use crate::pg::OfSession;
 use crate::pg::failure::Failure;
 use crate::pg::search_path::{self, SearchPath};
+use crate::pg::sql_state::SqlState;
 use crate::pg::subtransaction::{self, End};
 use crate::pg::user_context::UserContext;
 use decode::{Format, Message, Window};
@@ -128,7 +129,7 @@ impl Replayer {
             let message = format!(
                 "pipeline \"{pipeline}\" is not active, and there is no processor \"{processor}\""
             );
-            Failure::new("55000", message)
+            Failure::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         })?;
         Ok((format, None, Window::default()))
     }

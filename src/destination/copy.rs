@@ -6,6 +6,7 @@
 
 use super::target::{CopyTarget, Target};
 use crate::pg::failure::Failure;
+use crate::pg::sql_state::SqlState;
 use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
 use row::Row;
@@ -91,7 +92,8 @@ pub fn write<'a>(
     rows: impl Iterator<Item = Row<'a>>,
 ) -> Result<u64, Failure> {
     let filled = input.fill(copy, rows);
-    filled.map_err(|error| Failure::new("58030", format!("batch in memory: {error}")))?;
+    filled
+        .map_err(|error| Failure::new(SqlState::IO_ERROR, format!("batch in memory: {error}")))?;
     let as_owner = UserContext::switch_to(target.owner, &target.path);
     let copied = run(&copy.statement)?;
     as_owner.restore()?;

@@ -4,6 +4,7 @@
 
 use super::target::{BATCH, Target, batch_column};
 use crate::pg::failure::Failure;
+use crate::pg::sql_state::SqlState;
 use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
 use row::{Cell, Kind, Merged, Row, Table};
@@ -91,7 +92,7 @@ impl Insert {
         let plan = unsafe {
             let plan = pg_sys::SPI_prepare(self.target.insert.as_ptr(), 0, std::ptr::null_mut());
             if plan.is_null() {
-                return Err(Failure::new("XX000", "SPI_prepare failed"));
+                return Err(Failure::new(SqlState::INTERNAL_ERROR, "SPI_prepare failed"));
             }
             check(pg_sys::SPI_keepplan(plan), "SPI_keepplan")?;
             plan
@@ -129,7 +130,7 @@ fn check(code: i32, what: &str) -> Result<(), Failure> {
     match code >= 0 {
         true => Ok(()),
         false => Err(Failure::new(
-            "XX000",
+            SqlState::INTERNAL_ERROR,
             format!("{what} failed with code {code}"),
         )),
     }

@@ -5,6 +5,7 @@ use super::statement::{self, Matched, OnConflict, TableColumn};
 use super::target::Target;
 use crate::pg::failure::Failure;
 use crate::pg::search_path::SearchPath;
+use crate::pg::sql_state::SqlState;
 use pgrx::prelude::*;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use row::{Column, Conflict, SortKey, Table};
@@ -105,7 +106,7 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
     let rows = client.select(query, Some(1), &[found.into()])?;
     let Some(row) = rows.into_iter().next() else {
         let missing = format!("table {wanted} does not exist");
-        return Err(Failure::new("42P01", missing));
+        return Err(Failure::new(SqlState::UNDEFINED_TABLE, missing));
     };
     Ok(Relation {
         oid: row.get(1)?.unwrap_or(pg_sys::Oid::INVALID),
@@ -161,7 +162,7 @@ fn match_columns<'a>(
         let there = find_column(column, found);
         if there.is_none() && column.required {
             return Err(Failure::new(
-                "42703",
+                SqlState::UNDEFINED_COLUMN,
                 format!("table {qualified} lacks column \"{}\"", column.name),
             ));
         }

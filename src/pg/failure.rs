@@ -1,5 +1,6 @@
 //! What a database error means for a batch. The SQLSTATE decides, and only here.
 
+use super::sql_state::SqlState;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::prelude::*;
 
@@ -18,24 +19,24 @@ pub enum Class {
 /// An error of the database, or one found before asking it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Five characters, as PostgreSQL shows them.
-    pub sqlstate: String,
+    /// What kind of error it is.
+    pub sqlstate: SqlState,
     /// Message and DETAIL.
     pub message: String,
 }
 
 impl Failure {
     /// A failure that this extension finds itself.
-    pub fn new(sqlstate: &str, message: impl Into<String>) -> Self {
+    pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self {
-            sqlstate: sqlstate.to_owned(),
+            sqlstate,
             message: message.into(),
         }
     }
 
     /// A destination that rows cannot be written to.
     pub fn schema(message: impl Into<String>) -> Self {
-        Self::new("42P10", message)
+        Self::new(SqlState::INVALID_COLUMN_REFERENCE, message)
     }
 
     /// What was raised.
@@ -45,34 +46,48 @@ impl Failure {
             None => report.message().to_owned(),
         };
         Self {
-            sqlstate: characters(report.sql_error_code()),
+            sqlstate: report.sql_error_code().into(),
             message,
         }
     }
 
     /// What to do about it.
     pub fn class(&self) -> Class {
-        class(&self.sqlstate)
+        class(self.sqlstate)
     }
 
     /// Whether a row with the same key is there already.
     pub fn is_taken_key(&self) -> bool {
-        matches!(self.sqlstate.as_str(), "23505" | "23P01")
+        matches!(
+            self.sqlstate,
+            SqlState::UNIQUE_VIOLATION | SqlState::EXCLUSION_VIOLATION
+        )
     }
 
     /// Whether another session was in the way, which says nothing about the state of the server.
     pub fn is_contention(&self) -> bool {
-        // Serialization, deadlock, lock time-out.
-        matches!(self.sqlstate.as_str(), "40001" | "40P01" | "55P03")
+        matches!(
+            self.sqlstate,
+            SqlState::SERIALIZATION_FAILURE
+                | SqlState::DEADLOCK_DETECTED
+                | SqlState::LOCK_NOT_AVAILABLE
+        )
     }
 
     /// Whether a smaller batch may get through where this one did not.
     pub fn wants_smaller_batch(&self) -> bool {
-        // Cancelled by the time limit, lock time-out, deadlock, out of memory.
         matches!(
-            self.sqlstate.as_str(),
-            "57014" | "55P03" | "40P01" | "53200"
+            self.sqlstate,
+            SqlState::QUERY_CANCELED
+                | SqlState::LOCK_NOT_AVAILABLE
+                | SqlState::DEADLOCK_DETECTED
+                | SqlState::OUT_OF_MEMORY
         )
+    }
+
+    /// Whether the statement was cancelled, by its time limit or by somebody.
+    pub fn is_cancelled(&self) -> bool {
+        self.sqlstate == SqlState::QUERY_CANCELED
     }
 }
 
@@ -86,7 +101,7 @@ impl std::error::Error for Failure {}
 
 impl From<spi::Error> for Failure {
     fn from(error: spi::Error) -> Self {
-        Self::new("XX000", error.to_string())
+        Self::new(SqlState::INTERNAL_ERROR, error.to_string())
     }
 }
 
@@ -101,23 +116,15 @@ impl From<CaughtError> for Failure {
     }
 }
 
-/// PostgreSQL packs the five characters of a SQLSTATE into six bits each.
-fn characters(code: PgSqlErrorCode) -> String {
-    let packed = code as i32;
-    let character =
-        |n: i32| char::from(b'0' + u8::try_from((packed >> (6 * n)) & 0x3f).unwrap_or(0));
-    (0..5).map(character).collect()
-}
-
-fn class(sqlstate: &str) -> Class {
+fn class(sqlstate: SqlState) -> Class {
     match sqlstate {
         // More than one statement may do: a smaller one may do it. Waiting cures nothing.
-        "53400" => return Class::Data,
+        SqlState::CONFIGURATION_LIMIT_EXCEEDED => return Class::Data,
         // What the table is does not go with the statement.
-        "55000" => return Class::Schema,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => return Class::Schema,
         _ => {}
     }
-    match sqlstate.get(..2).unwrap_or_default() {
+    match sqlstate.class() {
         // A foreign key or exclusion that fails, a value out of range, a row touched twice, a value
         // beyond a limit of the server: all are about rows.
         "21" | "22" | "23" | "44" | "54" => Class::Data,
@@ -133,80 +140,66 @@ fn class(sqlstate: &str) -> Class {
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_class_of_error_has_its_meaning() {
-        for (sqlstate, expected) in [
-            ("21000", Class::Data),
-            ("22P02", Class::Data),
-            ("23514", Class::Data),
-            ("44000", Class::Data),
-            ("54001", Class::Data),
-            ("P0001", Class::Data),
-            ("53400", Class::Data),
-            ("0A000", Class::Schema),
-            ("3F000", Class::Schema),
-            ("42703", Class::Schema),
-            ("42501", Class::Schema),
-            ("42P01", Class::Schema),
-            ("55000", Class::Schema),
-            ("08006", Class::Environment),
-            ("25006", Class::Environment),
-            ("40001", Class::Environment),
-            ("53100", Class::Environment),
-            ("53200", Class::Environment),
-            ("55P03", Class::Environment),
-            ("55006", Class::Environment),
-            ("57014", Class::Environment),
-            ("57P01", Class::Environment),
-            ("58030", Class::Environment),
-            ("XX000", Class::Environment),
-            ("", Class::Environment),
-        ] {
-            assert_eq!(Failure::new(sqlstate, "").class(), expected, "{sqlstate}");
-        }
+    fn failure(sqlstate: &[u8; 5]) -> Failure {
+        Failure::new(SqlState::new(sqlstate), "")
     }
 
     #[test]
-    fn sqlstates_are_shown_as_postgresql_shows_them() {
-        assert_eq!(characters(PgSqlErrorCode::ERRCODE_CHECK_VIOLATION), "23514");
-        assert_eq!(characters(PgSqlErrorCode::ERRCODE_UNDEFINED_TABLE), "42P01");
-        assert_eq!(characters(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR), "XX000");
+    fn every_class_of_error_has_its_meaning() {
+        for (sqlstate, expected) in [
+            (b"21000", Class::Data),
+            (b"22P02", Class::Data),
+            (b"23514", Class::Data),
+            (b"44000", Class::Data),
+            (b"54001", Class::Data),
+            (b"P0001", Class::Data),
+            (b"53400", Class::Data),
+            (b"0A000", Class::Schema),
+            (b"3F000", Class::Schema),
+            (b"42703", Class::Schema),
+            (b"42501", Class::Schema),
+            (b"42P01", Class::Schema),
+            (b"55000", Class::Schema),
+            (b"08006", Class::Environment),
+            (b"25006", Class::Environment),
+            (b"40001", Class::Environment),
+            (b"53100", Class::Environment),
+            (b"53200", Class::Environment),
+            (b"55P03", Class::Environment),
+            (b"55006", Class::Environment),
+            (b"57014", Class::Environment),
+            (b"57P01", Class::Environment),
+            (b"58030", Class::Environment),
+            (b"XX000", Class::Environment),
+        ] {
+            assert_eq!(failure(sqlstate).class(), expected, "{sqlstate:?}");
+        }
     }
 
     #[test]
     fn only_what_size_can_cure_asks_for_a_smaller_batch() {
-        for sqlstate in ["57014", "55P03", "40P01", "53200"] {
-            assert!(
-                Failure::new(sqlstate, "").wants_smaller_batch(),
-                "{sqlstate}"
-            );
+        for sqlstate in [b"57014", b"55P03", b"40P01", b"53200"] {
+            assert!(failure(sqlstate).wants_smaller_batch(), "{sqlstate:?}");
         }
-        for sqlstate in ["40001", "53100", "58030", "XX000"] {
-            assert!(
-                !Failure::new(sqlstate, "").wants_smaller_batch(),
-                "{sqlstate}"
-            );
+        for sqlstate in [b"40001", b"53100", b"58030", b"XX000"] {
+            assert!(!failure(sqlstate).wants_smaller_batch(), "{sqlstate:?}");
         }
     }
 
     #[test]
     fn only_another_session_in_the_way_is_contention() {
-        for sqlstate in ["40001", "40P01", "55P03"] {
-            assert!(Failure::new(sqlstate, "").is_contention(), "{sqlstate}");
+        for sqlstate in [b"40001", b"40P01", b"55P03"] {
+            assert!(failure(sqlstate).is_contention(), "{sqlstate:?}");
         }
-        for sqlstate in ["40003", "53200", "55006", "57014"] {
-            assert!(!Failure::new(sqlstate, "").is_contention(), "{sqlstate}");
+        for sqlstate in [b"40003", b"53200", b"55006", b"57014"] {
+            assert!(!failure(sqlstate).is_contention(), "{sqlstate:?}");
         }
     }
 
     #[test]
     fn a_taken_key_is_that_of_a_unique_or_an_exclusion_constraint() {
-        for (sqlstate, expected) in [("23505", true), ("23P01", true), ("23503", false)] {
-            assert_eq!(
-                Failure::new(sqlstate, "").is_taken_key(),
-                expected,
-                "{sqlstate}"
-            );
+        for (sqlstate, expected) in [(b"23505", true), (b"23P01", true), (b"23503", false)] {
+            assert_eq!(failure(sqlstate).is_taken_key(), expected, "{sqlstate:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod other_processes;
 pub mod search_path;
 pub mod session_defaults;
 pub mod signals;
+pub mod sql_state;
 pub mod subtransaction;
 mod timeout;
 pub mod transaction;

@@ -3,6 +3,7 @@
 //! two things only: finding a destination by its name, and what the destination's owner has written.
 
 use super::failure::Failure;
+use super::sql_state::SqlState;
 use pgrx::prelude::*;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -114,7 +115,12 @@ pub fn of_the_worker() -> Result<SearchPath, Failure> {
     let path: Option<String> = Spi::get_one(query)?;
     CString::new(temporary_last(&path.unwrap_or_default()))
         .map(SearchPath::Given)
-        .map_err(|_| Failure::new("22021", "search_path holds a NUL byte"))
+        .map_err(|_| {
+            Failure::new(
+                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                "search_path holds a NUL byte",
+            )
+        })
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use std::panic::AssertUnwindSafe;
 
-/// `query_canceled`: whoever cancels means the whole statement.
-const CANCELLED: &str = "57014";
-
 /// What becomes of the changes of a body that succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -50,8 +47,8 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         panic @ CaughtError::RustPanic { .. } => panic.rethrow(),
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
             let failure = Failure::from_report(&report);
-            if failure.sqlstate == CANCELLED {
-                // Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
+            if failure.is_cancelled() {
+                // Whoever cancels means the whole statement. Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
                 CaughtError::ErrorReport(report).rethrow()
             }
             Err(failure)

@@ -4,6 +4,7 @@
 
 use super::failure::Failure;
 use super::search_path::SearchPath;
+use super::sql_state::SqlState;
 use pgrx::prelude::*;
 
 /// Acting as another role until restored. After an error the abort of the transaction ends it.
@@ -57,7 +58,7 @@ impl UserContext {
         }
         if take_temporary() != 0 && has_temporary_schema() {
             let message = "code of the destination's owner used temporary objects";
-            return Err(Failure::new("42501", message));
+            return Err(Failure::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
         }
         // SAFETY: main thread, inside a transaction, whose flags these are.
         unsafe { pg_sys::MyXactFlags |= self.temporary };

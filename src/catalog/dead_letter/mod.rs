@@ -10,13 +10,14 @@ pub use resolve::{Selection, StoredLetter, discard, load, mark_replayed, unresol
 pub use retention::{Removed, expire, remove_oldest, size};
 
 use crate::pg::failure::Failure;
+use crate::pg::sql_state::SqlState;
 
-/// SQLSTATE of a payload that cannot be decoded: `data_exception`.
-const UNDECODABLE: &str = "22000";
+/// SQLSTATE of a payload that cannot be decoded.
+const UNDECODABLE: SqlState = SqlState::DATA_EXCEPTION;
 
 /// SQLSTATE of [`crashing`]. No other dead letter has one of this class: it is about the server, so it
 /// sets no message aside.
-const CRASHING: &str = "XX000";
+const CRASHING: SqlState = SqlState::INTERNAL_ERROR;
 
 /// Returns a decoder's refusal as a failure.
 pub fn undecodable(reject: &decode::Reject) -> Failure {

@@ -70,7 +70,12 @@ pub fn unresolved(
         query += " FOR UPDATE SKIP LOCKED";
     }
     let limit = limit.map(i64::from);
-    let args = [pipeline.into(), ids.into(), limit.into(), CRASHING.into()];
+    let args = [
+        pipeline.into(),
+        ids.into(),
+        limit.into(),
+        CRASHING.as_str().into(),
+    ];
     let mut found = Vec::new();
     Spi::connect_mut(|client| {
         for row in client.update(query.as_str(), None, &args)? {

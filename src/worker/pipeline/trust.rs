@@ -47,6 +47,7 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pg::sql_state::SqlState;
 
     #[test]
     fn a_table_that_breaks_in_the_middle_is_soon_no_longer_trusted() {
@@ -57,7 +58,10 @@ mod tests {
             ..Written::default()
         };
         trust.gain(&written);
-        let (row, table) = (Failure::new("22P02", ""), Failure::new("42501", ""));
+        let (row, table) = (
+            Failure::new(SqlState::DATA_EXCEPTION, ""),
+            Failure::new(SqlState::INSUFFICIENT_PRIVILEGE, ""),
+        );
         (0..100).for_each(|_| trust.spend(&row));
         for _ in 0..MISTAKES {
             assert!(trust.is_there());

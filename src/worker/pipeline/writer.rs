@@ -10,6 +10,7 @@ use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMet
 use crate::pg::failure::{Class, Failure};
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
+use crate::pg::sql_state::SqlState;
 use crate::pg::transaction;
 use crate::worker::poison::CrashJournal;
 use decode::Format;
@@ -461,7 +462,7 @@ impl Writer {
             true => Ok(()),
             // This transaction's snapshot is too old to look again.
             false => Err(Failure::new(
-                "40001",
+                SqlState::SERIALIZATION_FAILURE,
                 "the destination was changed at this moment",
             )),
         }
