@@ -2,7 +2,7 @@
 //! and handed on to be acknowledged.
 
 use super::selection::{self, MessageRange, SkippedRange};
-use super::writer::{SAMPLE, WriteResources, Writer, Written};
+use super::writer::{SAMPLE, WriteContext, WriteOutcome, WriteResources, Writer, Written};
 use super::{Pipeline, position_of};
 use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};
@@ -45,7 +45,7 @@ impl Pipeline {
         &mut self,
         handle: &mut Handle,
         permission: Permission,
-        process: &mut WriteResources,
+        resources: &mut WriteResources,
         config: &WriteConfig,
     ) -> Option<WriteReport> {
         let max_messages = match permission {
@@ -63,8 +63,8 @@ impl Pipeline {
         }
         let started = Instant::now();
         let mut report = match self.waiting.front().and_then(Batch::tail) {
-            Some(tail) => self.settle(tail, config),
-            None => self.write(max_messages, handle, process, config),
+            Some(tail) => self.settle(tail, resources, config),
+            None => self.write(max_messages, handle, resources, config),
         };
         report.took = started.elapsed();
         self.after(&report, handle, config);
@@ -105,7 +105,12 @@ impl Pipeline {
     }
 
     /// Records that the stream holds nothing for this pipeline in a range.
-    fn settle(&mut self, tail: Tail, config: &WriteConfig) -> WriteReport {
+    fn settle(
+        &mut self,
+        tail: Tail,
+        resources: &mut WriteResources,
+        config: &WriteConfig,
+    ) -> WriteReport {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return WriteReport::default();
         };
@@ -115,11 +120,14 @@ impl Pipeline {
             last: tail.last,
             whole_stream,
         };
-        let passed = (&[passed][..], tail.newest);
-        let position = position_of(&mut self.positions, &source);
-        let timeout = config.insert_timeout;
-        let failure = self.writer.pass_over(&source, passed, position, timeout);
-        let failure = failure.err();
+        let mut context = WriteContext {
+            source: &source,
+            position: position_of(&mut self.positions, &source),
+            resources,
+            timeout: config.insert_timeout,
+        };
+        let settled = self.writer.pass_over(&[passed], tail.newest, &mut context);
+        let failure = settled.err();
         if failure.is_none() {
             self.waiting.pop_front();
         }
@@ -133,47 +141,39 @@ impl Pipeline {
         &mut self,
         max_messages: usize,
         handle: &Handle,
-        process: &mut WriteResources,
+        resources: &mut WriteResources,
         config: &WriteConfig,
     ) -> WriteReport {
         let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
             return WriteReport::default();
         };
         let taken = self.batches_of(&source, max_messages);
-        let position = position_of(&mut self.positions, &source);
+        let mut context = WriteContext {
+            source: &source,
+            position: position_of(&mut self.positions, &source),
+            resources,
+            timeout: config.insert_timeout,
+        };
         let batches = || self.waiting.iter().take(taken);
         // What lies between two deliveries is settled even when the later one was recorded before.
         // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
-        let passed = passed_before_recorded(batches(), position);
-        if !passed.is_empty() {
-            let timeout = config.insert_timeout;
-            if let Err(failure) = self
-                .writer
-                .pass_over(&source, (&passed, None), position, timeout)
-            {
-                return WriteReport {
-                    failure: Some(failure),
-                    ..WriteReport::default()
-                };
-            }
+        let passed = passed_before_recorded(batches(), context.position);
+        if !passed.is_empty()
+            && let Err(failure) = self.writer.pass_over(&passed, None, &mut context)
+        {
+            return WriteReport {
+                failure: Some(failure),
+                ..WriteReport::default()
+            };
         }
-        let fresh = selection::unrecorded(batches(), &mut position.clone());
+        let fresh = selection::unrecorded(batches(), &mut context.position.clone());
         let fresh_in: Vec<usize> = batches().map(|b| selection::count_of(&fresh, b)).collect();
-        let timeout = config.insert_timeout;
-        let fresh = Fresh {
-            source: &source,
-            runs: fresh,
-            max_messages,
-            timeout,
-        };
-        let (tried, result) = fresh.write(&mut self.writer, position, process);
+        let (tried, outcome) = write_fresh(&mut self.writer, fresh, max_messages, &mut context);
+        let position = context.position;
         let recorded =
             |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
         let done = batches().take_while(recorded).count();
-        let (written, failure) = match result {
-            Ok(written) => (written, None),
-            Err((written, failure)) => (written, Some(failure)),
-        };
+        let WriteOutcome { written, failure } = outcome;
         let messages: usize = batches().take(done).map(Batch::len).sum();
         let now: usize = fresh_in.iter().take(done).sum();
         let before = if done == 0 {
@@ -221,60 +221,40 @@ impl Pipeline {
     }
 }
 
-/// Messages that are not recorded yet.
-struct Fresh<'a> {
-    source: &'a Source,
-    runs: Vec<MessageRange<'a>>,
+/// Writes the first of the messages that are not recorded yet, suspects one by one. Returns how many
+/// were tried together, and what became of them.
+fn write_fresh(
+    writer: &mut Writer,
+    runs: Vec<MessageRange<'_>>,
     max_messages: usize,
-    timeout: Duration,
-}
-
-impl Fresh<'_> {
-    /// Writes the first of them, suspects one by one. How many were tried together, and what became
-    /// of them.
-    fn write(
-        self,
-        writer: &mut Writer,
-        position: &mut Sequences,
-        process: &mut WriteResources,
-    ) -> (usize, Result<Written, (Written, Failure)>) {
-        let Some(suspects) = process.crash_journal.suspects(writer.pipeline()).cloned() else {
-            let runs = selection::take(self.runs, self.max_messages);
-            let tried = selection::count(&runs);
-            return (
-                tried,
-                writer.write(self.source, runs, position, process, self.timeout),
-            );
-        };
-        let messages = || self.runs.iter().flat_map(MessageRange::iter);
-        let first = messages().next().map_or(0, |first| first.sequence);
-        let most = suspects
-            .limit(self.source, messages())
-            .min(self.max_messages);
-        let runs = selection::take(self.runs, most);
+    context: &mut WriteContext<'_>,
+) -> (usize, WriteOutcome) {
+    let journal = &context.resources.crash_journal;
+    let Some(suspects) = journal.suspects(writer.pipeline()).cloned() else {
+        let runs = selection::take(runs, max_messages);
         let tried = selection::count(&runs);
-        let result = if suspects.is_poison(self.source, first) {
-            let aside = writer.set_aside(
-                self.source,
-                &runs,
-                &dead_letter::crashing(),
-                position,
-                process,
-                self.timeout,
-            );
-            aside.map_err(|failure| (Written::default(), failure))
-        } else {
-            writer.write(self.source, runs, position, process, self.timeout)
-        };
-        if suspects.contains(self.source, first) {
-            // The next one may be the one that crashes: what was achieved has to outlive that.
-            wal::flush(wal::last_commit());
-        }
-        if suspects.is_settled_by(self.source, position) {
-            process.crash_journal.clear(writer.pipeline());
-        }
-        (tried, result)
+        return (tried, writer.write(runs, context));
+    };
+    let source = context.source;
+    let messages = || runs.iter().flat_map(MessageRange::iter);
+    let first = messages().next().map_or(0, |first| first.sequence);
+    let most = suspects.limit(source, messages()).min(max_messages);
+    let runs = selection::take(runs, most);
+    let tried = selection::count(&runs);
+    let outcome = match suspects.is_poison(source, first) {
+        true => writer
+            .set_aside(&runs, &dead_letter::crashing(), context)
+            .into(),
+        false => writer.write(runs, context),
+    };
+    if suspects.contains(source, first) {
+        // The next one may be the one that crashes: what was achieved has to outlive that.
+        wal::flush(wal::last_commit());
     }
+    if suspects.is_settled_by(source, context.position) {
+        context.resources.crash_journal.clear(writer.pipeline());
+    }
+    (tried, outcome)
 }
 
 /// What is open in the record right before messages that it has.

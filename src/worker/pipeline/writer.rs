@@ -71,14 +71,48 @@ impl Written {
     }
 }
 
+/// What all transactions of one turn of a pipeline share.
+pub struct WriteContext<'a> {
+    /// Stream that the messages are of.
+    pub source: &'a Source,
+    /// What is recorded of it; moves along with every transaction that commits.
+    pub position: &'a mut Sequences,
+    /// Of the process.
+    pub resources: &'a mut WriteResources,
+    /// After this time a transaction is cancelled.
+    pub timeout: Duration,
+}
+
+/// What became of messages.
+#[derive(Debug, Default)]
+pub struct WriteOutcome {
+    /// What was committed.
+    pub written: Written,
+    /// The first failure that is not about a row. The rest of the messages is to be tried again.
+    pub failure: Option<Failure>,
+}
+
+impl From<Result<Written, Failure>> for WriteOutcome {
+    fn from(result: Result<Written, Failure>) -> Self {
+        match result {
+            Ok(written) => Self {
+                written,
+                failure: None,
+            },
+            Err(failure) => Self {
+                written: Written::default(),
+                failure: Some(failure),
+            },
+        }
+    }
+}
+
 /// What one transaction is about.
 #[derive(Clone, Copy)]
 struct Step<'a> {
-    source: &'a Source,
     runs: &'a [MessageRange<'a>],
     refused: Option<&'a Refused<'a>>,
     method: WriteMethod,
-    timeout: Duration,
 }
 
 /// A message that the database refused on its own, and why.
@@ -136,36 +170,27 @@ impl Writer {
         transaction::run(timeout, || self.look_up())
     }
 
-    /// Writes `runs`, and moves `position` along with every transaction that commits.
-    ///
-    /// # Errors
-    /// The first failure that is not about a row. What was committed before stays recorded in
-    /// `position`; the rest is to be tried again.
+    /// Writes `runs`, in as many transactions as it takes to find the rows that a table refuses.
     pub fn write(
         &mut self,
-        source: &Source,
         runs: Vec<MessageRange<'_>>,
-        position: &mut Sequences,
-        process: &mut WriteResources,
-        timeout: Duration,
-    ) -> Result<Written, (Written, Failure)> {
-        let mut done = Written::default();
+        context: &mut WriteContext<'_>,
+    ) -> WriteOutcome {
+        let mut done = WriteOutcome::default();
         let mut todo = vec![runs];
         let mut trust = Trust::default();
         // What the tables are like decides how a batch is written.
-        if let Err(failure) = self.probe(timeout) {
-            return Err((done, failure));
+        if let Err(failure) = self.probe(context.timeout) {
+            return Err(failure).into();
         }
         while let Some(runs) = todo.pop() {
             let method = self.method(&runs);
             let step = Step {
-                source,
                 runs: &runs,
                 refused: None,
                 method,
-                timeout,
             };
-            let result = match self.commit(&step, position, process) {
+            let result = match self.commit(&step, context) {
                 Err(failure) if failure.is_taken_key() && self.key_was_taken(method) => {
                     todo.push(runs);
                     continue;
@@ -173,7 +198,7 @@ impl Writer {
                 Err(failure) => match (self.blame(&failure, &trust), selection::count(&runs)) {
                     (Blame::Row, 0 | 1) => {
                         trust.spend(&failure);
-                        self.commit_refused(&step, &failure, position, process)
+                        self.commit_refused(&step, &failure, context)
                     }
                     (Blame::Row, _) => {
                         let (first, rest) = selection::split_half(&runs);
@@ -187,8 +212,8 @@ impl Writer {
                             runs: &open,
                             ..step
                         };
-                        let sampled = self.sample(&step, failure, position, process);
-                        todo = vec![selection::left(&open, position)];
+                        let sampled = self.sample(&step, failure, context);
+                        todo = vec![selection::left(&open, context.position)];
                         sampled
                     }
                     (Blame::Other, _) => Err(failure),
@@ -198,12 +223,15 @@ impl Writer {
             match result {
                 Ok(written) => {
                     trust.gain(&written);
-                    done.add(written);
+                    done.written.add(written);
                 }
-                Err(failure) => return Err((done, failure)),
+                Err(failure) => {
+                    done.failure = Some(failure);
+                    return done;
+                }
             }
         }
-        Ok(done)
+        done
     }
 
     /// What an error of a write is about. Only a table that was looked up and fits can leave that open.
@@ -223,8 +251,7 @@ impl Writer {
         &mut self,
         step: &Step<'_>,
         failure: Failure,
-        position: &mut Sequences,
-        process: &mut WriteResources,
+        context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         if selection::count(step.runs) < 2 {
             return Err(failure);
@@ -236,7 +263,7 @@ impl Writer {
                 method: WriteMethod::Insert,
                 ..*step
             };
-            match self.commit(&step, position, process) {
+            match self.commit(&step, context) {
                 Ok(written) => return Ok(written),
                 Err(failure) if failure.class() == Class::Environment => return Err(failure),
                 // It may be just this one.
@@ -252,21 +279,16 @@ impl Writer {
     /// What the database says.
     pub fn set_aside(
         &mut self,
-        source: &Source,
         runs: &[MessageRange<'_>],
         failure: &Failure,
-        position: &mut Sequences,
-        process: &mut WriteResources,
-        timeout: Duration,
+        context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let step = Step {
-            source,
             runs,
             refused: None,
             method: WriteMethod::Insert,
-            timeout,
         };
-        self.commit_refused(&step, failure, position, process)
+        self.commit_refused(&step, failure, context)
     }
 
     /// COPY if every destination may be copied into.
@@ -297,8 +319,7 @@ impl Writer {
         &mut self,
         step: &Step<'_>,
         failure: &Failure,
-        position: &mut Sequences,
-        process: &mut WriteResources,
+        context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let Some(message) = step.runs.iter().flat_map(MessageRange::iter).next() else {
             return Err(failure.clone());
@@ -311,39 +332,37 @@ impl Writer {
             refused: Some(&refused),
             ..*step
         };
-        self.commit(&step, position, process)
+        self.commit(&step, context)
     }
 
     /// One transaction.
     fn commit(
         &mut self,
         step: &Step<'_>,
-        position: &mut Sequences,
-        process: &mut WriteResources,
+        context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
+        let (source, resources) = (context.source, &mut *context.resources);
         let passed = step.runs.iter().flat_map(|run| {
             let before = |message| SkippedRange::before(message, run.batch);
             run.iter().map(before)
         });
-        let gaps = selection::missing_ranges(passed, position);
-        let mut next = position.clone();
+        let gaps = selection::missing_ranges(passed, context.position);
+        let mut next = context.position.clone();
         for message in step.runs.iter().flat_map(MessageRange::iter) {
             next.insert(message.covers, message.sequence);
         }
         if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.runs)) {
-            process
-                .crash_journal
-                .begin(&self.pipeline, step.source, ends);
+            resources.crash_journal.begin(&self.pipeline, source, ends);
         }
-        let written = transaction::run(step.timeout, || {
+        let written = transaction::run(context.timeout, || {
             let rows = match step.refused {
-                None => self.write_rows(step.runs, step.method, &mut process.stdin)?,
+                None => self.write_rows(step.runs, step.method, &mut resources.stdin)?,
                 Some(_) => 0,
             };
-            let dead_letters = self.keep_dead_letters(step.source, step.runs, step.refused)?;
+            let dead_letters = self.keep_dead_letters(source, step.runs, step.refused)?;
             let newest = step.runs.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
-            self.keep_position(step.source, &gaps, &next, newest.map(Message::witness))?;
+            self.keep_position(source, &gaps, &next, newest.map(Message::witness))?;
             Ok(Written {
                 messages: selection::count(step.runs) as u64,
                 rows,
@@ -351,9 +370,9 @@ impl Writer {
             })
         });
         // Not after a panic: that is a crash as any other.
-        process.crash_journal.end();
+        resources.crash_journal.end();
         let written = written?;
-        *position = next;
+        *context.position = next;
         self.destinations
             .iter_mut()
             .for_each(|known| known.succeeded(step.method));
@@ -361,24 +380,25 @@ impl Writer {
     }
 
     /// Records that nothing of this pipeline is left in some ranges, the last of which ends with the
-    /// message `newest` if that is known, and moves `position` along.
+    /// message `newest` if that is known.
     ///
     /// # Errors
     /// What the database says; nothing has changed then.
     pub fn pass_over(
         &self,
-        source: &Source,
-        (passed, newest): (&[SkippedRange], Option<Witness>),
-        position: &mut Sequences,
-        timeout: Duration,
+        passed: &[SkippedRange],
+        newest: Option<Witness>,
+        context: &mut WriteContext<'_>,
     ) -> Result<(), Failure> {
-        let gaps = selection::missing_ranges(passed.iter().copied(), position);
-        let mut next = position.clone();
+        let gaps = selection::missing_ranges(passed.iter().copied(), context.position);
+        let mut next = context.position.clone();
         for range in passed {
             next.insert(range.first, range.last);
         }
-        transaction::run(timeout, || self.keep_position(source, &gaps, &next, newest))?;
-        *position = next;
+        transaction::run(context.timeout, || {
+            self.keep_position(context.source, &gaps, &next, newest)
+        })?;
+        *context.position = next;
         Ok(())
     }
 
