@@ -1,13 +1,14 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again. What it
 //! does when it is its turn is in [`write`].
 
+mod context;
 mod selection;
 mod trust;
 mod write;
 mod writer;
 
+pub use context::WriteResources;
 pub use write::WriteReport;
-pub use writer::WriteResources;
 
 use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};

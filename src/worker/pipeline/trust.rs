@@ -1,7 +1,7 @@
 //! Whether an error that is usually about a table is about a row this time: a table that takes
 //! other rows is well. Pure.
 
-use super::writer::Written;
+use super::context::Written;
 use crate::pg::failure::{Class, Failure};
 
 /// Messages that may be set aside before the table has to take another one. Should it break in the

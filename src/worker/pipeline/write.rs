@@ -1,8 +1,9 @@
 //! One turn of a pipeline: as many of the batches that wait as one transaction takes, written, counted,
 //! and handed on to be acknowledged.
 
+use super::context::{WriteContext, WriteOutcome, WriteResources, Written};
 use super::selection::{self, MessageRange, SkippedRange};
-use super::writer::{SAMPLE, WriteContext, WriteOutcome, WriteResources, Writer, Written};
+use super::writer::{SAMPLE, Writer};
 use super::{Pipeline, position_of};
 use crate::catalog::dead_letter;
 use crate::config::{self, Fault, WriteConfig};

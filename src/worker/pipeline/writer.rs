@@ -1,6 +1,7 @@
 //! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
 //! halved until a row that the table refuses stands alone.
 
+use super::context::{WriteContext, WriteOutcome, Written};
 use super::selection::{self, MessageRange, SkippedRange};
 use super::trust::{Blame, Trust};
 use crate::catalog::dead_letter::{self, Letter, Stage};
@@ -12,7 +13,6 @@ use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
 use crate::pg::sql_state::SqlState;
 use crate::pg::transaction;
-use crate::worker::poison::CrashJournal;
 use decode::Format;
 use pgrx::prelude::*;
 use std::time::Duration;
@@ -37,74 +37,6 @@ pub struct Writer {
     seen: u64,
     /// Samples taken, so that each is another one.
     samples: usize,
-}
-
-/// Resources that all writers of this process share.
-pub struct WriteResources {
-    /// Standard input.
-    pub stdin: Stdin,
-    /// The note of what is being written.
-    pub crash_journal: CrashJournal,
-}
-
-/// What a transaction did.
-#[derive(Debug, Default)]
-pub struct Written {
-    /// Messages recorded.
-    pub messages: u64,
-    /// Rows inserted or updated.
-    pub rows: u64,
-    /// Messages kept as dead letters.
-    pub dead_letters: Vec<Notice>,
-}
-
-impl Written {
-    /// Whether a message was written, and not set aside.
-    pub fn any(&self) -> bool {
-        self.messages > self.dead_letters.len() as u64
-    }
-
-    fn add(&mut self, other: Written) {
-        self.messages += other.messages;
-        self.rows += other.rows;
-        self.dead_letters.extend(other.dead_letters);
-    }
-}
-
-/// What all transactions of one turn of a pipeline share.
-pub struct WriteContext<'a> {
-    /// Stream that the messages are of.
-    pub source: &'a Source,
-    /// What is recorded of it; moves along with every transaction that commits.
-    pub position: &'a mut Sequences,
-    /// Of the process.
-    pub resources: &'a mut WriteResources,
-    /// After this time a transaction is cancelled.
-    pub timeout: Duration,
-}
-
-/// What became of messages.
-#[derive(Debug, Default)]
-pub struct WriteOutcome {
-    /// What was committed.
-    pub written: Written,
-    /// The first failure that is not about a row. The rest of the messages is to be tried again.
-    pub failure: Option<Failure>,
-}
-
-impl From<Result<Written, Failure>> for WriteOutcome {
-    fn from(result: Result<Written, Failure>) -> Self {
-        match result {
-            Ok(written) => Self {
-                written,
-                failure: None,
-            },
-            Err(failure) => Self {
-                written: Written::default(),
-                failure: Some(failure),
-            },
-        }
-    }
 }
 
 /// What one transaction is about.
