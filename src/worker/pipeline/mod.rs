@@ -2,6 +2,7 @@
 //! does when it is its turn is in [`write`].
 
 mod context;
+mod destinations;
 mod selection;
 mod trust;
 mod write;

@@ -2,19 +2,16 @@
 //! halved until a row that the table refuses stands alone.
 
 use super::context::{WriteContext, WriteOutcome, Written};
+use super::destinations::Destinations;
 use super::selection::{self, MessageRange, SkippedRange};
 use super::trust::{Blame, Trust};
 use crate::catalog::dead_letter::{self, Letter, Stage};
 use crate::catalog::{gap, position};
-use crate::config::{self, PipelineConfig};
-use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMethod};
+use crate::config::PipelineConfig;
+use crate::destination::WriteMethod;
 use crate::pg::failure::{Class, Failure};
-use crate::pg::invalidation;
-use crate::pg::search_path::SearchPath;
-use crate::pg::sql_state::SqlState;
 use crate::pg::transaction;
 use decode::Format;
-use pgrx::prelude::*;
 use std::time::Duration;
 use stream::{Message, Notice, Sequences, Source, Witness};
 
@@ -25,16 +22,7 @@ pub const SAMPLE: usize = 16;
 pub struct Writer {
     pipeline: String,
     format: &'static dyn Format,
-    /// Destination that the settings name instead of the format's first table.
-    chosen: Option<String>,
-    /// Part of the destination that the settings name.
-    part: config::Columnstore,
-    /// One for each of the format's tables, once looked up.
-    destinations: Vec<Destination>,
-    /// Qualified name of the destination when it was last looked up.
-    table: Option<String>,
-    /// [`invalidation::changes`] when they were looked up.
-    seen: u64,
+    destinations: Destinations,
     /// Samples taken, so that each is another one.
     samples: usize,
 }
@@ -59,11 +47,7 @@ impl Writer {
         Self {
             pipeline: config.nats.name.clone(),
             format: config.nats.format,
-            chosen: config.table.clone(),
-            part: config.columnstore,
-            destinations: Vec::new(),
-            table: None,
-            seen: 0,
+            destinations: Destinations::new(config),
             samples: 0,
         }
     }
@@ -73,22 +57,19 @@ impl Writer {
         &self.pipeline
     }
 
-    /// Name of the destination: qualified once it was looked up, before that as the settings or
-    /// the format say.
+    /// Name of the destination, qualified once it was looked up.
     pub fn table(&self) -> &str {
-        let own = self.format.tables().first().map_or("", |table| table.name);
-        let named = self.table.as_deref().or(self.chosen.as_deref());
-        named.unwrap_or(own)
+        self.destinations.table()
     }
 
     /// Forgets what is known about the destinations: they may have changed.
     pub fn forget_targets(&mut self) {
-        self.destinations.clear();
+        self.destinations.forget();
     }
 
     /// Whether the destinations were looked up and fit.
     pub fn fits(&self) -> bool {
-        !self.destinations.is_empty()
+        self.destinations.fit()
     }
 
     /// Looks the destinations up if that is not done, without writing anything.
@@ -96,10 +77,10 @@ impl Writer {
     /// # Errors
     /// What does not fit, or what the database says.
     pub fn probe(&mut self, timeout: Duration) -> Result<(), Failure> {
-        if self.fits() {
+        if self.destinations.fit() {
             return Ok(());
         }
-        transaction::run(timeout, || self.look_up())
+        transaction::run(timeout, || self.destinations.look_up())
     }
 
     /// Writes `runs`, in as many transactions as it takes to find the rows that a table refuses.
@@ -116,14 +97,16 @@ impl Writer {
             return Err(failure).into();
         }
         while let Some(runs) = todo.pop() {
-            let method = self.method(&runs);
+            let method = self.destinations.method(&runs);
             let step = Step {
                 runs: &runs,
                 refused: None,
                 method,
             };
             let result = match self.commit(&step, context) {
-                Err(failure) if failure.is_taken_key() && self.key_was_taken(method) => {
+                Err(failure)
+                    if failure.is_taken_key() && self.destinations.back_off_copy(method) =>
+                {
                     todo.push(runs);
                     continue;
                 }
@@ -170,7 +153,7 @@ impl Writer {
     fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
         match failure.class() {
             Class::Data => Blame::Row,
-            Class::Schema if !self.fits() => Blame::Other,
+            Class::Schema if !self.destinations.fit() => Blame::Other,
             Class::Schema if trust.is_there() => Blame::Row,
             Class::Schema => Blame::RowOrTable,
             Class::Environment => Blame::Other,
@@ -223,30 +206,6 @@ impl Writer {
         self.commit_refused(&step, failure, context)
     }
 
-    /// COPY if every destination may be copied into.
-    fn method(&self, runs: &[MessageRange<'_>]) -> WriteMethod {
-        let rows = selection::rows(runs);
-        match self
-            .destinations
-            .iter()
-            .all(|known| known.method(rows) == WriteMethod::Copy)
-        {
-            true => WriteMethod::Copy,
-            false => WriteMethod::Insert,
-        }
-    }
-
-    /// After a taken key COPY is given up for a while. Whether there was anything to give up.
-    fn key_was_taken(&mut self, method: WriteMethod) -> bool {
-        if method == WriteMethod::Insert {
-            return false;
-        }
-        self.destinations
-            .iter_mut()
-            .for_each(Destination::back_off_copy);
-        true
-    }
-
     fn commit_refused(
         &mut self,
         step: &Step<'_>,
@@ -288,7 +247,9 @@ impl Writer {
         }
         let written = transaction::run(context.timeout, || {
             let rows = match step.refused {
-                None => self.write_rows(step.runs, step.method, &mut resources.stdin)?,
+                None => self
+                    .destinations
+                    .write(step.runs, step.method, &mut resources.stdin)?,
                 Some(_) => 0,
             };
             let dead_letters = self.keep_dead_letters(source, step.runs, step.refused)?;
@@ -305,9 +266,7 @@ impl Writer {
         resources.crash_journal.end();
         let written = written?;
         *context.position = next;
-        self.destinations
-            .iter_mut()
-            .for_each(|known| known.succeeded(step.method));
+        self.destinations.succeeded(step.method);
         Ok(written)
     }
 
@@ -346,31 +305,6 @@ impl Writer {
         position::save(&self.pipeline, source, next, newest)
     }
 
-    fn write_rows(
-        &mut self,
-        runs: &[MessageRange<'_>],
-        method: WriteMethod,
-        stdin: &mut Stdin,
-    ) -> Result<u64, Failure> {
-        self.hold_targets()?;
-        let mut written = 0;
-        for (table, destination) in self.destinations.iter_mut().enumerate() {
-            let range = |run: &MessageRange<'_>| run.batch.rows_of(&run.messages, table);
-            let count = runs.iter().map(|run| range(run).len()).sum();
-            if count == 0 {
-                continue;
-            }
-            let rows = runs.iter().filter_map(|run| {
-                let range = range(run);
-                let tables = run.batch.rows().tables();
-                tables.get(table).map(|rows| rows.range(range))
-            });
-            written +=
-                Spi::connect_mut(|_| destination.write(method, stdin, count, rows.flatten()))?;
-        }
-        Ok(written)
-    }
-
     fn keep_dead_letters(
         &self,
         source: &Source,
@@ -398,63 +332,5 @@ impl Writer {
             kept.push(letter.notice());
         }
         Ok(kept)
-    }
-
-    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A COPY
-    /// that waited for its lock would go into what the table was before: TimescaleDB looks first
-    /// whether it is a hypertable, and rows then end up beside the chunks, where nobody sees them.
-    fn hold_targets(&mut self) -> Result<(), Failure> {
-        if self.seen != invalidation::changes() {
-            self.forget_targets();
-        }
-        self.look_up()?;
-        let targets = self.destinations.iter().map(Destination::target);
-        targets.for_each(|target| invalidation::lock(target.relation));
-        match self.seen == invalidation::changes() {
-            true => Ok(()),
-            // This transaction's snapshot is too old to look again.
-            false => Err(Failure::new(
-                SqlState::SERIALIZATION_FAILURE,
-                "the destination was changed at this moment",
-            )),
-        }
-    }
-
-    fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
-        let found = match self.part {
-            config::Columnstore::Default => Columnstore::Unasked,
-            config::Columnstore::Direct => Columnstore::look_up(target.relation)?,
-        };
-        if let Columnstore::Unfit(reason) = &found {
-            let (pipeline, table) = (&self.pipeline, &target.name);
-            log!(
-                "sr_event_writer: stream {pipeline}: columnstore=direct has no effect on {table}: {reason}"
-            );
-        }
-        Ok(found)
-    }
-
-    fn look_up(&mut self) -> Result<(), Failure> {
-        if !self.destinations.is_empty() {
-            return Ok(());
-        }
-        self.seen = invalidation::changes();
-        let tables = self.format.tables().iter().enumerate();
-        self.destinations = tables
-            .map(|(number, table)| {
-                let chosen = self.chosen.as_deref().filter(|_| number == 0);
-                let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
-                let columnstore = self.columnstore(&target)?;
-                Ok(Destination::new(table, target, columnstore))
-            })
-            .collect::<Result<_, Failure>>()?;
-        self.table = self
-            .destinations
-            .first()
-            .map(|known| known.target().name.clone());
-        for known in &self.destinations {
-            invalidation::watch(known.target().relation);
-        }
-        Ok(())
     }
 }

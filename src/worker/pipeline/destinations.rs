@@ -1,0 +1,178 @@
+//! The destinations of one pipeline, one for each of its format's tables: looked up when needed, forgotten
+//! when they may have changed, and locked while they are written to.
+
+use super::selection::{self, MessageRange};
+use crate::config::{self, PipelineConfig};
+use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMethod};
+use crate::pg::failure::Failure;
+use crate::pg::invalidation;
+use crate::pg::search_path::SearchPath;
+use crate::pg::sql_state::SqlState;
+use decode::Format;
+use pgrx::prelude::*;
+
+/// The destinations of one pipeline.
+pub struct Destinations {
+    pipeline: String,
+    format: &'static dyn Format,
+    /// Destination that the settings name instead of the format's first table.
+    chosen: Option<String>,
+    /// Part of the destination that the settings name.
+    part: config::Columnstore,
+    /// One for each of the format's tables, once looked up.
+    known: Vec<Destination>,
+    /// Qualified name of the destination when it was last looked up.
+    table: Option<String>,
+    /// [`invalidation::changes`] when they were looked up.
+    seen: u64,
+}
+
+impl Destinations {
+    /// Returns those of a pipeline, not looked up yet.
+    pub fn new(config: &PipelineConfig) -> Self {
+        Self {
+            pipeline: config.nats.name.clone(),
+            format: config.nats.format,
+            chosen: config.table.clone(),
+            part: config.columnstore,
+            known: Vec::new(),
+            table: None,
+            seen: 0,
+        }
+    }
+
+    /// Name of the destination: qualified once it was looked up, before that as the settings or
+    /// the format say.
+    pub fn table(&self) -> &str {
+        let own = self.format.tables().first().map_or("", |table| table.name);
+        let named = self.table.as_deref().or(self.chosen.as_deref());
+        named.unwrap_or(own)
+    }
+
+    /// Forgets what is known about the destinations: they may have changed.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Whether the destinations were looked up and fit.
+    pub fn fit(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// Returns COPY if every destination may be copied into.
+    pub fn method(&self, runs: &[MessageRange<'_>]) -> WriteMethod {
+        let rows = selection::rows(runs);
+        match self
+            .known
+            .iter()
+            .all(|known| known.method(rows) == WriteMethod::Copy)
+        {
+            true => WriteMethod::Copy,
+            false => WriteMethod::Insert,
+        }
+    }
+
+    /// Gives COPY up for a while, after a taken key. Returns whether there was anything to give up.
+    pub fn back_off_copy(&mut self, method: WriteMethod) -> bool {
+        if method == WriteMethod::Insert {
+            return false;
+        }
+        self.known.iter_mut().for_each(Destination::back_off_copy);
+        true
+    }
+
+    /// Counts a batch that was committed.
+    pub fn succeeded(&mut self, method: WriteMethod) {
+        self.known
+            .iter_mut()
+            .for_each(|known| known.succeeded(method));
+    }
+
+    /// Writes the rows of messages. Returns how many were inserted or updated. Inside a transaction.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn write(
+        &mut self,
+        runs: &[MessageRange<'_>],
+        method: WriteMethod,
+        stdin: &mut Stdin,
+    ) -> Result<u64, Failure> {
+        self.lock()?;
+        let mut written = 0;
+        for (table, destination) in self.known.iter_mut().enumerate() {
+            let range = |run: &MessageRange<'_>| run.batch.rows_of(&run.messages, table);
+            let count = runs.iter().map(|run| range(run).len()).sum();
+            if count == 0 {
+                continue;
+            }
+            let rows = runs.iter().filter_map(|run| {
+                let range = range(run);
+                let tables = run.batch.rows().tables();
+                tables.get(table).map(|rows| rows.range(range))
+            });
+            written +=
+                Spi::connect_mut(|_| destination.write(method, stdin, count, rows.flatten()))?;
+        }
+        Ok(written)
+    }
+
+    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A COPY
+    /// that waited for its lock would go into what the table was before: TimescaleDB looks first
+    /// whether it is a hypertable, and rows then end up beside the chunks, where nobody sees them.
+    fn lock(&mut self) -> Result<(), Failure> {
+        if self.seen != invalidation::changes() {
+            self.forget();
+        }
+        self.look_up()?;
+        let targets = self.known.iter().map(Destination::target);
+        targets.for_each(|target| invalidation::lock(target.relation));
+        match self.seen == invalidation::changes() {
+            true => Ok(()),
+            // This transaction's snapshot is too old to look again.
+            false => Err(Failure::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "the destination was changed at this moment",
+            )),
+        }
+    }
+
+    fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
+        let found = match self.part {
+            config::Columnstore::Default => Columnstore::Unasked,
+            config::Columnstore::Direct => Columnstore::look_up(target.relation)?,
+        };
+        if let Columnstore::Unfit(reason) = &found {
+            let (pipeline, table) = (&self.pipeline, &target.name);
+            log!(
+                "sr_event_writer: stream {pipeline}: columnstore=direct has no effect on {table}: {reason}"
+            );
+        }
+        Ok(found)
+    }
+
+    /// Looks the destinations up if that is not done. Inside a transaction.
+    ///
+    /// # Errors
+    /// What does not fit, or what the database says.
+    pub fn look_up(&mut self) -> Result<(), Failure> {
+        if !self.known.is_empty() {
+            return Ok(());
+        }
+        self.seen = invalidation::changes();
+        let tables = self.format.tables().iter().enumerate();
+        self.known = tables
+            .map(|(number, table)| {
+                let chosen = self.chosen.as_deref().filter(|_| number == 0);
+                let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
+                let columnstore = self.columnstore(&target)?;
+                Ok(Destination::new(table, target, columnstore))
+            })
+            .collect::<Result<_, Failure>>()?;
+        self.table = self.known.first().map(|known| known.target().name.clone());
+        for known in &self.known {
+            invalidation::watch(known.target().relation);
+        }
+        Ok(())
+    }
+}
