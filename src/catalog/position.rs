@@ -11,7 +11,7 @@ use stream::{Sequences, Source, Witness};
 
 /// Positions by stream, as this process has committed them.
 ///
-/// They outlive a lane: where DROP EXTENSION has taken the record away, they are what is left of it.
+/// They outlive a pipeline: where DROP EXTENSION has taken the record away, they are what is left of it.
 pub type Positions = Vec<(Arc<Source>, Sequences)>;
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.

@@ -1,5 +1,5 @@
 //! Starting the workers over. An action and not a state, so it must follow the transaction exactly:
-//! a savepoint that is rolled back takes its wish along.
+//! a savepoint that is rolled back takes its request along.
 
 use super::workers;
 use pgrx::prelude::*;

@@ -9,7 +9,7 @@ pub type Lsn = u64;
 pub fn last_commit() -> Lsn {
     // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
     // is in the log so far covers what an earlier worker may have left unflushed. No test tells whether
-    // it does: asking for an operator's wish takes a transaction id, so each worker has committed
+    // it does: to look for a seek takes a transaction id, so each worker has committed
     // something before its first message.
     unsafe {
         match (&raw const pg_sys::XactLastCommitEnd).read() {

@@ -37,7 +37,7 @@ pub struct Worker {
     number: usize,
     waker: Waker,
     events: WaitEvents,
-    process: WriteResources,
+    resources: WriteResources,
     config: Option<Config>,
     active: Option<Schedule>,
     breaker: Breaker,
@@ -48,18 +48,18 @@ pub struct Worker {
     generation: u64,
     next_tick: Instant,
     next_show: Instant,
-    letters: Upkeep,
+    retention: Upkeep,
 }
 
 impl Worker {
     /// Worker number `number`, connected to its database.
-    pub fn new(number: usize, process: WriteResources) -> Self {
+    pub fn new(number: usize, resources: WriteResources) -> Self {
         let now = Instant::now();
         Self {
             number,
             waker: Waker::of_this_process(),
             events: WaitEvents::register(),
-            process,
+            resources,
             config: None,
             active: None,
             breaker: Breaker::new(1, Duration::ZERO),
@@ -68,7 +68,7 @@ impl Worker {
             generation: 0,
             next_tick: now,
             next_show: now,
-            letters: Upkeep::new(),
+            retention: Upkeep::new(),
         }
     }
 
@@ -135,7 +135,7 @@ impl Worker {
             return;
         }
         self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
-        self.letters = Upkeep::new();
+        self.retention = Upkeep::new();
         let enabled = config.enabled;
         self.config = Some(config);
         match enabled {
@@ -179,7 +179,7 @@ impl Worker {
                 {
                     self.stop(State::Starting, "the extension was created anew");
                 }
-                self.attend(&config, &requests);
+                self.serve(&config, &requests);
             }
             Ok((Extension::Restoring, _)) => {
                 let reason = "the database is being restored (timescaledb.restoring is on); goes on after timescaledb_post_restore()";
@@ -201,7 +201,7 @@ impl Worker {
     }
 
     /// Starts what is missing and applies what operators have asked for.
-    fn attend(&mut self, config: &Config, requests: &OperatorRequests) {
+    fn serve(&mut self, config: &Config, requests: &OperatorRequests) {
         if self.active.is_none() {
             self.remember(config);
             self.start(config);
@@ -210,7 +210,7 @@ impl Worker {
             return;
         };
         active.apply(requests);
-        self.letters.attend(self.number, &config.write);
+        self.retention.run_due(self.number, &config.write);
     }
 
     /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away, from
@@ -264,7 +264,7 @@ impl Worker {
         if invalidation::any_changed() {
             active.forget_targets();
         }
-        let wrote = active.write_next(&mut self.breaker, &mut self.process, config);
+        let wrote = active.write_next(&mut self.breaker, &mut self.resources, config);
         active.release_acks(config.write.ack_after, !wrote);
         wrote
     }

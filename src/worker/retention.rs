@@ -48,7 +48,7 @@ impl Upkeep {
     }
 
     /// Does what is due, for a moment at most.
-    pub fn attend(&mut self, worker: usize, config: &WriteConfig) {
+    pub fn run_due(&mut self, worker: usize, config: &WriteConfig) {
         let until = Instant::now() + AT_A_TIME;
         if let Err(failure) = self.expire(config, until) {
             warning!("sr_event_writer: old dead letters were not removed: {failure}");

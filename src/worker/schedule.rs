@@ -105,7 +105,7 @@ impl Schedule {
     pub fn write_next(
         &mut self,
         breaker: &mut Breaker,
-        process: &mut WriteResources,
+        resources: &mut WriteResources,
         config: &Config,
     ) -> bool {
         let now = Instant::now();
@@ -126,7 +126,7 @@ impl Schedule {
                 return false;
             }
             activity::report_running(c"writing a batch");
-            let Some(done) = pipeline.write_batch(&mut self.handle, own, process, &config.write)
+            let Some(done) = pipeline.write_batch(&mut self.handle, own, resources, &config.write)
             else {
                 continue;
             };

@@ -7,7 +7,7 @@
 //! no flush at all, for a machine that loses power is no message's fault.
 //!
 //! The first crash makes suspects of all messages of the transaction: they are written one by one.
-//! A message that takes the process down again while it stands alone is condemned: it becomes a dead
+//! A message that takes the process down again while it stands alone is a poison message: it becomes a dead
 //! letter without being tried. A process that was killed may have been killed for any reason, so then
 //! it takes more of that. Processes that end in an orderly way, or because another one crashed, leave
 //! no suspects.

@@ -1,5 +1,5 @@
 //! What a note of [`super::journal`] says once the process that wrote it is gone: which messages are
-//! suspected to have crashed it, and which one is condemned. Pure: text in, text out.
+//! suspected to have crashed it, and which one is poison. Pure: text in, text out.
 
 use stream::{Message, Sequences, Source};
 
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_crash_condemns_the_message_that_stood_alone() {
+    fn a_message_that_stood_alone_is_poison_after_its_second_crash() {
         let first = &after_crash(&[trying(10, 19)])[0];
         let second = &after_crash(&[trying(13, 13), first.line()])[0];
         assert!(second.is_poison(&source(), 13));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_came_alone_is_condemned_by_its_second_crash() {
+    fn a_message_that_came_alone_is_poison_after_its_second_crash() {
         let first = &after_crash(&[trying(7, 7)])[0];
         assert!(!first.is_poison(&source(), 7));
         let second = &after_crash(&[trying(7, 7), first.line()])[0];
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_condemned_by_many_kills_and_not_by_one() {
+    fn a_message_is_poison_after_many_kills_and_not_after_one() {
         let kill = |lines: &[String]| read(&note(ALIVE, lines)).remove(0);
         let mut suspects = kill(&[trying(10, 19)]);
         for _ in 1..ENOUGH_KILLS {
