@@ -1,11 +1,11 @@
 //! Decoded messages on their way to the database: what a fetch hands over and a transaction
 //! writes.
 
-use crate::ack::Receipt;
 use crate::budget::Share;
-use crate::headers::Headers;
-use crate::session::Witness;
+use crate::publish::ack::Receipt;
+use crate::resume::Witness;
 use crate::state::Progress;
+use crate::unreadable::headers::Headers;
 use async_nats::Subject;
 use bytes::Bytes;
 use decode::{Format, Reject};

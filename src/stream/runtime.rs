@@ -1,31 +1,28 @@
 //! Threads and channels of the NATS side, behind one handle that the main thread owns. Everything
 //! the main thread calls here returns at once.
 
-use crate::ack::{self, Receipt};
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
-use crate::notice::{self, Notice, Outbox};
-use crate::session::{ResumeRequest, Session, Waker};
+use crate::publish::ack::{self, Receipt};
+use crate::publish::dead_letter::{self, Notice, Outbox};
+use crate::resume::ResumeRequest;
+use crate::session::{Session, Waker};
 use crate::settings::{Pipeline, Settings};
 use crate::state::{Connection, Progress};
+use crate::threads;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-/// One thread reads and decodes more than the main thread can write. A second one only costs: what
-/// passes from one to the other wakes it up and empties its caches.
-const THREADS: usize = 1;
 /// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this is
 /// enough for it never to be idle. What is fetched further ahead than that makes NATS keep a longer
 /// record of what is on its way, and falls out of the caches before it is written.
 const BATCHES_WAITING: usize = 1;
-/// How much nicer than the main thread the threads are.
-const NICE: i32 = 5;
 const ACK_LISTS_WAITING: usize = 256;
 
 /// The NATS side of one worker.
@@ -70,7 +67,7 @@ impl Handle {
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
         let (notices, dead_letters) = Outbox::beside(settings.buffer_bytes);
         let handle = Self {
-            runtime: Some(signal_free_runtime()?),
+            runtime: Some(threads::start()?),
             connector: connector.clone(),
             connection,
             budget: Budget::new(settings.buffer_bytes, pipelines.len()),
@@ -84,7 +81,7 @@ impl Handle {
             wake: Arc::new(wake),
         };
         handle.spawn(ack::run(ready, connector.clone()));
-        handle.spawn(notice::run(dead_letters, connector.clone()));
+        handle.spawn(dead_letter::run(dead_letters, connector.clone()));
         let (settings, state) = (handle.settings.clone(), handle.connection.clone());
         handle.spawn(async move {
             if let Err(error) = connector.open(&settings).await {
@@ -236,104 +233,6 @@ impl Lane {
             progress: Arc::new(Progress::default()),
             batches: mpsc::channel(1).1,
             stop: watch::channel(true).0,
-        }
-    }
-}
-
-/// A runtime none of whose threads takes a signal: PostgreSQL's handlers may run on the main
-/// thread only, and the kernel hands a process's signal to any thread that does not block it.
-fn signal_free_runtime() -> std::io::Result<Runtime> {
-    let before = block_all_signals()?;
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .thread_name("sr_event_writer")
-        // Also a thread that is started later, from wherever.
-        .on_thread_start(|| {
-            drop(block_all_signals());
-            step_back();
-        })
-        .enable_all()
-        .build();
-    restore_signals(&before)?;
-    runtime
-}
-
-/// Blocks every signal for this thread, and so for the threads it starts.
-fn block_all_signals() -> std::io::Result<libc::sigset_t> {
-    // SAFETY: both sets are owned by this frame; sigfillset and pthread_sigmask only write to them.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        match libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) {
-            0 => Ok(before),
-            error => Err(std::io::Error::from_raw_os_error(error)),
-        }
-    }
-}
-
-fn restore_signals(before: &libc::sigset_t) -> std::io::Result<()> {
-    // SAFETY: `before` is a set that pthread_sigmask filled in.
-    match unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        error => Err(std::io::Error::from_raw_os_error(error)),
-    }
-}
-
-/// Lets the main thread have the processor when both want it: it is the one that all wait for, and being
-/// interrupted for every few messages cost it 5 % of its speed. The thread keeps a third of the share that
-/// it would have had. That is a matter of speed only, so a refusal is no error.
-fn step_back() {
-    // Elsewhere this would concern the whole process.
-    #[cfg(target_os = "linux")]
-    {
-        // SAFETY: takes and touches no memory; on Linux it concerns only the calling thread.
-        unsafe { libc::nice(NICE) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn the_threads_of_the_runtime_step_back_behind_the_one_that_starts_it() {
-        // SAFETY: 0 means the calling thread; nothing is written.
-        let nice = || unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-        let runtime = signal_free_runtime().unwrap();
-        let of_a_thread = runtime.block_on(async { tokio::spawn(async move { nice() }).await });
-        assert_eq!(of_a_thread.unwrap(), nice() + NICE);
-    }
-
-    #[test]
-    fn no_thread_of_the_runtime_takes_a_signal() {
-        let runtime = signal_free_runtime().unwrap();
-        let masks = async {
-            let blocking = tokio::task::spawn_blocking(blocked);
-            (
-                tokio::spawn(async { blocked() }).await.unwrap(),
-                blocking.await.unwrap(),
-            )
-        };
-        assert_eq!(runtime.block_on(masks), (true, true));
-        assert!(!blocked(), "the caller's own mask is restored");
-    }
-
-    fn blocked() -> bool {
-        // SAFETY: the set is owned by this frame and only written to.
-        unsafe {
-            let mut mask: libc::sigset_t = std::mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &raw mut mask);
-            [
-                libc::SIGTERM,
-                libc::SIGHUP,
-                libc::SIGUSR1,
-                libc::SIGURG,
-                libc::SIGALRM,
-            ]
-            .iter()
-            .all(|&signal| libc::sigismember(&raw const mask, signal) == 1)
         }
     }
 }

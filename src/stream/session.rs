@@ -5,19 +5,20 @@
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Source};
 use crate::budget::Purse;
-use crate::careful::Careful;
-use crate::caution::{Caution, Cut, Experience};
 use crate::connection::Connector;
-use crate::consumer;
+use crate::consumer::lookup;
+use crate::consumer::ready;
+use crate::consumer::spec::{self, Terms};
+use crate::consumer::stored::Store;
 use crate::error::SessionError;
+use crate::fetch::pull::Pull;
 use crate::fetch::{self, Fetch};
-use crate::lookup;
-use crate::pull::Pull;
+use crate::resume::{Answer, ResumeRequest};
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
-use crate::stored::Store;
-use crate::terms::{self, Terms};
+use crate::unreadable::cuts::{Caution, Cut, Experience};
+use crate::unreadable::one_by_one::Careful;
 use crate::version;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -43,65 +44,6 @@ const TAKE_TURNS: Duration = Duration::from_secs(10);
 
 /// Wakes the main thread.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
-
-/// A pipeline's question to the main thread: where does the database say that I am?
-#[derive(Debug)]
-pub struct ResumeRequest {
-    /// Number of the pipeline in the list it was started with.
-    pub pipeline: usize,
-    /// The stream as it is now.
-    pub source: Source,
-    /// First sequence that the stream still holds.
-    pub first_sequence: u64,
-    /// Last sequence of the stream.
-    pub last_sequence: u64,
-    /// What a time is in this stream, if [`Answer::LookUp`] asked for it.
-    pub found: Option<Found>,
-    /// What the stream says, if [`Answer::Verify`] asked for it.
-    pub verified: Option<(Witness, Testimony)>,
-    /// Takes the recorded position.
-    pub answer: oneshot::Sender<Answer>,
-}
-
-/// A time and the first sequence that was published then or later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// What was looked for.
-    pub time: Timestamp,
-    /// One after the stream's last sequence if everything is older.
-    pub sequence: u64,
-}
-
-/// A message that was read. A stream in which it is another one, or none, was set back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// Sequence in the stream.
-    pub sequence: u64,
-    /// When the server took it from its publisher.
-    pub published: Timestamp,
-}
-
-/// What the stream's leader says about a [`Witness`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Testimony {
-    /// It is there.
-    Intact,
-    /// It was removed, so it proves nothing.
-    Gone,
-    /// It never was: the stream was set back, and what it holds above this sequence is new.
-    SetBack(u64),
-}
-
-/// The main thread's answer to a [`ResumeRequest`].
-#[derive(Debug)]
-pub enum Answer {
-    /// What is recorded.
-    Position(Sequences),
-    /// Only the stream knows: which sequence comes first at this time? Ask again with it.
-    LookUp(Timestamp),
-    /// Only the stream knows: is this message still what it was? Ask again with what it says.
-    Verify(Witness),
-}
 
 /// Everything one pipeline needs on the NATS side.
 pub(crate) struct Session {
@@ -206,7 +148,7 @@ impl Session {
         let store = Store::new(client, &source.stream, domain);
         let position = self.ask_position(&stream, &store, &source).await?;
         let mut positioned =
-            consumer::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
+            ready::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
         if caution == Caution::OneByOne {
             let from = (position, positioned);
             let careful = Careful::new(self, &source, &stream, &store, from);
@@ -252,7 +194,7 @@ impl Session {
                 return changed;
             }
             if let Ok(now) = stream.get_info().await
-                && let Err(danger) = terms::refuse_loss(&now.config, &info)
+                && let Err(danger) = spec::refuse_loss(&now.config, &info)
             {
                 return danger;
             }

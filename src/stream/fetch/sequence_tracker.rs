@@ -1,6 +1,6 @@
 //! The order of deliveries: what each of them settles, and whether one is missing.
 
-use crate::consumer::Positioned;
+use crate::consumer::ready::Positioned;
 use crate::error::SessionError;
 use row::Timestamp;
 

@@ -2,9 +2,9 @@
 //! search among single messages, and whether a range holds a message. It needs no consumer, which
 //! a work-queue stream would refuse, and works with every server.
 
+use crate::consumer::stored::Store;
 use crate::error::SessionError;
-use crate::session::{Found, Testimony, Witness};
-use crate::stored::Store;
+use crate::resume::{Found, Testimony, Witness};
 use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
 use row::Timestamp;
 use std::time::Duration;

@@ -1,24 +1,29 @@
 //! Messages of one session become batches: pull, recognise what was already taken, decode, hand
 //! over. It ends at the first sign that a message could be missing; the session then starts over.
 
+pub(crate) mod accumulator;
+pub(crate) mod pull;
+mod rate_limit;
+pub(crate) mod sequence_tracker;
+
 use crate::batch::{Acks, Batch, Message, Source, Tail};
 use crate::budget::{Purse, Share};
-use crate::consumer::Positioned;
+use crate::consumer::lookup;
+use crate::consumer::ready::Positioned;
+use crate::consumer::spec::Terms;
+use crate::consumer::stored::Store;
 use crate::error::SessionError;
-use crate::headers::{self, Headers};
-use crate::lookup;
-use crate::open::Open;
-use crate::order::{Delivery, Order};
-use crate::pace::Pace;
-use crate::pull::{Amount, Pull};
+use crate::fetch::accumulator::Open;
+use crate::fetch::pull::{Amount, Pull};
+use crate::fetch::rate_limit::Pace;
+use crate::fetch::sequence_tracker::{Delivery, Order};
 use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
 use crate::state::{Phase, PhaseKind, Progress};
-use crate::stored::Store;
-use crate::terms::Terms;
+use crate::unreadable::headers::{self, Headers};
 use async_nats::jetstream::{
-    consumer::{self, Consumer, pull},
+    consumer::{self, Consumer, pull::Config as ConsumerConfig},
     stream,
 };
 use async_nats::{Client, StatusCode};
@@ -76,7 +81,7 @@ pub(crate) struct Fetch<'a> {
     wake: &'a Waker,
     source: Arc<Source>,
     stream: stream::Stream,
-    consumer: Consumer<pull::Config>,
+    consumer: Consumer<ConsumerConfig>,
     /// The messages of the stream one by one.
     store: Store,
     /// What this session has taken so far …

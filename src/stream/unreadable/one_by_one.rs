@@ -6,14 +6,14 @@
 //! durable before, so that is waited for; and while it takes long, reading one by one goes on.
 
 use crate::batch::{Acks, Batch, Message, Source};
-use crate::consumer::{self, Positioned};
+use crate::consumer::ready::{self, Positioned};
+use crate::consumer::stored::{Store, Stored};
 use crate::error::SessionError;
 use crate::fetch;
-use crate::headers::{self, Headers};
-use crate::open::Open;
+use crate::fetch::accumulator::Open;
 use crate::sequences::Sequences;
 use crate::session::Session;
-use crate::stored::{Store, Stored};
+use crate::unreadable::headers::{self, Headers};
 use async_nats::Client;
 use async_nats::Subject;
 use async_nats::jetstream::stream::Stream;
@@ -90,8 +90,8 @@ impl<'a> Careful<'a> {
                 break;
             }
         }
-        let behind = consumer::move_behind(self.positioned, self.last).await?;
-        consumer::acknowledge(client, &behind.consumer, &self.kept).await?;
+        let behind = ready::move_behind(self.positioned, self.last).await?;
+        ready::acknowledge(client, &behind.consumer, &self.kept).await?;
         Ok(behind)
     }
 

@@ -2,10 +2,10 @@
 //! and moved to where the database says the pipeline is.
 
 use crate::batch::Acks;
+use crate::consumer::spec::{self, SESSION, Terms};
 use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
-use crate::terms::{self, SESSION, Terms};
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
@@ -153,13 +153,13 @@ async fn keep_in_line(
         problem,
     };
     let kept = &stream.cached_info().config;
-    terms::refuse_paused(&info)?;
+    spec::refuse_paused(&info)?;
     let found = pull::Config::try_from_consumer_config(info.config.clone())
         .map_err(|_| unfit("is a push consumer"))?;
-    terms::refuse_loss(kept, &info)?;
-    match (terms::misfit(&found, wanted), kept.retention) {
+    spec::refuse_loss(kept, &info)?;
+    match (spec::misfit(&found, wanted), kept.retention) {
         (None, _) => Ok(stream
-            .update_consumer(terms::put_right(&found, wanted))
+            .update_consumer(spec::put_right(&found, wanted))
             .await?),
         (Some(_), RetentionPolicy::Limits) => {
             let deleted = stream.delete_consumer(&info.name).await;
@@ -220,7 +220,7 @@ async fn move_to(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::Delivery;
+    use crate::fetch::sequence_tracker::Delivery;
 
     #[test]
     fn an_acknowledgement_without_a_delivery_names_the_message() {

@@ -4,7 +4,7 @@
 use crate::budget::Part;
 use crate::connection::Connector;
 use crate::fetch::MESSAGE_OVERHEAD;
-use crate::headers;
+use crate::unreadable::headers;
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use std::sync::Arc;
