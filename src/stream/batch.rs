@@ -1,7 +1,7 @@
 //! Decoded messages on their way to the database: what a fetch hands over and a transaction
 //! writes.
 
-use crate::budget::Share;
+use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
 use crate::resume::Witness;
 use crate::state::Progress;
@@ -99,7 +99,7 @@ pub struct Batch {
     tail: Option<Tail>,
     /// Tells the session that all of it is durable.
     report: Option<oneshot::Sender<()>>,
-    share: Option<Share>,
+    share: Option<Reservation>,
     counted: Counted,
 }
 
@@ -174,7 +174,7 @@ impl Batch {
 
     /// Appends a message of `size` bytes, headers and payload, after its rows were appended to
     /// [`Batch::rows_mut`].
-    pub(crate) fn push(&mut self, message: Message, size: usize, share: Share) {
+    pub(crate) fn push(&mut self, message: Message, size: usize, share: Reservation) {
         self.payload_bytes += message.payload.len();
         self.size += size;
         self.messages.push(message);
@@ -185,9 +185,9 @@ impl Batch {
     }
 
     /// Holds a further share of the byte budget until the batch is dropped.
-    pub(crate) fn charge(&mut self, share: Share) {
+    pub(crate) fn charge(&mut self, share: Reservation) {
         match &mut self.share {
-            Some(mine) => mine.absorb(share),
+            Some(mine) => mine.merge(share),
             None => self.share = Some(share),
         }
     }

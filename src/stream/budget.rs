@@ -8,14 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A share of the budget, given back when dropped.
 #[derive(Debug)]
-pub struct Share {
+pub struct Reservation {
     own: Option<OwnedSemaphorePermit>,
     common: Option<OwnedSemaphorePermit>,
 }
 
-impl Share {
+impl Reservation {
     /// Joins another share of the same pipeline into this one.
-    pub fn absorb(&mut self, other: Share) {
+    pub fn merge(&mut self, other: Reservation) {
         join(&mut self.own, other.own);
         join(&mut self.common, other.common);
     }
@@ -46,8 +46,8 @@ impl Budget {
     }
 
     /// What pipeline number `number` may take.
-    pub fn purse(&self, number: usize) -> Purse {
-        Purse {
+    pub fn of_pipeline(&self, number: usize) -> PipelineBudget {
+        PipelineBudget {
             own: self.own.get(number).unwrap_or(&self.common).clone(),
             common: self.common.clone(),
         }
@@ -69,31 +69,31 @@ impl Budget {
 /// A message is paid from one of the two. One that is larger than the own part may take all of it, so
 /// whatever the others hold, each pipeline gets one message at a time through.
 #[derive(Clone, Debug)]
-pub struct Purse {
+pub struct PipelineBudget {
     own: Part,
     common: Part,
 }
 
-impl Purse {
+impl PipelineBudget {
     /// Takes `bytes` if they are free now.
-    pub fn try_take(&self, bytes: usize) -> Option<Share> {
+    pub fn try_take(&self, bytes: usize) -> Option<Reservation> {
         let whole = |part: &Part| (bytes <= part.size).then(|| part.try_take(bytes)).flatten();
         if let Some(own) = whole(&self.own) {
-            return Some(Share::of_own(own));
+            return Some(Reservation::of_own(own));
         }
         if let Some(common) = whole(&self.common) {
-            return Some(Share::of_common(common));
+            return Some(Reservation::of_common(common));
         }
-        self.own.try_take(bytes).map(Share::of_own)
+        self.own.try_take(bytes).map(Reservation::of_own)
     }
 
     /// Waits until `bytes` are free and takes them. `None` only when the budget is closed.
-    pub async fn take(&self, bytes: usize) -> Option<Share> {
+    pub async fn take(&self, bytes: usize) -> Option<Reservation> {
         tokio::select! {
             biased;
-            own = self.own.take(bytes) => own.map(Share::of_own),
+            own = self.own.take(bytes) => own.map(Reservation::of_own),
             common = self.common.take(bytes), if bytes <= self.common.size => {
-                common.map(Share::of_common)
+                common.map(Reservation::of_common)
             }
         }
     }
@@ -136,7 +136,7 @@ impl Part {
     }
 }
 
-impl Share {
+impl Reservation {
     fn of_own(permit: OwnedSemaphorePermit) -> Self {
         Self {
             own: Some(permit),
@@ -158,21 +158,21 @@ mod tests {
     use futures_util::FutureExt;
 
     /// 100 bytes for two pipelines: 25 each, and 50 for both.
-    fn two() -> (Budget, Purse, Purse) {
+    fn two() -> (Budget, PipelineBudget, PipelineBudget) {
         let budget = Budget::new(100, 2);
-        let (first, second) = (budget.purse(0), budget.purse(1));
+        let (first, second) = (budget.of_pipeline(0), budget.of_pipeline(1));
         (budget, first, second)
     }
 
     #[test]
     fn shares_come_back_when_dropped() {
-        let (budget, purse, _) = two();
-        let mut share = purse.try_take(20).unwrap();
-        share.absorb(purse.try_take(5).unwrap());
-        share.absorb(purse.try_take(30).unwrap());
-        share.absorb(purse.try_take(20).unwrap());
+        let (budget, mine, _) = two();
+        let mut share = mine.try_take(20).unwrap();
+        share.merge(mine.try_take(5).unwrap());
+        share.merge(mine.try_take(30).unwrap());
+        share.merge(mine.try_take(20).unwrap());
         assert_eq!(budget.used(), 75);
-        assert!(purse.try_take(1).is_none(), "the rest is the other's");
+        assert!(mine.try_take(1).is_none(), "the rest is the other's");
         drop(share);
         assert_eq!(budget.used(), 0);
     }

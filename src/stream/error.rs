@@ -53,7 +53,7 @@ pub(crate) enum SessionError {
     #[error("NATS refuses to send messages ({0})")]
     Refused(String),
     #[error("fetch: missed idle heartbeat")]
-    Silent,
+    MissedHeartbeat,
     #[error("connection lost")]
     Disconnected,
     #[error("{0} messages were lost on the way; reading them again")]

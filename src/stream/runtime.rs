@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
 use crate::publish::ack::{self, Receipt};
-use crate::publish::dead_letter::{self, Notice, Outbox};
+use crate::publish::dead_letter::{self, DeadLetterQueue, Notice};
 use crate::resume::ResumeRequest;
 use crate::session::{Session, Waker};
 use crate::settings::{Pipeline, Settings};
@@ -36,7 +36,7 @@ pub struct Handle {
     resume: mpsc::Receiver<ResumeRequest>,
     resume_sender: mpsc::Sender<ResumeRequest>,
     acks: mpsc::Sender<Vec<Receipt>>,
-    notices: Outbox,
+    notices: DeadLetterQueue,
     panicked: Arc<AtomicBool>,
     wake: Waker,
 }
@@ -65,7 +65,7 @@ impl Handle {
         let connector = Arc::new(Connector::new(connection.clone()));
         let (resume_sender, resume) = mpsc::channel(pipelines.len().max(1));
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
-        let (notices, dead_letters) = Outbox::beside(settings.buffer_bytes);
+        let (notices, dead_letters) = DeadLetterQueue::beside(settings.buffer_bytes);
         let handle = Self {
             runtime: Some(threads::start()?),
             connector: connector.clone(),
@@ -108,7 +108,7 @@ impl Handle {
             pipeline: lane.pipeline.clone(),
             pipelines,
             connector: self.connector.clone(),
-            purse: self.budget.purse(number),
+            budget: self.budget.of_pipeline(number),
             progress: lane.progress.clone(),
             batches: sender,
             resume: self.resume_sender.clone(),

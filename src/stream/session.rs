@@ -4,12 +4,12 @@
 
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Source};
-use crate::budget::Purse;
+use crate::budget::PipelineBudget;
 use crate::connection::Connector;
 use crate::consumer::lookup;
 use crate::consumer::ready;
-use crate::consumer::spec::{self, Terms};
-use crate::consumer::stored::Store;
+use crate::consumer::spec::{self, ConsumerSpec};
+use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
 use crate::fetch::pull::Pull;
 use crate::fetch::{self, Fetch};
@@ -17,8 +17,8 @@ use crate::resume::{Answer, ResumeRequest};
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress, seconds};
-use crate::unreadable::cuts::{Caution, Cut, Experience};
-use crate::unreadable::one_by_one::Careful;
+use crate::unreadable::cuts::{Cut, CutHistory, ReadMode};
+use crate::unreadable::one_by_one::OneByOneReader;
 use crate::version;
 use async_nats::Client;
 use async_nats::jetstream::consumer::{Consumer, pull};
@@ -52,7 +52,7 @@ pub(crate) struct Session {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) pipelines: usize,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) purse: Purse,
+    pub(crate) budget: PipelineBudget,
     pub(crate) progress: Arc<Progress>,
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) resume: mpsc::Sender<ResumeRequest>,
@@ -76,7 +76,7 @@ impl Session {
 
     async fn repeat(&mut self) {
         let mut backoff = Backoff::new(self.settings.retry_min, self.settings.retry_max);
-        let mut experience = Experience::default();
+        let mut experience = CutHistory::default();
         loop {
             self.unless_waiting(PhaseKind::Connecting, "");
             let client = self.connector.connected().await;
@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// One session: from the stream's name to the first error.
-    async fn once(&self, client: &Client, experience: &mut Experience) -> Result<(), SessionError> {
+    async fn once(&self, client: &Client, experience: &mut CutHistory) -> Result<(), SessionError> {
         let caution = experience.begin();
         let context = self.context(client);
         version::refuse_old(&client.server_info())?;
@@ -145,13 +145,13 @@ impl Session {
             self.settings.domain.as_deref(),
             fetch::at_once(self, client),
         );
-        let store = Store::new(client, &source.stream, domain);
+        let store = StoredMessages::new(client, &source.stream, domain);
         let position = self.ask_position(&stream, &store, &source).await?;
         let mut positioned =
             ready::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
-        if caution == Caution::OneByOne {
+        if caution == ReadMode::OneByOne {
             let from = (position, positioned);
-            let careful = Careful::new(self, &source, &stream, &store, from);
+            let careful = OneByOneReader::new(self, &source, &stream, &store, from);
             positioned = careful.run(client, at_once.messages).await?;
         }
         if positioned.consumer.cached_info().num_pending == 0 {
@@ -178,7 +178,7 @@ impl Session {
         &self,
         stream: &jetstream::stream::Stream,
         consumer: &Consumer<pull::Config>,
-        terms: &Terms,
+        terms: &ConsumerSpec,
     ) -> SessionError {
         loop {
             tokio::time::sleep(OBSERVE).await;
@@ -190,7 +190,7 @@ impl Session {
             self.progress
                 .ack_pending
                 .store(ack_pending, Ordering::Relaxed);
-            if let Err(changed) = terms.hold_for(&info) {
+            if let Err(changed) = terms.check_unchanged(&info) {
                 return changed;
             }
             if let Ok(now) = stream.get_info().await
@@ -246,7 +246,7 @@ impl Session {
     async fn ask_position(
         &self,
         stream: &jetstream::stream::Stream,
-        store: &Store,
+        store: &StoredMessages,
         source: &Source,
     ) -> Result<Sequences, SessionError> {
         self.unless_waiting(

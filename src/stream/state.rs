@@ -100,7 +100,7 @@ pub enum Link {
 
 /// What the server or the client has reported.
 #[derive(Debug)]
-struct Complaint {
+struct ReportedError {
     text: String,
     at: Instant,
 }
@@ -108,7 +108,7 @@ struct Complaint {
 /// The connection to NATS as the worker shows it.
 #[derive(Debug)]
 pub struct Connection {
-    state: Mutex<(Link, Option<Complaint>)>,
+    state: Mutex<(Link, Option<ReportedError>)>,
     server: Mutex<Option<String>>,
     connects: AtomicU64,
     changed: tokio::sync::watch::Sender<bool>,
@@ -170,7 +170,7 @@ impl Connection {
 
     pub(crate) fn set_error(&self, error: String) {
         let at = Instant::now();
-        self.state.lock().1 = Some(Complaint { text: error, at });
+        self.state.lock().1 = Some(ReportedError { text: error, at });
     }
 
     pub(crate) fn set_server(&self, server: Option<String>) {

@@ -2,7 +2,7 @@
 //! search among single messages, and whether a range holds a message. It needs no consumer, which
 //! a work-queue stream would refuse, and works with every server.
 
-use crate::consumer::stored::Store;
+use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
 use crate::resume::{Found, Testimony, Witness};
 use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
@@ -16,7 +16,7 @@ const HEARD_OF: Duration = Duration::from_secs(3);
 /// are in the order of their times.
 pub(crate) async fn first_at(
     stream: &Stream,
-    store: &Store,
+    store: &StoredMessages,
     time: Timestamp,
 ) -> Result<Found, SessionError> {
     let state = &stream.cached_info().state;
@@ -50,7 +50,7 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
 /// believed only of a leader whom most of the others follow: one that was cut off may be behind.
 pub(crate) async fn verify(
     stream: &Stream,
-    store: &Store,
+    store: &StoredMessages,
     witness: Witness,
 ) -> Result<Testimony, SessionError> {
     let found = store.get(witness.sequence).await?;
@@ -76,7 +76,10 @@ pub(crate) async fn verify(
 }
 
 /// What tells the message with this sequence from another one that gets it after the stream was set back.
-pub(crate) async fn witness(store: &Store, sequence: u64) -> Result<Option<Witness>, SessionError> {
+pub(crate) async fn witness(
+    store: &StoredMessages,
+    sequence: u64,
+) -> Result<Option<Witness>, SessionError> {
     let found = store.get(sequence).await?;
     Ok(found.map(|message| Witness {
         sequence,
@@ -94,7 +97,12 @@ fn is_followed(cluster: &ClusterInfo) -> bool {
 
 /// Whether no message with one of these subjects lies in `first..=last`. Not, when that cannot be
 /// told.
-pub(crate) async fn is_empty(store: &Store, subjects: &[String], first: u64, last: u64) -> bool {
+pub(crate) async fn is_empty(
+    store: &StoredMessages,
+    subjects: &[String],
+    first: u64,
+    last: u64,
+) -> bool {
     for subject in subjects {
         match message_from(store, subject, first).await {
             Ok(Some((sequence, _))) if sequence <= last => return false,
@@ -107,7 +115,7 @@ pub(crate) async fn is_empty(store: &Store, subjects: &[String], first: u64, las
 
 /// Sequence and time of the first message with `subject` from `sequence` on.
 async fn message_from(
-    store: &Store,
+    store: &StoredMessages,
     subject: &str,
     sequence: u64,
 ) -> Result<Option<(u64, Timestamp)>, SessionError> {

@@ -2,7 +2,7 @@
 //! and moved to where the database says the pipeline is.
 
 use crate::batch::Acks;
-use crate::consumer::spec::{self, SESSION, Terms};
+use crate::consumer::spec::{self, ConsumerSpec, SESSION};
 use crate::error::SessionError;
 use crate::sequences::Sequences;
 use crate::settings::{Pipeline, Settings};
@@ -22,7 +22,7 @@ const MAX_ACK_PENDING: i64 = 65_536;
 const UNLIMITED: i64 = -1;
 
 /// A consumer that is ready to be fetched from.
-pub(crate) struct Positioned {
+pub(crate) struct ReadyConsumer {
     pub(crate) consumer: Consumer<pull::Config>,
     /// No message of this pipeline lies between the position and the next new delivery but what is
     /// above this sequence.
@@ -30,7 +30,7 @@ pub(crate) struct Positioned {
     /// What an acknowledgement settles.
     pub(crate) acks: Acks,
     /// What has to stay so that all of this holds.
-    pub(crate) terms: Terms,
+    pub(crate) terms: ConsumerSpec,
 }
 
 /// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
@@ -40,7 +40,7 @@ pub(crate) async fn prepare(
     pipeline: &Pipeline,
     settings: &Settings,
     position: &Sequences,
-) -> Result<Positioned, SessionError> {
+) -> Result<ReadyConsumer, SessionError> {
     let mut wanted = config(pipeline, settings, &stream.cached_info().config);
     // An inbox is a name that nobody else has.
     let session = client.new_inbox();
@@ -54,11 +54,14 @@ pub(crate) async fn prepare(
 }
 
 /// Moves a consumer on, if it is still what it was: the next delivery is the first message after `last`.
-pub(crate) async fn move_behind(before: Positioned, last: u64) -> Result<Positioned, SessionError> {
+pub(crate) async fn move_behind(
+    before: ReadyConsumer,
+    last: u64,
+) -> Result<ReadyConsumer, SessionError> {
     let mut consumer = before.consumer;
     let info = consumer.info().await;
     let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
-    before.terms.hold_for(info)?;
+    before.terms.check_unchanged(info)?;
     move_to(consumer, last).await
 }
 
@@ -192,11 +195,11 @@ fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) 
 async fn move_to(
     mut consumer: Consumer<pull::Config>,
     floor: u64,
-) -> Result<Positioned, SessionError> {
+) -> Result<ReadyConsumer, SessionError> {
     let Err(refused) = consumer.reset(Some(floor + 1)).await else {
         let info = consumer.cached_info();
-        return Ok(Positioned {
-            terms: Terms::of(info),
+        return Ok(ReadyConsumer {
+            terms: ConsumerSpec::of(info),
             delivered: floor,
             acks: match info.config.ack_policy {
                 AckPolicy::None => Acks::Nothing,

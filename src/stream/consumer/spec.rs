@@ -16,7 +16,7 @@ const FEWEST_WAITING: i64 = 8;
 
 /// The part of a configuration that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct ConsumerSpec {
     /// Nanoseconds since 1970: a consumer of the same name that was made later is another one.
     created: i128,
     /// Who has set it in place last.
@@ -36,7 +36,7 @@ pub(crate) struct Terms {
     priority_groups: Vec<String>,
 }
 
-impl Terms {
+impl ConsumerSpec {
     /// Those of a consumer.
     pub(crate) fn of(info: &Info) -> Self {
         let config = &info.config;
@@ -59,7 +59,7 @@ impl Terms {
     }
 
     /// Whether the consumer still is as it has to be.
-    pub(crate) fn hold_for(&self, info: &Info) -> Result<(), SessionError> {
+    pub(crate) fn check_unchanged(&self, info: &Info) -> Result<(), SessionError> {
         refuse_paused(info)?;
         let now = Self::of(info);
         if now.session.is_some() && now.session != self.session {

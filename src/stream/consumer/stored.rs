@@ -18,7 +18,7 @@ const LOSSY: char = char::REPLACEMENT_CHARACTER;
 
 /// A message of a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
+pub(crate) struct StoredMessage {
     pub(crate) sequence: u64,
     pub(crate) published: Timestamp,
     /// With U+FFFD for what is not UTF-8.
@@ -29,12 +29,12 @@ pub(crate) struct Stored {
 }
 
 /// Asks for messages of one stream.
-pub(crate) struct Store {
+pub(crate) struct StoredMessages {
     client: Client,
     api: Subject,
 }
 
-impl Store {
+impl StoredMessages {
     /// The messages of `stream` in JetStream domain `domain`.
     pub(crate) fn new(client: &Client, stream: &str, domain: Option<&str>) -> Self {
         let domain = domain.map(|domain| format!("{domain}."));
@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// The message with this sequence, if it is there.
-    pub(crate) async fn get(&self, sequence: u64) -> Result<Option<Stored>, SessionError> {
+    pub(crate) async fn get(&self, sequence: u64) -> Result<Option<StoredMessage>, SessionError> {
         self.ask(&json!({ "seq": sequence })).await
     }
 
@@ -55,8 +55,8 @@ impl Store {
         &self,
         subjects: &[String],
         sequence: u64,
-    ) -> Result<Option<Stored>, SessionError> {
-        let mut first: Option<Stored> = None;
+    ) -> Result<Option<StoredMessage>, SessionError> {
+        let mut first: Option<StoredMessage> = None;
         for subject in subjects {
             let found = self.next_of(subject, sequence).await?;
             if let Some(found) = found
@@ -73,7 +73,7 @@ impl Store {
         &self,
         subject: &str,
         from: u64,
-    ) -> Result<Option<Stored>, SessionError> {
+    ) -> Result<Option<StoredMessage>, SessionError> {
         self.ask(&json!({ "seq": from, "next_by_subj": subject }))
             .await
     }
@@ -81,7 +81,7 @@ impl Store {
     /// Whether the subject is what was published, and not what became of bytes that are no text.
     pub(crate) async fn has_a_readable_subject(
         &self,
-        stored: &Stored,
+        stored: &StoredMessage,
     ) -> Result<bool, SessionError> {
         if !stored.subject.contains(LOSSY) {
             return Ok(true);
@@ -91,7 +91,7 @@ impl Store {
         Ok(found.is_some_and(|found| found.sequence == stored.sequence))
     }
 
-    async fn ask(&self, request: &Value) -> Result<Option<Stored>, SessionError> {
+    async fn ask(&self, request: &Value) -> Result<Option<StoredMessage>, SessionError> {
         let payload = Bytes::from(request.to_string());
         let answer = self.client.request(self.api.clone(), payload).await;
         let answer = answer.map_err(|error| SessionError::Api(error.to_string()))?;
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-fn parse(answer: &[u8]) -> Result<Option<Stored>, SessionError> {
+fn parse(answer: &[u8]) -> Result<Option<StoredMessage>, SessionError> {
     let answer: Value = serde_json::from_slice(answer)
         .map_err(|error| SessionError::Api(format!("a stored message: {error}")))?;
     if let Some(error) = answer.get("error") {
@@ -113,14 +113,14 @@ fn parse(answer: &[u8]) -> Result<Option<Stored>, SessionError> {
     stored.map(Some).ok_or_else(unreadable)
 }
 
-fn stored(message: &Value) -> Option<Stored> {
+fn stored(message: &Value) -> Option<StoredMessage> {
     let text = |name: &str| message.get(name).and_then(Value::as_str);
     let bytes = |name: &str| match text(name) {
         Some(text) => STANDARD.decode(text).ok().map(Bytes::from),
         None => Some(Bytes::new()),
     };
     let time = OffsetDateTime::parse(text("time")?, &Rfc3339).ok()?;
-    Some(Stored {
+    Some(StoredMessage {
         sequence: message.get("seq")?.as_u64()?,
         published: Timestamp::from_unix_nanos(time.unix_timestamp_nanos())?,
         subject: text("subject")?.to_owned(),

@@ -14,7 +14,7 @@ const LOOK_EVERY: usize = 64;
 const BYTES: usize = 8 << 20;
 
 /// A batch with room.
-pub(crate) struct Open {
+pub(crate) struct BatchAccumulator {
     pub(crate) batch: Batch,
     /// When it got its first message.
     since: Option<Instant>,
@@ -26,7 +26,7 @@ pub(crate) struct Open {
     ripe: bool,
 }
 
-impl Open {
+impl BatchAccumulator {
     pub(crate) fn new(batch: Batch) -> Self {
         Self {
             batch,
@@ -66,12 +66,12 @@ impl Open {
     }
 
     /// Its oldest message has waited for long enough.
-    pub(crate) fn ripen(&mut self) {
+    pub(crate) fn mark_ready(&mut self) {
         self.ripe = true;
     }
 
     /// Whether it may be handed over.
-    pub(crate) fn is_ripe(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ripe
     }
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     /// A batch with so many messages, and whether it was ripe after each of them.
-    fn filled(messages: u64, backlog: u64, hold: bool) -> (Open, Vec<bool>) {
+    fn filled(messages: u64, backlog: u64, hold: bool) -> (BatchAccumulator, Vec<bool>) {
         let source = Source {
             stream: "S".to_owned(),
             created: Timestamp::default(),
@@ -139,14 +139,14 @@ mod tests {
             pipeline.format,
             Arc::default(),
         );
-        let mut open = Open::new(batch);
-        let purse = Budget::new(1_000, 1).purse(0);
+        let mut open = BatchAccumulator::new(batch);
+        let budget = Budget::new(1_000, 1).of_pipeline(0);
         let mut ripe = Vec::new();
         for sequence in 1..=messages {
             open.batch
-                .push(message(sequence), 2, purse.try_take(1).unwrap());
+                .push(message(sequence), 2, budget.try_take(1).unwrap());
             open.pushed(&pipeline, backlog, hold);
-            ripe.push(open.is_ripe());
+            ripe.push(open.is_ready());
         }
         (open, ripe)
     }
@@ -170,18 +170,19 @@ mod tests {
     fn the_rest_of_a_backlog_is_ripe_when_it_is_complete() {
         let (mut open, _) = filled(100, BACKLOG, false);
         open.take(&pipeline());
-        let purse = Budget::new(1_000, 1).purse(0);
+        let budget = Budget::new(1_000, 1).of_pipeline(0);
         for (backlog, ripe) in [(1, false), (0, true)] {
-            let share = purse.try_take(1).unwrap();
+            let share = budget.try_take(1).unwrap();
             open.batch.push(message(100), 2, share);
             open.pushed(&pipeline(), backlog, false);
-            assert_eq!(open.is_ripe(), ripe);
+            assert_eq!(open.is_ready(), ripe);
         }
         open.take(&pipeline());
-        open.batch.push(message(102), 2, purse.try_take(1).unwrap());
+        open.batch
+            .push(message(102), 2, budget.try_take(1).unwrap());
         open.pushed(&pipeline(), 0, false);
         assert!(
-            !open.is_ripe(),
+            !open.is_ready(),
             "after the backlog messages are collected again"
         );
     }
@@ -195,8 +196,8 @@ mod tests {
             due >= before + pipeline().batch_timeout
                 && due <= Instant::now() + pipeline().batch_timeout
         );
-        open.ripen();
+        open.mark_ready();
         assert_eq!(open.take(&pipeline()).len(), 2);
-        assert!(open.batch.is_empty() && !open.is_ripe() && open.due(&pipeline()).is_none());
+        assert!(open.batch.is_empty() && !open.is_ready() && open.due(&pipeline()).is_none());
     }
 }

@@ -7,16 +7,16 @@ mod rate_limit;
 pub(crate) mod sequence_tracker;
 
 use crate::batch::{Acks, Batch, Message, Source, Tail};
-use crate::budget::{Purse, Share};
+use crate::budget::{PipelineBudget, Reservation};
 use crate::consumer::lookup;
-use crate::consumer::ready::Positioned;
-use crate::consumer::spec::Terms;
-use crate::consumer::stored::Store;
+use crate::consumer::ready::ReadyConsumer;
+use crate::consumer::spec::ConsumerSpec;
+use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
-use crate::fetch::accumulator::Open;
-use crate::fetch::pull::{Amount, Pull};
-use crate::fetch::rate_limit::Pace;
-use crate::fetch::sequence_tracker::{Delivery, Order};
+use crate::fetch::accumulator::BatchAccumulator;
+use crate::fetch::pull::{Pull, PullSize};
+use crate::fetch::rate_limit::RateLimiter;
+use crate::fetch::sequence_tracker::{Delivery, SequenceTracker};
 use crate::sequences::Sequences;
 use crate::session::{Session, Waker};
 use crate::settings::Pipeline;
@@ -75,7 +75,7 @@ enum Event {
 
 pub(crate) struct Fetch<'a> {
     pipeline: &'a Pipeline,
-    purse: &'a Purse,
+    budget: &'a PipelineBudget,
     progress: &'a Arc<Progress>,
     batches: &'a mpsc::Sender<Batch>,
     wake: &'a Waker,
@@ -83,16 +83,16 @@ pub(crate) struct Fetch<'a> {
     stream: stream::Stream,
     consumer: Consumer<ConsumerConfig>,
     /// The messages of the stream one by one.
-    store: Store,
+    store: StoredMessages,
     /// What this session has taken so far …
     taken: Sequences,
     /// … and the highest of it, for the session after it.
     newest: &'a AtomicU64,
-    order: Order,
+    order: SequenceTracker,
     /// The consumer as it has to stay.
-    terms: Terms,
-    pace: Option<Pace>,
-    open: Open,
+    terms: ConsumerSpec,
+    pace: Option<RateLimiter>,
+    open: BatchAccumulator,
     /// The last look around found something that ought to have come.
     doubt: bool,
     /// The state shows that messages are fetched, and nothing else.
@@ -108,17 +108,17 @@ impl<'a> Fetch<'a> {
         session: &'a Session,
         source: Arc<Source>,
         stream: stream::Stream,
-        positioned: Positioned,
-        store: Store,
+        positioned: ReadyConsumer,
+        store: StoredMessages,
     ) -> Self {
         let whole_stream = session.pipeline.reads_all_of(&stream.cached_info().config);
         Self {
             pipeline: &session.pipeline,
-            purse: &session.purse,
+            budget: &session.budget,
             progress: &session.progress,
             batches: &session.batches,
             wake: &session.wake,
-            open: Open::new(Batch::new(
+            open: BatchAccumulator::new(Batch::new(
                 source.clone(),
                 positioned.acks,
                 whole_stream,
@@ -128,12 +128,12 @@ impl<'a> Fetch<'a> {
             source,
             stream,
             store,
-            order: Order::after(&positioned),
+            order: SequenceTracker::after(&positioned),
             terms: positioned.terms,
             consumer: positioned.consumer,
             taken: Sequences::default(),
             newest: &session.taken,
-            pace: Pace::new(session.pipeline.max_rate),
+            pace: RateLimiter::new(session.pipeline.max_rate),
             doubt: false,
             well: session.progress.phase() == Phase::FETCHING,
             unsure: false,
@@ -153,13 +153,13 @@ impl<'a> Fetch<'a> {
                 Event::Message(message) => self.take(message?).await?,
                 Event::Room if self.batches.is_closed() => return Err(SessionError::Stopped),
                 Event::Room => {}
-                Event::Due => self.open.ripen(),
+                Event::Due => self.open.mark_ready(),
                 Event::Quiet => {
                     let silent = pull.is_silent();
                     // What it finds says more than the silence does.
                     self.look_around().await?;
                     if silent {
-                        return Err(SessionError::Silent);
+                        return Err(SessionError::MissedHeartbeat);
                     }
                 }
             }
@@ -171,7 +171,7 @@ impl<'a> Fetch<'a> {
             Some(due) => (due, Event::Due),
             None => (Instant::now() + self.patience(), Event::Quiet),
         };
-        let ripe = self.open.is_ripe();
+        let ripe = self.open.is_ready();
         tokio::select! {
             biased;
             message = pull.next() => Event::Message(message),
@@ -270,7 +270,7 @@ impl<'a> Fetch<'a> {
     async fn ask(&mut self) -> Result<consumer::Info, SessionError> {
         let info = self.consumer.get_info().await;
         let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
-        self.terms.hold_for(&info)?;
+        self.terms.check_unchanged(&info)?;
         self.confirmed = Instant::now();
         Ok(info)
     }
@@ -334,7 +334,7 @@ impl<'a> Fetch<'a> {
         if bytes == 0 {
             return Ok(());
         }
-        match self.purse.try_take(bytes) {
+        match self.budget.try_take(bytes) {
             Some(share) => self.open.batch.charge(share),
             None => drop(self.wait_for_memory(bytes).await?),
         }
@@ -355,8 +355,8 @@ impl<'a> Fetch<'a> {
     }
 
     /// Takes a share of the byte budget.
-    async fn afford(&mut self, bytes: usize) -> Result<Share, SessionError> {
-        match self.purse.try_take(bytes) {
+    async fn afford(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
+        match self.budget.try_take(bytes) {
             Some(share) => Ok(share),
             None => self.wait_for_memory(bytes).await,
         }
@@ -364,12 +364,12 @@ impl<'a> Fetch<'a> {
 
     /// Waits for a share of the byte budget. Before that the open batch is handed over: it may hold
     /// the very bytes that are waited for.
-    async fn wait_for_memory(&mut self, bytes: usize) -> Result<Share, SessionError> {
-        let (purse, progress, wake) = (self.purse, self.progress, self.wake);
+    async fn wait_for_memory(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
+        let (budget, progress, wake) = (self.budget, self.progress, self.wake);
         let share = {
             let share = async {
                 self.hand_over().await?;
-                purse.take(bytes).await.ok_or(SessionError::Stopped)
+                budget.take(bytes).await.ok_or(SessionError::Stopped)
             };
             let mut share = std::pin::pin!(share);
             if let Ok(share) = tokio::time::timeout(SHORT, &mut share).await {
@@ -421,7 +421,7 @@ impl<'a> Fetch<'a> {
 
     /// Hands a ripe batch over when there is room for it. Until then it grows; a full one waits.
     async fn pass_on(&mut self) -> Result<(), SessionError> {
-        if self.open.is_ripe() && (self.batches.capacity() > 0 || self.open.is_full(self.pipeline))
+        if self.open.is_ready() && (self.batches.capacity() > 0 || self.open.is_full(self.pipeline))
         {
             self.hand_over().await?;
         }
@@ -470,8 +470,8 @@ fn is_bare(message: &async_nats::Message) -> bool {
 }
 
 /// What is asked for at once.
-pub(crate) fn at_once(session: &Session, client: &Client) -> Amount {
-    Amount {
+pub(crate) fn at_once(session: &Session, client: &Client) -> PullSize {
+    PullSize {
         messages: PULL_MESSAGES.max(session.pipeline.batch_size),
         bytes: pull_bytes(session, client),
     }

@@ -30,12 +30,12 @@ const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
 
 /// Messages and bytes of a request, or what is left of all requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amount {
+pub(crate) struct PullSize {
     pub(crate) messages: usize,
     pub(crate) bytes: usize,
 }
 
-impl Amount {
+impl PullSize {
     /// There is no more of one of them than half of `whole`.
     fn is_below_half_of(self, whole: Self) -> bool {
         self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
@@ -61,9 +61,9 @@ pub(crate) struct Pull {
     inbox: Subject,
     request: Bytes,
     /// What one request asks for.
-    whole: Amount,
+    whole: PullSize,
     /// What was asked for and has not come.
-    outstanding: Amount,
+    outstanding: PullSize,
     /// Requests that the server has refused in a row.
     refusals: u32,
     /// Since when there is nothing to be had.
@@ -76,7 +76,7 @@ impl Pull {
         client: &Client,
         consumer: &Consumer<pull::Config>,
         domain: Option<&str>,
-        whole: Amount,
+        whole: PullSize,
     ) -> Result<Self, SessionError> {
         let inbox = Subject::from(client.new_inbox());
         let subscriber = client.subscribe(inbox.clone()).await;
@@ -87,7 +87,7 @@ impl Pull {
             inbox,
             request: request(whole),
             whole,
-            outstanding: Amount::default(),
+            outstanding: PullSize::default(),
             refusals: 0,
             quiet_since: None,
         })
@@ -105,7 +105,7 @@ impl Pull {
                 Some(status) if !is_delivery(&message) => self.heed(status, &message)?,
                 Some(_) | None => {
                     self.refusals = 0;
-                    self.outstanding.sub(Amount {
+                    self.outstanding.sub(PullSize {
                         messages: 1,
                         bytes: message.length,
                     });
@@ -171,8 +171,8 @@ fn api(consumer: &Consumer<pull::Config>, domain: Option<&str>) -> Subject {
 }
 
 /// The request, as ADR-13 of NATS has it; times in nanoseconds.
-fn request(whole: Amount) -> Bytes {
-    let Amount { messages, bytes } = whole;
+fn request(whole: PullSize) -> Bytes {
+    let PullSize { messages, bytes } = whole;
     let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
     Bytes::from(format!(
         r#"{{"batch":{messages},"max_bytes":{bytes},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#
@@ -186,15 +186,19 @@ fn is_delivery(message: &Message) -> bool {
 }
 
 /// What of a request will not come any more, by what the server says instead of a message.
-fn unused(status: StatusCode, message: &Message, whole: Amount) -> Result<Amount, SessionError> {
+fn unused(
+    status: StatusCode,
+    message: &Message,
+    whole: PullSize,
+) -> Result<PullSize, SessionError> {
     let description = message.description.as_deref().unwrap_or_default();
     match status {
-        StatusCode::IDLE_HEARTBEAT => Ok(Amount::default()),
+        StatusCode::IDLE_HEARTBEAT => Ok(PullSize::default()),
         // The time is up, or the next message is larger than what is left of the request.
         StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED if !is_final(description) => {
             let headers = message.headers.as_ref();
             let number = |name| headers?.get(name)?.as_str().parse().ok();
-            Ok(Amount {
+            Ok(PullSize {
                 messages: number(UNUSED_MESSAGES).unwrap_or(whole.messages),
                 bytes: number(UNUSED_BYTES).unwrap_or(whole.bytes),
             })
@@ -217,7 +221,7 @@ fn refusals(before: u32, status: StatusCode, message: &Message) -> Result<u32, S
 }
 
 /// Whether a request that asks for `whole` can never hold the next message.
-fn is_too_small(whole: Amount, unused: Amount, message: &Message) -> bool {
+fn is_too_small(whole: PullSize, unused: PullSize, message: &Message) -> bool {
     let too_large = message.description.as_deref() == Some(TOO_LARGE);
     too_large && unused.bytes == whole.bytes && whole.bytes < MOST_BYTES
 }
@@ -233,7 +237,7 @@ mod tests {
     use super::*;
     use async_nats::HeaderMap;
 
-    const WHOLE: Amount = Amount {
+    const WHOLE: PullSize = PullSize {
         messages: 100,
         bytes: 1_000,
     };
@@ -258,7 +262,7 @@ mod tests {
         status: StatusCode,
         description: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Amount, String> {
+    ) -> Result<PullSize, String> {
         let message = says(status, description, headers);
         unused(status, &message, WHOLE).map_err(|error| error.to_string())
     }
@@ -266,7 +270,7 @@ mod tests {
     #[test]
     fn a_request_that_ends_gives_back_what_it_has_not_used() {
         let left = [(UNUSED_MESSAGES, "7"), (UNUSED_BYTES, "70")];
-        let part = Amount {
+        let part = PullSize {
             messages: 7,
             bytes: 70,
         };
@@ -281,7 +285,7 @@ mod tests {
             assert_eq!(unused_of(status, description, &left), Ok(part));
             assert_eq!(unused_of(status, description, &[]), Ok(WHOLE));
         }
-        let nothing = Amount::default();
+        let nothing = PullSize::default();
         assert_eq!(unused_of(StatusCode::IDLE_HEARTBEAT, "", &[]), Ok(nothing));
     }
 
@@ -323,11 +327,11 @@ mod tests {
 
     #[test]
     fn only_a_whole_request_that_cannot_hold_the_next_message_is_too_small() {
-        let part = Amount {
+        let part = PullSize {
             bytes: WHOLE.bytes - 1,
             ..WHOLE
         };
-        let most = Amount {
+        let most = PullSize {
             bytes: MOST_BYTES,
             ..WHOLE
         };
@@ -342,7 +346,7 @@ mod tests {
     #[test]
     fn more_is_asked_for_when_half_of_the_messages_or_bytes_have_come() {
         for (messages, bytes, below) in [(51, 501, false), (50, 501, true), (51, 500, true)] {
-            assert_eq!(Amount { messages, bytes }.is_below_half_of(WHOLE), below);
+            assert_eq!(PullSize { messages, bytes }.is_below_half_of(WHOLE), below);
         }
     }
 

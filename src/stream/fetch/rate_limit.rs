@@ -5,14 +5,14 @@ use tokio::time::Instant;
 
 /// Hands out one slot per message, at most `rate` a second, with bursts of a tenth of a second.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     interval: Duration,
     burst: Duration,
     /// When the slots handed out so far are used up.
     paid_until: Option<Instant>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// `None`, that is no limit, when `rate` is 0.
     pub(crate) fn new(rate: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(rate)?;
@@ -37,16 +37,16 @@ mod tests {
 
     #[test]
     fn without_a_rate_nothing_waits() {
-        assert!(Pace::new(0).is_none());
+        assert!(RateLimiter::new(0).is_none());
     }
 
     #[test]
     fn a_burst_passes_and_the_rest_is_spread_over_time() {
         let start = Instant::now();
-        let mut pace = Pace::new(100).unwrap();
+        let mut pace = RateLimiter::new(100).unwrap();
         let passed = (0..100).filter(|_| pace.take(start).is_none()).count();
         assert_eq!(passed, 10);
-        let mut pace = Pace::new(100).unwrap();
+        let mut pace = RateLimiter::new(100).unwrap();
         let mut now = start;
         for _ in 0..300 {
             if let Some(at) = pace.take(now) {
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn idle_time_is_not_saved_up() {
         let start = Instant::now();
-        let mut pace = Pace::new(100).unwrap();
+        let mut pace = RateLimiter::new(100).unwrap();
         pace.take(start);
         let later = start + Duration::from_secs(60);
         let passed = (0..100).filter(|_| pace.take(later).is_none()).count();

@@ -1,6 +1,6 @@
 //! The order of deliveries: what each of them settles, and whether one is missing.
 
-use crate::consumer::ready::Positioned;
+use crate::consumer::ready::ReadyConsumer;
 use crate::error::SessionError;
 use row::Timestamp;
 
@@ -38,7 +38,7 @@ impl Delivery {
 
 /// Watches that deliveries come in the consumer's order without a gap, since only then it is known
 /// that nothing lies between two of them.
-pub(crate) struct Order {
+pub(crate) struct SequenceTracker {
     /// Consumer sequence of the next delivery.
     next: u64,
     /// Highest stream sequence delivered so far.
@@ -47,10 +47,10 @@ pub(crate) struct Order {
     unverified: Option<(u64, u64)>,
 }
 
-impl Order {
+impl SequenceTracker {
     /// Before the first delivery of a consumer that was just put in place. A consumer that was set back
     /// counts from 1: what its answer counts already went to somebody else.
-    pub(crate) fn after(positioned: &Positioned) -> Self {
+    pub(crate) fn after(positioned: &ReadyConsumer) -> Self {
         Self {
             next: 1,
             last_new: positioned.delivered,
@@ -119,8 +119,8 @@ mod tests {
         }
     }
 
-    fn order() -> Order {
-        Order {
+    fn order() -> SequenceTracker {
+        SequenceTracker {
             next: 1,
             last_new: 10,
             unverified: None,

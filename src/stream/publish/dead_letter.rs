@@ -37,7 +37,7 @@ pub struct Notice {
 }
 
 /// Notices that wait to be sent.
-pub(crate) struct Outbox {
+pub(crate) struct DeadLetterQueue {
     sender: mpsc::Sender<Waiting>,
     room: Part,
 }
@@ -49,7 +49,7 @@ pub(crate) struct Waiting {
     room: OwnedSemaphorePermit,
 }
 
-impl Outbox {
+impl DeadLetterQueue {
     /// Takes a part of this many bytes, and no more. What comes out of it is for [`run`].
     pub(crate) fn beside(bytes: usize) -> (Self, mpsc::Receiver<Waiting>) {
         let (sender, ready) = mpsc::channel(WAITING);
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_waits_takes_no_more_than_its_part_and_the_rest_is_left_out() {
-        let (outbox, mut ready) = Outbox::beside(PART * 10_000);
+        let (outbox, mut ready) = DeadLetterQueue::beside(PART * 10_000);
         let put = |payload| outbox.put("dead.logs".to_owned(), notice(payload));
         (0..10).for_each(|_| put(2_000));
         assert_eq!(ready.len(), 3);

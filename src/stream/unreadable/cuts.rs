@@ -13,7 +13,7 @@ const ENOUGH: u32 = 2;
 
 /// How a session reads its first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Caution {
+pub(crate) enum ReadMode {
     /// Fetches them.
     None,
     /// Looks at them one by one.
@@ -22,27 +22,27 @@ pub(crate) enum Caution {
 
 /// What the sessions of a pipeline have gone through.
 #[derive(Debug)]
-pub(crate) struct Experience {
-    caution: Caution,
+pub(crate) struct CutHistory {
+    caution: ReadMode,
     /// When the present session began to fetch.
     fetching_since: Option<Instant>,
     /// Cuts in a row, each soon after fetching began.
     cuts: u32,
 }
 
-impl Default for Experience {
+impl Default for CutHistory {
     fn default() -> Self {
         Self {
-            caution: Caution::None,
+            caution: ReadMode::None,
             fetching_since: None,
             cuts: 0,
         }
     }
 }
 
-impl Experience {
+impl CutHistory {
     /// How the session that begins now is to read.
-    pub(crate) fn begin(&mut self) -> Caution {
+    pub(crate) fn begin(&mut self) -> ReadMode {
         self.fetching_since = None;
         self.caution
     }
@@ -65,7 +65,7 @@ impl Experience {
             Some(since) if since.elapsed() < SOON => {
                 self.cuts = ENOUGH.min(self.cuts + 1);
                 if self.cuts == ENOUGH {
-                    self.caution = Caution::OneByOne;
+                    self.caution = ReadMode::OneByOne;
                 }
             }
             Some(_) => *self = Self::default(),
@@ -94,26 +94,26 @@ mod tests {
 
     #[test]
     fn only_a_cut_right_after_fetching_began_makes_cautious() {
-        let mut experience = Experience::default();
-        assert_eq!(experience.begin(), Caution::None);
+        let mut experience = CutHistory::default();
+        assert_eq!(experience.begin(), ReadMode::None);
         experience.fetching();
         experience.fetching_since = Instant::now().checked_sub(SOON);
         assert_eq!(experience.cut(), Cut::Once);
-        assert_eq!(experience.begin(), Caution::None);
+        assert_eq!(experience.begin(), ReadMode::None);
         experience.fetching();
         assert_eq!(experience.cut(), Cut::Once);
-        assert_eq!(experience.begin(), Caution::None);
+        assert_eq!(experience.begin(), ReadMode::None);
         experience.fetching();
         assert_eq!(experience.cut(), Cut::Twice);
         // Cut while it looks, so it looks again.
-        assert_eq!(experience.begin(), Caution::OneByOne);
+        assert_eq!(experience.begin(), ReadMode::OneByOne);
         assert_eq!(experience.cut(), Cut::Twice);
-        assert_eq!(experience.begin(), Caution::OneByOne);
+        assert_eq!(experience.begin(), ReadMode::OneByOne);
         experience.fetching();
         assert_eq!(experience.cut(), Cut::Twice);
         experience.begin();
         experience.fetching();
         experience.ended();
-        assert_eq!(experience.begin(), Caution::None);
+        assert_eq!(experience.begin(), ReadMode::None);
     }
 }

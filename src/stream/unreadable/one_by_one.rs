@@ -6,11 +6,11 @@
 //! durable before, so that is waited for; and while it takes long, reading one by one goes on.
 
 use crate::batch::{Acks, Batch, Message, Source};
-use crate::consumer::ready::{self, Positioned};
-use crate::consumer::stored::{Store, Stored};
+use crate::consumer::ready::{self, ReadyConsumer};
+use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::error::SessionError;
 use crate::fetch;
-use crate::fetch::accumulator::Open;
+use crate::fetch::accumulator::BatchAccumulator;
 use crate::sequences::Sequences;
 use crate::session::Session;
 use crate::unreadable::headers::{self, Headers};
@@ -31,15 +31,15 @@ const REQUESTS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads a pipeline's next messages.
-pub(crate) struct Careful<'a> {
+pub(crate) struct OneByOneReader<'a> {
     session: &'a Session,
     source: &'a Arc<Source>,
-    store: &'a Store,
-    open: Open,
+    store: &'a StoredMessages,
+    open: BatchAccumulator,
     /// What is recorded.
     position: Sequences,
     /// The consumer, which stands still meanwhile.
-    positioned: Positioned,
+    positioned: ReadyConsumer,
     /// The last sequence that was looked at.
     last: u64,
     /// Messages that the session has to acknowledge …
@@ -48,21 +48,21 @@ pub(crate) struct Careful<'a> {
     reports: VecDeque<oneshot::Receiver<()>>,
 }
 
-impl<'a> Careful<'a> {
+impl<'a> OneByOneReader<'a> {
     /// From where the consumer stands, of which `position` is recorded.
     pub(crate) fn new(
         session: &'a Session,
         source: &'a Arc<Source>,
         stream: &Stream,
-        store: &'a Store,
-        (position, positioned): (Sequences, Positioned),
+        store: &'a StoredMessages,
+        (position, positioned): (Sequences, ReadyConsumer),
     ) -> Self {
         let pipeline = &session.pipeline;
         Self {
             session,
             source,
             store,
-            open: Open::new(Batch::new(
+            open: BatchAccumulator::new(Batch::new(
                 source.clone(),
                 Acks::Nothing,
                 pipeline.reads_all_of(&stream.cached_info().config),
@@ -83,7 +83,7 @@ impl<'a> Careful<'a> {
         mut self,
         client: &Client,
         on_its_way: usize,
-    ) -> Result<Positioned, SessionError> {
+    ) -> Result<ReadyConsumer, SessionError> {
         loop {
             self.read(on_its_way).await?;
             if self.is_durable().await? {
@@ -129,7 +129,7 @@ impl<'a> Careful<'a> {
         Ok(true)
     }
 
-    async fn take(&mut self, stored: Stored) -> Result<(), SessionError> {
+    async fn take(&mut self, stored: StoredMessage) -> Result<(), SessionError> {
         let sequence = stored.sequence;
         let covers = self.last + 1;
         self.last = sequence;
@@ -143,11 +143,11 @@ impl<'a> Careful<'a> {
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
         let share = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
-        let share = match self.session.purse.try_take(share) {
+        let share = match self.session.budget.try_take(share) {
             Some(share) => share,
             None => {
                 self.hand_over().await?;
-                let taken = self.session.purse.take(share).await;
+                let taken = self.session.budget.take(share).await;
                 taken.ok_or(SessionError::Stopped)?
             }
         };
@@ -174,7 +174,7 @@ impl<'a> Careful<'a> {
     /// The headers, and what of the message the client could not have read.
     async fn judge(
         &self,
-        stored: &Stored,
+        stored: &StoredMessage,
     ) -> Result<(Option<Headers>, Option<String>), SessionError> {
         let raw = Some(&stored.headers).filter(|raw| !raw.is_empty());
         let read = raw.map(|raw| headers::read(raw)).transpose();
@@ -190,7 +190,7 @@ impl<'a> Careful<'a> {
     }
 
     /// Appends the rows of a message of ours; what is on other subjects is passed over.
-    fn decode(&mut self, stored: &Stored, problem: Option<String>) -> Option<Reject> {
+    fn decode(&mut self, stored: &StoredMessage, problem: Option<String>) -> Option<Reject> {
         let pipeline = &self.session.pipeline;
         if !pipeline.reads(&stored.subject) {
             return None;
