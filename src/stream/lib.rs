@@ -12,6 +12,7 @@ mod batch;
 mod budget;
 mod connection;
 mod consumer;
+mod context;
 mod error;
 mod fetch;
 mod publish;

@@ -4,10 +4,11 @@
 use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::connection::Connector;
+use crate::context::{Context, Waker};
 use crate::publish::ack::{self, Receipt};
 use crate::publish::dead_letter::{self, DeadLetterQueue, Notice};
 use crate::resume::ResumeRequest;
-use crate::session::{Session, Waker};
+use crate::session::Session;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{Connection, Progress};
 use crate::threads;
@@ -32,7 +33,7 @@ pub struct Handle {
     connection: Arc<Connection>,
     budget: Budget,
     settings: Arc<Settings>,
-    lanes: Vec<Lane>,
+    subscriptions: Vec<Subscription>,
     resume: mpsc::Receiver<ResumeRequest>,
     resume_sender: mpsc::Sender<ResumeRequest>,
     acks: mpsc::Sender<Vec<Receipt>>,
@@ -42,7 +43,7 @@ pub struct Handle {
 }
 
 /// One pipeline as the main thread sees it.
-struct Lane {
+struct Subscription {
     pipeline: Arc<Pipeline>,
     progress: Arc<Progress>,
     batches: mpsc::Receiver<Batch>,
@@ -72,7 +73,7 @@ impl Handle {
             connection,
             budget: Budget::new(settings.buffer_bytes, pipelines.len()),
             settings: Arc::new(settings),
-            lanes: pipelines.into_iter().map(Lane::stopped).collect(),
+            subscriptions: pipelines.into_iter().map(Subscription::stopped).collect(),
             resume,
             resume_sender,
             acks,
@@ -93,49 +94,54 @@ impl Handle {
 
     /// Starts pipeline number `number`, or starts it over.
     pub fn start(&mut self, number: usize) {
-        let pipelines = self.lanes.len();
-        let Some(lane) = self.lanes.get_mut(number) else {
+        let pipelines = self.subscriptions.len();
+        let Some(subscription) = self.subscriptions.get_mut(number) else {
             return;
         };
-        lane.stop.send_replace(true);
+        subscription.stop.send_replace(true);
         let (stop, stopped) = watch::channel(false);
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
-        lane.stop = stop;
-        lane.batches = batches;
+        subscription.stop = stop;
+        subscription.batches = batches;
+        let context = Context {
+            settings: self.settings.clone(),
+            pipeline: subscription.pipeline.clone(),
+            budget: self.budget.of_pipeline(number),
+            progress: subscription.progress.clone(),
+            batches: sender,
+            wake: self.wake.clone(),
+            last_fetched: AtomicU64::default(),
+        };
         let session = Session {
             number,
-            settings: self.settings.clone(),
-            pipeline: lane.pipeline.clone(),
             pipelines,
+            context,
             connector: self.connector.clone(),
-            budget: self.budget.of_pipeline(number),
-            progress: lane.progress.clone(),
-            batches: sender,
-            resume: self.resume_sender.clone(),
+            position: self.resume_sender.clone(),
             stop: stopped,
-            wake: self.wake.clone(),
-            taken: AtomicU64::default(),
         };
         self.spawn(session.run());
     }
 
     /// Stops pipeline number `number` and drops what it has fetched; the server keeps it.
     pub fn stop(&mut self, number: usize) {
-        let Some(lane) = self.lanes.get_mut(number) else {
+        let Some(subscription) = self.subscriptions.get_mut(number) else {
             return;
         };
-        lane.stop.send_replace(true);
-        lane.batches = mpsc::channel(1).1;
+        subscription.stop.send_replace(true);
+        subscription.batches = mpsc::channel(1).1;
     }
 
     /// The next batch of a pipeline, if one is ready.
     pub fn try_batch(&mut self, number: usize) -> Option<Batch> {
-        self.lanes.get_mut(number)?.batches.try_recv().ok()
+        self.subscriptions.get_mut(number)?.batches.try_recv().ok()
     }
 
     /// Batches of a pipeline that are ready.
     pub fn ready(&self, number: usize) -> usize {
-        self.lanes.get(number).map_or(0, |lane| lane.batches.len())
+        self.subscriptions
+            .get(number)
+            .map_or(0, |subscription| subscription.batches.len())
     }
 
     /// Drops a batch on the thread that made it, which spares the main thread thousands of calls, and the
@@ -174,12 +180,16 @@ impl Handle {
 
     /// A pipeline's settings.
     pub fn pipeline(&self, number: usize) -> Option<&Arc<Pipeline>> {
-        self.lanes.get(number).map(|lane| &lane.pipeline)
+        self.subscriptions
+            .get(number)
+            .map(|subscription| &subscription.pipeline)
     }
 
     /// Progress of a pipeline.
     pub fn progress(&self, number: usize) -> Option<&Progress> {
-        self.lanes.get(number).map(|lane| lane.progress.as_ref())
+        self.subscriptions
+            .get(number)
+            .map(|subscription| subscription.progress.as_ref())
     }
 
     /// Bytes of messages in memory.
@@ -206,8 +216,8 @@ impl Handle {
 
     /// Ends all threads, waiting for them no longer than `patience`.
     pub fn shut_down(&mut self, patience: Duration) {
-        for lane in &self.lanes {
-            lane.stop.send_replace(true);
+        for subscription in &self.subscriptions {
+            subscription.stop.send_replace(true);
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(patience);
@@ -226,7 +236,7 @@ impl Handle {
     }
 }
 
-impl Lane {
+impl Subscription {
     fn stopped(pipeline: Pipeline) -> Self {
         Self {
             pipeline: Arc::new(pipeline),

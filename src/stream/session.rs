@@ -4,28 +4,27 @@
 
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Source};
-use crate::budget::PipelineBudget;
 use crate::connection::Connector;
-use crate::consumer::lookup;
-use crate::consumer::ready;
+use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::spec::{self, ConsumerSpec};
 use crate::consumer::stored::StoredMessages;
+use crate::consumer::{self, lookup};
+use crate::context::Context;
 use crate::error::SessionError;
-use crate::fetch::pull::Pull;
-use crate::fetch::{self, Fetch};
+use crate::fetch::Fetch;
+use crate::fetch::pull::{Pull, PullSize};
+use crate::fetch::server::JetStream;
 use crate::resume::{Answer, ResumeRequest};
 use crate::sequences::Sequences;
-use crate::settings::{Pipeline, Settings};
-use crate::state::{PhaseKind, Progress, seconds};
+use crate::state::{PhaseKind, seconds};
 use crate::unreadable::cuts::{Cut, CutHistory, ReadMode};
 use crate::unreadable::one_by_one::OneByOneReader;
 use crate::version;
 use async_nats::Client;
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::{Consumer, pull};
-use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
-use row::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -42,24 +41,16 @@ const OBSERVE: Duration = Duration::from_secs(5);
 /// Two writers with one consumer leave it to each other for about this long, so that each reads on.
 const TAKE_TURNS: Duration = Duration::from_secs(10);
 
-/// Wakes the main thread.
-pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
-
-/// Everything one pipeline needs on the NATS side.
+/// The NATS side of one pipeline.
 pub(crate) struct Session {
+    /// Number of the pipeline in the list it was started with …
     pub(crate) number: usize,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) pipeline: Arc<Pipeline>,
+    /// … which is so long.
     pub(crate) pipelines: usize,
+    pub(crate) context: Context,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) budget: PipelineBudget,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) resume: mpsc::Sender<ResumeRequest>,
+    pub(crate) position: mpsc::Sender<ResumeRequest>,
     pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) wake: Waker,
-    /// The highest sequence that the session before this one has taken, while that fetched.
-    pub(crate) taken: AtomicU64,
 }
 
 impl Session {
@@ -71,19 +62,23 @@ impl Session {
             _ = stop.wait_for(|stop| *stop) => {}
             () = self.repeat() => {}
         }
-        self.phase(PhaseKind::Stopped, "");
+        self.context.set_phase(PhaseKind::Stopped, "");
     }
 
     async fn repeat(&mut self) {
-        let mut backoff = Backoff::new(self.settings.retry_min, self.settings.retry_max);
-        let mut experience = CutHistory::default();
+        let mut backoff = Backoff::new(
+            self.context.settings.retry_min,
+            self.context.settings.retry_max,
+        );
+        let mut history = CutHistory::default();
         loop {
-            self.unless_waiting(PhaseKind::Connecting, "");
+            self.context
+                .set_phase_of_a_new_session(PhaseKind::Connecting, "");
             let client = self.connector.connected().await;
             let started = Instant::now();
             let ended = tokio::select! {
                 () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
-                ended = self.once(&client, &mut experience) => ended,
+                ended = self.once(&client, &mut history) => ended,
             };
             let error = match ended {
                 Err(SessionError::Stopped) | Ok(()) => return,
@@ -95,9 +90,9 @@ impl Session {
             // A right that is missing shows as a request without an answer.
             let said = self.connector.state().error_since(started);
             if matches!(error, SessionError::Disconnected) {
-                self.wait_after_cut(experience.cut()).await;
+                self.wait_after_cut(history.cut()).await;
             } else {
-                experience.ended();
+                history.ended();
                 self.wait_after(&error, said, &mut backoff).await;
             }
         }
@@ -108,7 +103,7 @@ impl Session {
             SessionError::ConsumerTaken { .. } => Backoff::delay(TAKE_TURNS, TAKE_TURNS, 0),
             _ => backoff.next_delay(),
         };
-        self.phase(
+        self.context.set_phase(
             PhaseKind::Waiting,
             format!(
                 "{error}{}; next try in {}",
@@ -126,50 +121,79 @@ impl Session {
             .await
             .is_err()
         {
-            self.phase(PhaseKind::Connecting, "");
+            self.context.set_phase(PhaseKind::Connecting, "");
         }
         if cut == Cut::Twice {
             tokio::time::sleep(BRIEF / 5).await;
         }
     }
 
-    /// One session: from the stream's name to the first error.
-    async fn once(&self, client: &Client, experience: &mut CutHistory) -> Result<(), SessionError> {
-        let caution = experience.begin();
-        let context = self.context(client);
+    /// Runs one session, from the stream's name to the first error.
+    async fn once(&self, client: &Client, history: &mut CutHistory) -> Result<(), SessionError> {
+        let (context, mode) = (&self.context, history.begin());
         version::refuse_old(&client.server_info())?;
-        let stream = self.find_stream(&context).await?;
+        let stream = consumer::stream::find(&self.jetstream(client), &context.pipeline).await?;
         lookup::refuse_leaderless(stream.cached_info())?;
-        let source = Arc::new(source_of(&stream));
-        let (domain, at_once) = (
-            self.settings.domain.as_deref(),
-            fetch::at_once(self, client),
-        );
-        let store = StoredMessages::new(client, &source.stream, domain);
-        let position = self.ask_position(&stream, &store, &source).await?;
-        let mut positioned =
-            ready::prepare(client, &stream, &self.pipeline, &self.settings, &position).await?;
-        if caution == ReadMode::OneByOne {
-            let from = (position, positioned);
-            let careful = OneByOneReader::new(self, &source, &stream, &store, from);
-            positioned = careful.run(client, at_once.messages).await?;
+        let source = Arc::new(consumer::stream::id(&stream));
+        let domain = context.settings.domain.as_deref();
+        let messages = StoredMessages::new(client, &source.stream, domain);
+        let position = self.ask_position(&stream, &messages, &source).await?;
+        let (pipeline, settings) = (&context.pipeline, &context.settings);
+        let mut ready = ready::prepare(client, &stream, pipeline, settings, &position).await?;
+        let size = self.pull_size(client);
+        if mode == ReadMode::OneByOne {
+            let from = (position, ready);
+            let reader = OneByOneReader::new(context, &source, &stream, &messages, from);
+            ready = reader.run(client, size.messages).await?;
         }
-        if positioned.consumer.cached_info().num_pending == 0 {
-            self.phase(PhaseKind::Fetching, "");
-        } else {
-            // What went wrong before is over when a message comes.
-            self.unless_waiting(PhaseKind::Fetching, "");
-        }
-        let (consumer, terms) = (positioned.consumer.clone(), positioned.terms.clone());
-        let pull = Pull::begin(client, &consumer, domain, at_once).await?;
+        self.show_fetching(&ready);
+        let (consumer, spec) = (ready.consumer.clone(), ready.spec.clone());
+        let pull = Pull::begin(client, &consumer, domain, size).await?;
         let observed = stream.clone();
-        let fetch = Fetch::new(self, source, stream, positioned, store);
-        self.taken.store(0, Ordering::Relaxed);
-        experience.fetching();
+        let fetch = self.fetch(source, stream, ready, messages);
+        history.fetching();
         tokio::select! {
-            changed = self.observe(&observed, &consumer, &terms) => Err(changed),
+            changed = self.observe(&observed, &consumer, &spec) => Err(changed),
             ended = fetch.run(pull) => ended,
         }
+    }
+
+    fn pull_size(&self, client: &Client) -> PullSize {
+        let (settings, pipeline) = (&self.context.settings, &self.context.pipeline);
+        let max_payload = client.server_info().max_payload;
+        PullSize::new(settings, pipeline, self.pipelines, max_payload)
+    }
+
+    fn show_fetching(&self, ready: &ReadyConsumer) {
+        let context = &self.context;
+        if ready.consumer.cached_info().num_pending == 0 {
+            context.set_phase(PhaseKind::Fetching, "");
+        } else {
+            // What went wrong before is over when a message comes.
+            context.set_phase_of_a_new_session(PhaseKind::Fetching, "");
+        }
+    }
+
+    fn fetch(
+        &self,
+        source: Arc<Source>,
+        stream: jetstream::stream::Stream,
+        ready: ReadyConsumer,
+        messages: StoredMessages,
+    ) -> Fetch<'_, JetStream> {
+        let (pipeline, progress) = (&self.context.pipeline, &self.context.progress);
+        let whole_stream = pipeline.reads_all_of(&stream.cached_info().config);
+        let (acks, format) = (ready.acks, pipeline.format);
+        let batch = Batch::new(source, acks, whole_stream, format, progress.clone());
+        let server = JetStream {
+            stream,
+            consumer: ready.consumer,
+            spec: ready.spec,
+            messages,
+            pipeline: pipeline.clone(),
+            whole_stream,
+        };
+        Fetch::new(&self.context, server, batch, ready.position)
     }
 
     /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the stream
@@ -178,7 +202,7 @@ impl Session {
         &self,
         stream: &jetstream::stream::Stream,
         consumer: &Consumer<pull::Config>,
-        terms: &ConsumerSpec,
+        spec: &ConsumerSpec,
     ) -> SessionError {
         loop {
             tokio::time::sleep(OBSERVE).await;
@@ -187,10 +211,11 @@ impl Session {
                 continue;
             };
             let ack_pending = info.num_ack_pending as u64;
-            self.progress
+            self.context
+                .progress
                 .ack_pending
                 .store(ack_pending, Ordering::Relaxed);
-            if let Err(changed) = terms.check_unchanged(&info) {
+            if let Err(changed) = spec.check_unchanged(&info) {
                 return changed;
             }
             if let Ok(now) = stream.get_info().await
@@ -201,55 +226,20 @@ impl Session {
         }
     }
 
-    fn context(&self, client: &Client) -> jetstream::Context {
-        match &self.settings.domain {
+    fn jetstream(&self, client: &Client) -> jetstream::Context {
+        match &self.context.settings.domain {
             Some(domain) => jetstream::with_domain(client.clone(), domain),
             None => jetstream::new(client.clone()),
         }
     }
 
-    async fn find_stream(
-        &self,
-        context: &jetstream::Context,
-    ) -> Result<jetstream::stream::Stream, SessionError> {
-        let name = match &self.pipeline.stream {
-            Some(name) => name.clone(),
-            None => self.stream_by_subject(context).await?,
-        };
-        context
-            .get_stream(&name)
-            .await
-            .map_err(|error| match error.kind() {
-                GetStreamErrorKind::JetStream(ref cause)
-                    if cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    SessionError::StreamMissing { stream: name }
-                }
-                _ => error.into(),
-            })
-    }
-
-    async fn stream_by_subject(
-        &self,
-        context: &jetstream::Context,
-    ) -> Result<String, SessionError> {
-        let subject = self.pipeline.subjects.first().cloned().unwrap_or_default();
-        context
-            .stream_by_subject(subject.clone())
-            .await
-            .map_err(|error| match error.kind() {
-                GetStreamByNameErrorKind::NotFound => SessionError::NoStreamForSubject { subject },
-                _ => error.into(),
-            })
-    }
-
     async fn ask_position(
         &self,
         stream: &jetstream::stream::Stream,
-        store: &StoredMessages,
+        messages: &StoredMessages,
         source: &Source,
     ) -> Result<Sequences, SessionError> {
-        self.unless_waiting(
+        self.context.set_phase_of_a_new_session(
             PhaseKind::Positioning,
             "waiting for the position in the database",
         );
@@ -266,41 +256,20 @@ impl Session {
                 verified,
                 answer,
             };
-            self.resume
+            self.position
                 .send(request)
                 .await
                 .map_err(|_| SessionError::Stopped)?;
-            (self.wake)();
+            (self.context.wake)();
             match answered.await.map_err(|_| SessionError::NoPosition)? {
                 Answer::Position(position) => return Ok(position),
-                Answer::LookUp(time) => found = Some(lookup::first_at(stream, store, time).await?),
+                Answer::LookUp(time) => {
+                    found = Some(lookup::first_at(stream, messages, time).await?)
+                }
                 Answer::Verify(witness) => {
-                    verified = Some((witness, lookup::verify(stream, store, witness).await?));
+                    verified = Some((witness, lookup::verify(stream, messages, witness).await?));
                 }
             }
         }
-    }
-
-    /// A new try is no change of state: what is wrong stays shown until it is over, and a connection that
-    /// was cut and is there again is nothing to be shown.
-    fn unless_waiting(&self, kind: PhaseKind, detail: &str) {
-        let shown = self.progress.phase().kind;
-        if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {
-            self.phase(kind, detail);
-        }
-    }
-
-    fn phase(&self, kind: PhaseKind, detail: impl Into<String>) {
-        self.progress.set_phase(kind, detail);
-        (self.wake)();
-    }
-}
-
-fn source_of(stream: &jetstream::stream::Stream) -> Source {
-    let info = stream.cached_info();
-    Source {
-        stream: info.config.name.clone(),
-        created: Timestamp::from_unix_nanos(info.created.unix_timestamp_nanos())
-            .unwrap_or_default(),
     }
 }

@@ -26,11 +26,11 @@ pub(crate) struct ReadyConsumer {
     pub(crate) consumer: Consumer<pull::Config>,
     /// No message of this pipeline lies between the position and the next new delivery but what is
     /// above this sequence.
-    pub(crate) delivered: u64,
+    pub(crate) position: u64,
     /// What an acknowledgement settles.
     pub(crate) acks: Acks,
     /// What has to stay so that all of this holds.
-    pub(crate) terms: ConsumerSpec,
+    pub(crate) spec: ConsumerSpec,
 }
 
 /// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
@@ -61,7 +61,7 @@ pub(crate) async fn move_behind(
     let mut consumer = before.consumer;
     let info = consumer.info().await;
     let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
-    before.terms.check_unchanged(info)?;
+    before.spec.check_unchanged(info)?;
     move_to(consumer, last).await
 }
 
@@ -199,8 +199,8 @@ async fn move_to(
     let Err(refused) = consumer.reset(Some(floor + 1)).await else {
         let info = consumer.cached_info();
         return Ok(ReadyConsumer {
-            terms: ConsumerSpec::of(info),
-            delivered: floor,
+            spec: ConsumerSpec::of(info),
+            position: floor,
             acks: match info.config.ack_policy {
                 AckPolicy::None => Acks::Nothing,
                 AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => Acks::Each,

@@ -13,6 +13,15 @@ const LOOK_EVERY: usize = 64;
 /// A batch does not grow beyond this size, even when it has few messages.
 const BYTES: usize = 8 << 20;
 
+/// When a batch that has enough messages may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// At once.
+    WhenReady,
+    /// Only once it is full or its oldest message has waited for long enough.
+    Later,
+}
+
 /// A batch with room.
 pub(crate) struct BatchAccumulator {
     pub(crate) batch: Batch,
@@ -23,7 +32,7 @@ pub(crate) struct BatchAccumulator {
     /// It is the rest of a backlog, of which a larger batch came before.
     rest: bool,
     /// It may be handed over.
-    ripe: bool,
+    ready: bool,
 }
 
 impl BatchAccumulator {
@@ -33,19 +42,18 @@ impl BatchAccumulator {
             since: None,
             backlog: 0,
             rest: false,
-            ripe: false,
+            ready: false,
         }
     }
 
-    /// After a message. `backlog` says how many more wait on the server; `hold` that it is too early to
-    /// hand the batch over.
-    pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, hold: bool) {
+    /// Decides after a message whether the batch is ready; `backlog` more messages wait on the server.
+    pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, release: Release) {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.backlog = backlog;
         // The rest of a backlog waits for nothing once it is complete.
         let enough = self.batch.len() >= pipeline.batch_size || self.rest && backlog == 0;
-        let more = hold || self.grows(pipeline, backlog, since);
-        self.ripe |= self.is_full(pipeline) || enough && !more;
+        let more = release == Release::Later || self.grows(pipeline, backlog, since);
+        self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
     /// Large transactions cost less for each row, so under backlog a batch waits a moment for the rows
@@ -67,12 +75,12 @@ impl BatchAccumulator {
 
     /// Its oldest message has waited for long enough.
     pub(crate) fn mark_ready(&mut self) {
-        self.ripe = true;
+        self.ready = true;
     }
 
     /// Whether it may be handed over.
     pub(crate) fn is_ready(&self) -> bool {
-        self.ripe
+        self.ready
     }
 
     /// Takes the batch, and begins the next one.
@@ -87,6 +95,7 @@ impl BatchAccumulator {
 
 #[cfg(test)]
 mod tests {
+    use super::Release::{Later, WhenReady};
     use super::*;
     use crate::batch::{Acks, Message, Source};
     use crate::budget::Budget;
@@ -125,8 +134,8 @@ mod tests {
         }
     }
 
-    /// A batch with so many messages, and whether it was ripe after each of them.
-    fn filled(messages: u64, backlog: u64, hold: bool) -> (BatchAccumulator, Vec<bool>) {
+    /// A batch with so many messages, and whether it was ready after each of them.
+    fn filled(messages: u64, backlog: u64, release: Release) -> (BatchAccumulator, Vec<bool>) {
         let source = Source {
             stream: "S".to_owned(),
             created: Timestamp::default(),
@@ -141,61 +150,58 @@ mod tests {
         );
         let mut open = BatchAccumulator::new(batch);
         let budget = Budget::new(1_000, 1).of_pipeline(0);
-        let mut ripe = Vec::new();
+        let mut ready = Vec::new();
         for sequence in 1..=messages {
             open.batch
                 .push(message(sequence), 2, budget.try_take(1).unwrap());
-            open.pushed(&pipeline, backlog, hold);
-            ripe.push(open.is_ready());
+            open.pushed(&pipeline, backlog, release);
+            ready.push(open.is_ready());
         }
-        (open, ripe)
+        (open, ready)
     }
 
-    #[test]
-    fn without_backlog_it_is_ripe_when_it_has_enough_messages() {
-        let (_, ripe) = filled(12, NO_BACKLOG, false);
-        assert_eq!(ripe.iter().position(|&ripe| ripe), Some(9));
+    #[tokio::test(start_paused = true)]
+    async fn without_backlog_it_is_ready_when_it_has_enough_messages() {
+        let (_, ready) = filled(12, NO_BACKLOG, WhenReady);
+        assert_eq!(ready.iter().position(|&ready| ready), Some(9));
     }
 
-    #[test]
-    fn under_backlog_or_on_hold_it_becomes_a_whole_transaction() {
-        for (backlog, hold) in [(BACKLOG, false), (NO_BACKLOG, true)] {
-            let (open, ripe) = filled(100, backlog, hold);
-            assert_eq!(ripe.iter().position(|&ripe| ripe), Some(99));
+    #[tokio::test(start_paused = true)]
+    async fn under_backlog_or_when_it_may_only_go_later_it_becomes_a_whole_transaction() {
+        for (backlog, release) in [(BACKLOG, WhenReady), (NO_BACKLOG, Later)] {
+            let (open, ready) = filled(100, backlog, release);
+            assert_eq!(ready.iter().position(|&ready| ready), Some(99));
             assert!(open.is_full(&pipeline()));
         }
     }
 
-    #[test]
-    fn the_rest_of_a_backlog_is_ripe_when_it_is_complete() {
-        let (mut open, _) = filled(100, BACKLOG, false);
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_backlog_is_ready_when_it_is_complete() {
+        let (mut open, _) = filled(100, BACKLOG, WhenReady);
         open.take(&pipeline());
         let budget = Budget::new(1_000, 1).of_pipeline(0);
-        for (backlog, ripe) in [(1, false), (0, true)] {
-            let share = budget.try_take(1).unwrap();
-            open.batch.push(message(100), 2, share);
-            open.pushed(&pipeline(), backlog, false);
-            assert_eq!(open.is_ready(), ripe);
+        for (backlog, ready) in [(1, false), (0, true)] {
+            let reservation = budget.try_take(1).unwrap();
+            open.batch.push(message(100), 2, reservation);
+            open.pushed(&pipeline(), backlog, WhenReady);
+            assert_eq!(open.is_ready(), ready);
         }
         open.take(&pipeline());
         open.batch
             .push(message(102), 2, budget.try_take(1).unwrap());
-        open.pushed(&pipeline(), 0, false);
+        open.pushed(&pipeline(), 0, WhenReady);
         assert!(
             !open.is_ready(),
             "after the backlog messages are collected again"
         );
     }
 
-    #[test]
-    fn its_oldest_message_says_when_it_is_due() {
-        let before = Instant::now();
-        let (mut open, _) = filled(2, NO_BACKLOG, false);
+    #[tokio::test(start_paused = true)]
+    async fn its_oldest_message_says_when_it_is_due() {
+        let start = Instant::now();
+        let (mut open, _) = filled(2, NO_BACKLOG, WhenReady);
         let due = open.due(&pipeline()).unwrap();
-        assert!(
-            due >= before + pipeline().batch_timeout
-                && due <= Instant::now() + pipeline().batch_timeout
-        );
+        assert_eq!(due, start + pipeline().batch_timeout);
         open.mark_ready();
         assert_eq!(open.take(&pipeline()).len(), 2);
         assert!(open.batch.is_empty() && !open.is_ready() && open.due(&pipeline()).is_none());

@@ -6,6 +6,7 @@
 //! that took a tenth of the reading thread's time.
 
 use crate::error::SessionError;
+use crate::settings::{Pipeline, Settings};
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::{Client, Message, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
@@ -28,6 +29,23 @@ const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
 const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
 
+/// Messages of a request, at least: enough to keep the way to the server full.
+const LEAST_MESSAGES: usize = 1_000;
+/// Bytes of a request, at most, unless a single message needs more. What a link does not carry within ten
+/// seconds makes the server cut it.
+const USUAL_BYTES: usize = 1 << 20;
+/// Protocol bytes that the server counts with a message.
+const PROTOCOL_BYTES: usize = 64 << 10;
+
+/// Where a fetch has its messages from: a [`Pull`], or a script in the tests.
+pub(crate) trait Messages {
+    /// Returns the next message. Nothing is lost when the caller stops waiting for it.
+    async fn next(&mut self) -> Result<Message, SessionError>;
+
+    /// Returns whether not even a heartbeat has come that was due.
+    fn has_missed_heartbeat(&self) -> bool;
+}
+
 /// Messages and bytes of a request, or what is left of all requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PullSize {
@@ -36,7 +54,23 @@ pub(crate) struct PullSize {
 }
 
 impl PullSize {
-    /// There is no more of one of them than half of `whole`.
+    /// Returns what one of so many pipelines asks for at once: a part of the budget, and no more than a slow
+    /// link brings in seconds; but always enough for the largest message, since the server answers a request
+    /// that cannot hold the next message with an error, for ever.
+    pub(crate) fn new(
+        settings: &Settings,
+        pipeline: &Pipeline,
+        pipelines: usize,
+        max_payload: usize,
+    ) -> Self {
+        let fair = settings.buffer_bytes / (4 * pipelines.max(1));
+        Self {
+            messages: LEAST_MESSAGES.max(pipeline.batch_size),
+            bytes: fair.min(USUAL_BYTES).max(max_payload + PROTOCOL_BYTES),
+        }
+    }
+
+    /// Whether no more of one of them is left than half of `whole`.
     fn is_below_half_of(self, whole: Self) -> bool {
         self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
     }
@@ -59,10 +93,11 @@ pub(crate) struct Pull {
     /// Where requests go, and where their answers come.
     api: Subject,
     inbox: Subject,
-    request: Bytes,
-    /// What one request asks for.
-    whole: PullSize,
-    /// What was asked for and has not come.
+    /// The next request …
+    body: Bytes,
+    /// … and what it asks for.
+    request: PullSize,
+    /// What all requests have asked for and has not come.
     outstanding: PullSize,
     /// Requests that the server has refused in a row.
     refusals: u32,
@@ -71,12 +106,12 @@ pub(crate) struct Pull {
 }
 
 impl Pull {
-    /// Begins, with requests for `whole` each, in JetStream domain `domain`.
+    /// Begins, with requests of size `request`, in JetStream domain `domain`.
     pub(crate) async fn begin(
         client: &Client,
         consumer: &Consumer<pull::Config>,
         domain: Option<&str>,
-        whole: PullSize,
+        request: PullSize,
     ) -> Result<Self, SessionError> {
         let inbox = Subject::from(client.new_inbox());
         let subscriber = client.subscribe(inbox.clone()).await;
@@ -85,56 +120,34 @@ impl Pull {
             subscriber: subscriber?,
             api: api(consumer, domain),
             inbox,
-            request: request(whole),
-            whole,
+            body: body(request),
+            request,
             outstanding: PullSize::default(),
             refusals: 0,
             quiet_since: None,
         })
     }
 
-    /// The next message. Nothing is lost when the caller stops waiting for it.
-    pub(crate) async fn next(&mut self) -> Result<Message, SessionError> {
-        loop {
-            if self.outstanding.is_below_half_of(self.whole) {
-                self.ask().await?;
-            }
-            let message = self.receive().await?;
-            match message.status {
-                // A publisher can write a status into the headers of a message, too.
-                Some(status) if !is_delivery(&message) => self.heed(status, &message)?,
-                Some(_) | None => {
-                    self.refusals = 0;
-                    self.outstanding.sub(PullSize {
-                        messages: 1,
-                        bytes: message.length,
-                    });
-                    return Ok(message);
-                }
-            }
-        }
-    }
-
-    /// Takes the server's word.
-    fn heed(&mut self, status: StatusCode, message: &Message) -> Result<(), SessionError> {
-        let unused = unused(status, message, self.whole)?;
+    /// Takes the word of the server instead of a message.
+    fn handle_status(&mut self, status: StatusCode, message: &Message) -> Result<(), SessionError> {
+        let unused = unused(status, message, self.request)?;
         self.outstanding.sub(unused);
         self.refusals = refusals(self.refusals, status, message)?;
-        if is_too_small(self.whole, unused, message) {
+        if is_too_small(self.request, unused, message) {
             // The message was taken when the server allowed for larger ones.
-            self.whole.bytes *= 2;
-            self.request = request(self.whole);
+            self.request.bytes *= 2;
+            self.body = body(self.request);
         }
         Ok(())
     }
 
-    async fn ask(&mut self) -> Result<(), SessionError> {
+    async fn send_request(&mut self) -> Result<(), SessionError> {
         let (api, inbox) = (self.api.clone(), self.inbox.clone());
         let asked = self
             .client
-            .publish_with_reply(api, inbox, self.request.clone());
+            .publish_with_reply(api, inbox, self.body.clone());
         asked.await?;
-        self.outstanding.add(self.whole);
+        self.outstanding.add(self.request);
         Ok(())
     }
 
@@ -151,9 +164,31 @@ impl Pull {
         // Only with its client does a subscription end.
         message.ok_or(SessionError::Disconnected)
     }
+}
 
-    /// Whether not even a heartbeat comes that was due.
-    pub(crate) fn is_silent(&self) -> bool {
+impl Messages for Pull {
+    async fn next(&mut self) -> Result<Message, SessionError> {
+        loop {
+            if self.outstanding.is_below_half_of(self.request) {
+                self.send_request().await?;
+            }
+            let message = self.receive().await?;
+            match message.status {
+                // A publisher can write a status into the headers of a message, too.
+                Some(status) if !is_delivery(&message) => self.handle_status(status, &message)?,
+                Some(_) | None => {
+                    self.refusals = 0;
+                    self.outstanding.sub(PullSize {
+                        messages: 1,
+                        bytes: message.length,
+                    });
+                    return Ok(message);
+                }
+            }
+        }
+    }
+
+    fn has_missed_heartbeat(&self) -> bool {
         self.quiet_since
             .is_some_and(|since| since.elapsed() >= HEARTBEAT + HEARTBEAT / 2)
     }
@@ -170,9 +205,9 @@ fn api(consumer: &Consumer<pull::Config>, domain: Option<&str>) -> Subject {
     ))
 }
 
-/// The request, as ADR-13 of NATS has it; times in nanoseconds.
-fn request(whole: PullSize) -> Bytes {
-    let PullSize { messages, bytes } = whole;
+/// Returns a request as ADR-13 of NATS has it; times in nanoseconds.
+fn body(request: PullSize) -> Bytes {
+    let PullSize { messages, bytes } = request;
     let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
     Bytes::from(format!(
         r#"{{"batch":{messages},"max_bytes":{bytes},"expires":{expires},"idle_heartbeat":{heartbeat}}}"#
@@ -354,6 +389,6 @@ mod tests {
     fn the_request_is_what_the_server_reads() {
         let expected =
             r#"{"batch":100,"max_bytes":1000,"expires":30000000000,"idle_heartbeat":5000000000}"#;
-        assert_eq!(request(WHOLE), expected);
+        assert_eq!(body(WHOLE), expected);
     }
 }

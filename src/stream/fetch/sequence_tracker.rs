@@ -1,6 +1,5 @@
 //! The order of deliveries: what each of them settles, and whether one is missing.
 
-use crate::consumer::ready::ReadyConsumer;
 use crate::error::SessionError;
 use row::Timestamp;
 
@@ -48,12 +47,12 @@ pub(crate) struct SequenceTracker {
 }
 
 impl SequenceTracker {
-    /// Before the first delivery of a consumer that was just put in place. A consumer that was set back
+    /// Begins before the first delivery of a consumer that was just set to `position`. Such a consumer
     /// counts from 1: what its answer counts already went to somebody else.
-    pub(crate) fn after(positioned: &ReadyConsumer) -> Self {
+    pub(crate) fn after(position: u64) -> Self {
         Self {
             next: 1,
-            last_new: positioned.delivered,
+            last_new: position,
             unverified: None,
         }
     }
@@ -120,11 +119,7 @@ mod tests {
     }
 
     fn order() -> SequenceTracker {
-        SequenceTracker {
-            next: 1,
-            last_new: 10,
-            unverified: None,
-        }
+        SequenceTracker::after(10)
     }
 
     #[test]

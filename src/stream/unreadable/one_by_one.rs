@@ -8,11 +8,11 @@
 use crate::batch::{Acks, Batch, Message, Source};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
+use crate::context::Context;
 use crate::error::SessionError;
 use crate::fetch;
 use crate::fetch::accumulator::BatchAccumulator;
 use crate::sequences::Sequences;
-use crate::session::Session;
 use crate::unreadable::headers::{self, Headers};
 use async_nats::Client;
 use async_nats::Subject;
@@ -32,14 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Reads a pipeline's next messages.
 pub(crate) struct OneByOneReader<'a> {
-    session: &'a Session,
+    context: &'a Context,
     source: &'a Arc<Source>,
     store: &'a StoredMessages,
     open: BatchAccumulator,
     /// What is recorded.
     position: Sequences,
     /// The consumer, which stands still meanwhile.
-    positioned: ReadyConsumer,
+    ready_consumer: ReadyConsumer,
     /// The last sequence that was looked at.
     last: u64,
     /// Messages that the session has to acknowledge …
@@ -51,15 +51,15 @@ pub(crate) struct OneByOneReader<'a> {
 impl<'a> OneByOneReader<'a> {
     /// From where the consumer stands, of which `position` is recorded.
     pub(crate) fn new(
-        session: &'a Session,
+        context: &'a Context,
         source: &'a Arc<Source>,
         stream: &Stream,
         store: &'a StoredMessages,
-        (position, positioned): (Sequences, ReadyConsumer),
+        (position, ready_consumer): (Sequences, ReadyConsumer),
     ) -> Self {
-        let pipeline = &session.pipeline;
+        let pipeline = &context.pipeline;
         Self {
-            session,
+            context,
             source,
             store,
             open: BatchAccumulator::new(Batch::new(
@@ -67,11 +67,11 @@ impl<'a> OneByOneReader<'a> {
                 Acks::Nothing,
                 pipeline.reads_all_of(&stream.cached_info().config),
                 pipeline.format,
-                session.progress.clone(),
+                context.progress.clone(),
             )),
-            last: positioned.delivered,
+            last: ready_consumer.position,
             position,
-            positioned,
+            ready_consumer,
             kept: Vec::new(),
             reports: VecDeque::new(),
         }
@@ -90,19 +90,19 @@ impl<'a> OneByOneReader<'a> {
                 break;
             }
         }
-        let behind = ready::move_behind(self.positioned, self.last).await?;
+        let behind = ready::move_behind(self.ready_consumer, self.last).await?;
         ready::acknowledge(client, &behind.consumer, &self.kept).await?;
         Ok(behind)
     }
 
     async fn read(&mut self, on_its_way: usize) -> Result<(), SessionError> {
-        let taken = self.session.taken.load(Ordering::Relaxed);
+        let taken = self.context.last_fetched.load(Ordering::Relaxed);
         let mut further = REQUESTS * on_its_way;
         let all = [">".to_owned()];
-        let subjects = match (self.positioned.acks, self.open.batch.whole_stream) {
+        let subjects = match (self.ready_consumer.acks, self.open.batch.whole_stream) {
             (Acks::Nothing, true) => all.as_slice(),
             // To acknowledge other messages would be a theft.
-            (Acks::Each, _) | (Acks::Nothing, false) => self.session.pipeline.subjects.as_slice(),
+            (Acks::Each, _) | (Acks::Nothing, false) => self.context.pipeline.subjects.as_slice(),
         };
         while further > 0 {
             let Some(stored) = self.store.next(subjects, self.last + 1).await? else {
@@ -133,7 +133,7 @@ impl<'a> OneByOneReader<'a> {
         let sequence = stored.sequence;
         let covers = self.last + 1;
         self.last = sequence;
-        match self.positioned.acks {
+        match self.ready_consumer.acks {
             Acks::Nothing if self.position.contains(sequence) => return Ok(()),
             Acks::Nothing => {}
             // What is recorded is recognised by the main thread, which knows whether it is durable.
@@ -143,11 +143,11 @@ impl<'a> OneByOneReader<'a> {
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
         let share = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
-        let share = match self.session.budget.try_take(share) {
+        let share = match self.context.budget.try_take(share) {
             Some(share) => share,
             None => {
                 self.hand_over().await?;
-                let taken = self.session.budget.take(share).await;
+                let taken = self.context.budget.take(share).await;
                 taken.ok_or(SessionError::Stopped)?
             }
         };
@@ -165,7 +165,7 @@ impl<'a> OneByOneReader<'a> {
             reject,
         };
         self.open.batch.push(message, size, share);
-        if self.open.is_full(&self.session.pipeline) {
+        if self.open.is_full(&self.context.pipeline) {
             self.hand_over().await?;
         }
         Ok(())
@@ -191,7 +191,7 @@ impl<'a> OneByOneReader<'a> {
 
     /// Appends the rows of a message of ours; what is on other subjects is passed over.
     fn decode(&mut self, stored: &StoredMessage, problem: Option<String>) -> Option<Reject> {
-        let pipeline = &self.session.pipeline;
+        let pipeline = &self.context.pipeline;
         if !pipeline.reads(&stored.subject) {
             return None;
         }
@@ -211,15 +211,12 @@ impl<'a> OneByOneReader<'a> {
         if self.open.batch.is_empty() {
             return Ok(());
         }
-        let mut batch = self.open.take(&self.session.pipeline);
-        if self.positioned.acks == Acks::Each {
+        let mut batch = self.open.take(&self.context.pipeline);
+        if self.ready_consumer.acks == Acks::Each {
             let (durable, report) = oneshot::channel();
             batch.report_to(durable);
             self.reports.push_back(report);
         }
-        let sent = self.session.batches.send(batch).await;
-        sent.map_err(|_| SessionError::Stopped)?;
-        (self.session.wake)();
-        Ok(())
+        self.context.send(batch).await
     }
 }

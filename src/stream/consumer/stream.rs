@@ -1,0 +1,54 @@
+//! Finds the stream of a pipeline.
+
+use crate::batch::Source;
+use crate::error::SessionError;
+use crate::settings::Pipeline;
+use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
+use row::Timestamp;
+
+/// Finds it by its name or, where none is given, by the pipeline's first subject.
+pub(crate) async fn find(
+    context: &jetstream::Context,
+    pipeline: &Pipeline,
+) -> Result<Stream, SessionError> {
+    let name = match &pipeline.stream {
+        Some(name) => name.clone(),
+        None => by_subject(context, pipeline).await?,
+    };
+    context
+        .get_stream(&name)
+        .await
+        .map_err(|error| match error.kind() {
+            GetStreamErrorKind::JetStream(ref cause)
+                if cause.error_code() == jetstream::ErrorCode::STREAM_NOT_FOUND =>
+            {
+                SessionError::StreamMissing { stream: name }
+            }
+            _ => error.into(),
+        })
+}
+
+async fn by_subject(
+    context: &jetstream::Context,
+    pipeline: &Pipeline,
+) -> Result<String, SessionError> {
+    let subject = pipeline.subjects.first().cloned().unwrap_or_default();
+    context
+        .stream_by_subject(subject.clone())
+        .await
+        .map_err(|error| match error.kind() {
+            GetStreamByNameErrorKind::NotFound => SessionError::NoStreamForSubject { subject },
+            _ => error.into(),
+        })
+}
+
+/// What tells this stream from another of its name.
+pub(crate) fn id(stream: &Stream) -> Source {
+    let info = stream.cached_info();
+    Source {
+        stream: info.config.name.clone(),
+        created: Timestamp::from_unix_nanos(info.created.unix_timestamp_nanos())
+            .unwrap_or_default(),
+    }
+}

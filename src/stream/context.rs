@@ -1,0 +1,54 @@
+//! What a session and its fetch work with: settings, memory, and the ways to the main thread.
+
+use crate::batch::Batch;
+use crate::budget::PipelineBudget;
+use crate::error::SessionError;
+use crate::settings::{Pipeline, Settings};
+use crate::state::{PhaseKind, Progress};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::mpsc;
+
+/// Wakes the main thread.
+pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// One pipeline as its own tasks see it.
+pub(crate) struct Context {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pipeline: Arc<Pipeline>,
+    /// Memory for its messages.
+    pub(crate) budget: PipelineBudget,
+    /// What the worker shows of it.
+    pub(crate) progress: Arc<Progress>,
+    /// Takes batches to the main thread.
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) wake: Waker,
+    /// Highest stream sequence that the newest session with a fetch has taken. The session after it knows by
+    /// it which messages the client has read already.
+    pub(crate) last_fetched: AtomicU64,
+}
+
+impl Context {
+    /// Hands a batch to the main thread, once there is room for it.
+    pub(crate) async fn send(&self, batch: Batch) -> Result<(), SessionError> {
+        let sent = self.batches.send(batch).await;
+        sent.map_err(|_| SessionError::Stopped)?;
+        (self.wake)();
+        Ok(())
+    }
+
+    /// Shows what the pipeline does now.
+    pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
+        self.progress.set_phase(kind, detail);
+        (self.wake)();
+    }
+
+    /// Shows the steps of a new session, but not in place of an error or of fetching: an error stays shown
+    /// until it is over, and a connection that was cut and is there again is nothing to be shown.
+    pub(crate) fn set_phase_of_a_new_session(&self, kind: PhaseKind, detail: &str) {
+        let shown = self.progress.phase().kind;
+        if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {
+            self.set_phase(kind, detail);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The byte budget as a fetch uses it: a message is kept only once there is memory for it.
+
+use super::Fetch;
+use super::server::Server;
+use crate::budget::Reservation;
+use crate::error::SessionError;
+use crate::state::PhaseKind;
+use std::time::Duration;
+
+/// A wait for memory is shown after this long: a transaction gives some back sooner.
+pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(2);
+/// … in these words.
+const OUT_OF_MEMORY: &str =
+    "waits for memory: what is not written yet fills sr_event_writer.buffer_memory";
+
+impl<S: Server> Fetch<'_, S> {
+    /// Takes `bytes` of the budget for a message.
+    pub(super) async fn reserve(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
+        match self.context.budget.try_take(bytes) {
+            Some(reservation) => Ok(reservation),
+            None => self.wait_for_memory(bytes).await,
+        }
+    }
+
+    /// Pays for rows that are larger than their payload let expect, as those of a long array of
+    /// small objects are. What is not free now is waited for, so at most one message is owed.
+    pub(super) async fn pay_for_rows(&mut self, bytes: usize) -> Result<(), SessionError> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        match self.context.budget.try_take(bytes) {
+            Some(reservation) => self.accumulator.batch.charge(reservation),
+            None => drop(self.wait_for_memory(bytes).await?),
+        }
+        Ok(())
+    }
+
+    /// Waits for `bytes` of the budget. Before that the open batch is handed over: it may hold the very
+    /// bytes that are waited for.
+    async fn wait_for_memory(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
+        let context = self.context;
+        let reservation = {
+            let reservation = async {
+                self.hand_over().await?;
+                let taken = context.budget.take(bytes).await;
+                taken.ok_or(SessionError::Stopped)
+            };
+            let mut reservation = std::pin::pin!(reservation);
+            if let Ok(taken) = tokio::time::timeout(SHOWN_AFTER, &mut reservation).await {
+                return taken;
+            }
+            context.set_phase(PhaseKind::OutOfMemory, OUT_OF_MEMORY);
+            reservation.await?
+        };
+        self.health = super::quiet::Health::Unknown;
+        self.set_good();
+        Ok(reservation)
+    }
+}
