@@ -24,12 +24,12 @@ pub struct Source {
     pub created: Timestamp,
 }
 
-/// What one acknowledgement settles on the server.
+/// How messages are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acks {
-    /// Its own message.
+    /// Each message for itself.
     Each,
-    /// There is none: the stream keeps messages whatever its consumers do, or the session acknowledges
+    /// Not at all: the stream keeps messages whatever its consumers do, or the session acknowledges
     /// them itself.
     Nothing,
 }
@@ -58,7 +58,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// What tells it from a message that gets its sequence after the stream was set back.
+    /// Returns what tells it from a message that gets its sequence after the stream was set back.
     pub fn witness(&self) -> Witness {
         Witness {
             sequence: self.sequence,
@@ -83,7 +83,7 @@ pub struct Tail {
 pub struct Batch {
     /// The stream they came from.
     pub source: Arc<Source>,
-    /// What an acknowledgement settles.
+    /// How its messages are acknowledged.
     pub acks: Acks,
     /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
     /// that is gone.
@@ -99,7 +99,7 @@ pub struct Batch {
     tail: Option<Tail>,
     /// Tells the session that all of it is durable.
     report: Option<oneshot::Sender<()>>,
-    share: Option<Reservation>,
+    reservation: Option<Reservation>,
     counted: Counted,
 }
 
@@ -125,7 +125,7 @@ impl Drop for Counted {
 }
 
 impl Batch {
-    /// A batch without messages.
+    /// Makes a batch without messages.
     pub fn new(
         source: Arc<Source>,
         acks: Acks,
@@ -144,7 +144,7 @@ impl Batch {
             size: 0,
             tail: None,
             report: None,
-            share: None,
+            reservation: None,
             counted: Counted {
                 progress,
                 messages: 0,
@@ -152,7 +152,7 @@ impl Batch {
         }
     }
 
-    /// An empty batch for what comes next.
+    /// Makes an empty batch for what comes next.
     pub(crate) fn successor(&self) -> Self {
         Self {
             source: self.source.clone(),
@@ -163,7 +163,7 @@ impl Batch {
             size: 0,
             tail: None,
             report: None,
-            share: None,
+            reservation: None,
             counted: Counted {
                 progress: self.counted.progress.clone(),
                 messages: 0,
@@ -174,35 +174,35 @@ impl Batch {
 
     /// Appends a message of `size` bytes, headers and payload, after its rows were appended to
     /// [`Batch::rows_mut`].
-    pub(crate) fn push(&mut self, message: Message, size: usize, share: Reservation) {
+    pub(crate) fn push(&mut self, message: Message, size: usize, reservation: Reservation) {
         self.payload_bytes += message.payload.len();
         self.size += size;
         self.messages.push(message);
         self.counted.add_one();
         self.ends
             .extend(self.rows.tables().iter().map(row::Rows::len));
-        self.charge(share);
+        self.charge(reservation);
     }
 
-    /// Holds a further share of the byte budget until the batch is dropped.
-    pub(crate) fn charge(&mut self, share: Reservation) {
-        match &mut self.share {
-            Some(mine) => mine.merge(share),
-            None => self.share = Some(share),
+    /// Holds a further part of the byte budget until the batch is dropped.
+    pub(crate) fn charge(&mut self, reservation: Reservation) {
+        match &mut self.reservation {
+            Some(mine) => mine.merge(reservation),
+            None => self.reservation = Some(reservation),
         }
     }
 
-    /// Rows of all messages.
+    /// Returns the rows of all messages.
     pub fn rows(&self) -> &RowSet {
         &self.rows
     }
 
-    /// Rows to append the next message's rows to.
+    /// Returns the rows to append those of the next message to.
     pub fn rows_mut(&mut self) -> &mut RowSet {
         &mut self.rows
     }
 
-    /// Rows of table number `table` that messages `messages` became.
+    /// Returns which rows of table number `table` the messages `messages` became.
     pub fn rows_of(&self, messages: &Range<usize>, table: usize) -> Range<usize> {
         let tables = self.rows.tables().len();
         let end_of = |count: usize| match count.checked_sub(1) {
@@ -216,12 +216,12 @@ impl Batch {
         end_of(messages.start)..end_of(messages.end)
     }
 
-    /// Says that the stream holds nothing for this pipeline there.
+    /// Records that the stream holds nothing for this pipeline there.
     pub(crate) fn set_tail(&mut self, tail: Tail) {
         self.tail = Some(tail);
     }
 
-    /// Sequences behind the last message that are known to hold no message of this pipeline.
+    /// Returns the sequences behind the last message that are known to hold no message of this pipeline.
     pub fn tail(&self) -> Option<Tail> {
         self.tail
     }
@@ -231,7 +231,7 @@ impl Batch {
         self.report = Some(report);
     }
 
-    /// Moves whoever has to know that it is durable into `receipts`.
+    /// Moves into `receipts` who has to know that it is durable.
     pub fn take_receipts(&mut self, receipts: &mut Vec<Receipt>) {
         if self.acks == Acks::Each {
             let replies = self.messages.iter().map(|message| message.reply.clone());
@@ -240,27 +240,28 @@ impl Batch {
         receipts.extend(self.report.take().map(Receipt::Report));
     }
 
-    /// Number of messages.
+    /// Counts the messages.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// What it counts for in a transaction: an array message may be many rows, a dead letter is none.
+    /// Returns what it counts for in a transaction, in rows or messages, whichever are more: an array message
+    /// may be many rows, a dead letter is none.
     pub fn weight(&self) -> usize {
         self.len().max(self.rows.len())
     }
 
-    /// Whether there is no message.
+    /// Returns whether there is no message.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
-    /// Bytes that its messages and their rows take in memory.
+    /// Returns the bytes that its messages and their rows take in memory.
     pub fn size(&self) -> usize {
         self.size + self.rows.size()
     }
 
-    /// Payload bytes of all messages.
+    /// Returns the payload bytes of all messages.
     pub fn payload_bytes(&self) -> usize {
         self.payload_bytes
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A share of the budget, given back when dropped.
+/// Bytes of the budget that are taken, and given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
     own: Option<OwnedSemaphorePermit>,
@@ -14,7 +14,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Joins another share of the same pipeline into this one.
+    /// Joins another reservation of the same pipeline into this one.
     pub fn merge(&mut self, other: Reservation) {
         join(&mut self.own, other.own);
         join(&mut self.common, other.common);
@@ -36,7 +36,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `total` bytes for so many pipelines.
+    /// Makes a budget of `total` bytes for so many pipelines.
     pub fn new(total: usize, pipelines: usize) -> Self {
         let own = total / (2 * pipelines.max(1));
         Self {
@@ -45,7 +45,7 @@ impl Budget {
         }
     }
 
-    /// What pipeline number `number` may take.
+    /// Returns the part that pipeline number `number` may take.
     pub fn of_pipeline(&self, number: usize) -> PipelineBudget {
         PipelineBudget {
             own: self.own.get(number).unwrap_or(&self.common).clone(),
@@ -53,18 +53,18 @@ impl Budget {
         }
     }
 
-    /// Bytes that each pipeline has for itself.
+    /// Returns the bytes that each pipeline has for itself.
     pub fn own_bytes(&self) -> usize {
         self.own.first().map_or(0, |own| own.size)
     }
 
-    /// Bytes in use.
+    /// Returns the bytes in use.
     pub fn used(&self) -> usize {
         self.own.iter().map(Part::used).sum::<usize>() + self.common.used()
     }
 }
 
-/// What one pipeline may take of the budget: its own part, and the common one while that lasts.
+/// The budget as one pipeline may take it: its own part, and the common one while that lasts.
 ///
 /// A message is paid from one of the two. One that is larger than the own part may take all of it, so
 /// whatever the others hold, each pipeline gets one message at a time through.
@@ -107,7 +107,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// So many bytes.
+    /// Makes a part of `size` bytes.
     pub fn new(size: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(size)),

@@ -98,12 +98,12 @@ fn options(
         })
         .event_callback(move |event| {
             let _ = &alive;
-            note(&state, &event);
+            record(&state, &event);
             std::future::ready(())
         })
 }
 
-fn note(state: &Connection, event: &Event) {
+fn record(state: &Connection, event: &Event) {
     match event {
         Event::Connected => state.set_link(Link::Connected),
         Event::LameDuckMode => state.set_link(Link::LameDuck),

@@ -17,20 +17,20 @@ pub struct ResumeRequest {
     pub first_sequence: u64,
     /// Last sequence of the stream.
     pub last_sequence: u64,
-    /// What a time is in this stream, if [`Answer::LookUp`] asked for it.
+    /// The sequence that a time is in this stream, if [`Answer::LookUp`] asked for it.
     pub found: Option<Found>,
-    /// What the stream says, if [`Answer::Verify`] asked for it.
+    /// The answer of the stream's leader, if [`Answer::Verify`] asked for it.
     pub verified: Option<(Witness, Testimony)>,
-    /// Takes the recorded position.
+    /// Takes the reply.
     pub answer: oneshot::Sender<Answer>,
 }
 
 /// A time and the first sequence that was published then or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// What was looked for.
+    /// The time that was looked for.
     pub time: Timestamp,
-    /// One after the stream's last sequence if everything is older.
+    /// The sequence; one after the stream's last sequence if everything is older.
     pub sequence: u64,
 }
 
@@ -43,7 +43,7 @@ pub struct Witness {
     pub published: Timestamp,
 }
 
-/// What the stream's leader says about a [`Witness`].
+/// The answer of the stream's leader about a [`Witness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Testimony {
     /// It is there.
@@ -57,7 +57,7 @@ pub enum Testimony {
 /// The main thread's answer to a [`ResumeRequest`].
 #[derive(Debug)]
 pub enum Answer {
-    /// What is recorded.
+    /// The recorded sequences.
     Position(Sequences),
     /// Only the stream knows: which sequence comes first at this time? Ask again with it.
     LookUp(Timestamp),

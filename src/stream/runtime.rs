@@ -1,4 +1,4 @@
-//! Threads and channels of the NATS side, behind one handle that the main thread owns. Everything
+//! Tasks and channels of the NATS side, behind one handle that the main thread owns. Everything
 //! the main thread calls here returns at once.
 
 use crate::batch::Batch;
@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 /// enough for it never to be idle. What is fetched further ahead than that makes NATS keep a longer
 /// record of what is on its way, and falls out of the caches before it is written.
 const BATCHES_WAITING: usize = 1;
+/// Lists of acknowledgements, one for each commit, that may wait to be sent.
 const ACK_LISTS_WAITING: usize = 256;
 
 /// The NATS side of one worker.
@@ -34,10 +35,10 @@ pub struct Handle {
     budget: Budget,
     settings: Arc<Settings>,
     subscriptions: Vec<Subscription>,
-    resume: mpsc::Receiver<ResumeRequest>,
-    resume_sender: mpsc::Sender<ResumeRequest>,
+    positions: mpsc::Receiver<ResumeRequest>,
+    position_sender: mpsc::Sender<ResumeRequest>,
     acks: mpsc::Sender<Vec<Receipt>>,
-    notices: DeadLetterQueue,
+    dead_letters: DeadLetterQueue,
     panicked: Arc<AtomicBool>,
     wake: Waker,
 }
@@ -51,7 +52,7 @@ struct Subscription {
 }
 
 impl Handle {
-    /// Starts threads, the connection, and nothing else: pipelines start with [`Handle::start`].
+    /// Starts the thread and the connection, and nothing else: pipelines start with [`Handle::start`].
     ///
     /// `wake` is called from other threads whenever there is something for the main thread.
     ///
@@ -64,9 +65,9 @@ impl Handle {
     ) -> std::io::Result<Self> {
         let connection = Arc::new(Connection::default());
         let connector = Arc::new(Connector::new(connection.clone()));
-        let (resume_sender, resume) = mpsc::channel(pipelines.len().max(1));
+        let (position_sender, positions) = mpsc::channel(pipelines.len().max(1));
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
-        let (notices, dead_letters) = DeadLetterQueue::beside(settings.buffer_bytes);
+        let (dead_letters, queued) = DeadLetterQueue::new(settings.buffer_bytes);
         let handle = Self {
             runtime: Some(threads::start()?),
             connector: connector.clone(),
@@ -74,15 +75,15 @@ impl Handle {
             budget: Budget::new(settings.buffer_bytes, pipelines.len()),
             settings: Arc::new(settings),
             subscriptions: pipelines.into_iter().map(Subscription::stopped).collect(),
-            resume,
-            resume_sender,
+            positions,
+            position_sender,
             acks,
-            notices,
+            dead_letters,
             panicked: Arc::new(AtomicBool::new(false)),
             wake: Arc::new(wake),
         };
         handle.spawn(ack::run(ready, connector.clone()));
-        handle.spawn(dead_letter::run(dead_letters, connector.clone()));
+        handle.spawn(dead_letter::run(queued, connector.clone()));
         let (settings, state) = (handle.settings.clone(), handle.connection.clone());
         handle.spawn(async move {
             if let Err(error) = connector.open(&settings).await {
@@ -117,7 +118,7 @@ impl Handle {
             pipelines,
             context,
             connector: self.connector.clone(),
-            position: self.resume_sender.clone(),
+            position: self.position_sender.clone(),
             stop: stopped,
         };
         self.spawn(session.run());
@@ -132,12 +133,12 @@ impl Handle {
         subscription.batches = mpsc::channel(1).1;
     }
 
-    /// The next batch of a pipeline, if one is ready.
+    /// Returns the next batch of a pipeline, if one is ready.
     pub fn try_batch(&mut self, number: usize) -> Option<Batch> {
         self.subscriptions.get_mut(number)?.batches.try_recv().ok()
     }
 
-    /// Batches of a pipeline that are ready.
+    /// Counts the batches of a pipeline that are ready.
     pub fn ready(&self, number: usize) -> usize {
         self.subscriptions
             .get(number)
@@ -152,15 +153,15 @@ impl Handle {
         }
     }
 
-    /// The next pipeline that asks where it stands.
+    /// Returns the question of the next pipeline that asks where it stands.
     pub fn try_resume(&mut self) -> Option<ResumeRequest> {
-        self.resume.try_recv().ok()
+        self.positions.try_recv().ok()
     }
 
-    /// Says that these are durable. Gives them back when there is no room right now.
+    /// Queues acknowledgements of what is durable.
     ///
     /// # Errors
-    /// The list itself, to be tried again.
+    /// Gives the list back when the queue is full, to be tried again.
     pub fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<(), Vec<Receipt>> {
         self.acks.try_send(receipts).map_err(|error| match error {
             mpsc::error::TrySendError::Full(receipts)
@@ -170,39 +171,39 @@ impl Handle {
 
     /// Publishes a dead letter to `subject`. Left out when too many wait: the table has it.
     pub fn notify(&self, subject: String, notice: Notice) {
-        self.notices.put(subject, notice);
+        self.dead_letters.push(subject, notice);
     }
 
-    /// State of the connection.
+    /// Returns the state of the connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// A pipeline's settings.
+    /// Returns the settings of a pipeline.
     pub fn pipeline(&self, number: usize) -> Option<&Arc<Pipeline>> {
         self.subscriptions
             .get(number)
             .map(|subscription| &subscription.pipeline)
     }
 
-    /// Progress of a pipeline.
+    /// Returns what a pipeline is doing.
     pub fn progress(&self, number: usize) -> Option<&Progress> {
         self.subscriptions
             .get(number)
             .map(|subscription| subscription.progress.as_ref())
     }
 
-    /// Bytes of messages in memory.
+    /// Returns the bytes of messages in memory.
     pub fn memory_in_use(&self) -> usize {
         self.budget.used()
     }
 
-    /// Bytes of memory that each pipeline has for itself.
+    /// Returns the bytes of memory that each pipeline has for itself.
     pub fn memory_of_each(&self) -> usize {
         self.budget.own_bytes()
     }
 
-    /// Whether a task of the NATS side has panicked. The worker then has to start over.
+    /// Returns whether a task of the NATS side has panicked. The worker then has to start over.
     pub fn panicked(&self) -> bool {
         self.panicked.load(Ordering::Acquire)
     }
@@ -214,13 +215,13 @@ impl Handle {
         self.spawn(async { panic!("a test asked for it") });
     }
 
-    /// Ends all threads, waiting for them no longer than `patience`.
-    pub fn shut_down(&mut self, patience: Duration) {
+    /// Ends all threads; waits for them no longer than `timeout`.
+    pub fn shut_down(&mut self, timeout: Duration) {
         for subscription in &self.subscriptions {
             subscription.stop.send_replace(true);
         }
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_timeout(patience);
+            runtime.shutdown_timeout(timeout);
         }
     }
 

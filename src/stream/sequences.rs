@@ -38,7 +38,7 @@ impl Sequences {
         self.above.iter().map(|(&first, &last)| (first, last))
     }
 
-    /// Whether `sequence` is in the set.
+    /// Returns whether `sequence` is in the set.
     pub fn contains(&self, sequence: u64) -> bool {
         sequence <= self.floor
             || self
@@ -87,7 +87,7 @@ impl Sequences {
         }
     }
 
-    /// What the set lacks of `first..=last`, ascending.
+    /// Returns what the set lacks of `first..=last`, ascending.
     pub fn missing(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let mut missing = Vec::new();
         let mut next = first.max(self.floor.saturating_add(1));

@@ -32,14 +32,14 @@ use tokio::time::Instant;
 /// A session that fetched for this long counts as a success for the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// For so long a connection may be gone without a word.
-const BRIEF: Duration = Duration::from_secs(1);
+/// A connection may be gone for this long before that is shown.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// How often the server is asked for figures.
-const OBSERVE: Duration = Duration::from_secs(5);
+/// Time between two requests for the figures that no message carries.
+const COUNTS_EVERY: Duration = Duration::from_secs(5);
 
 /// Two writers with one consumer leave it to each other for about this long, so that each reads on.
-const TAKE_TURNS: Duration = Duration::from_secs(10);
+const TAKEN_DELAY: Duration = Duration::from_secs(10);
 
 /// The NATS side of one pipeline.
 pub(crate) struct Session {
@@ -60,12 +60,12 @@ impl Session {
         tokio::select! {
             // A dropped sender means the same as a stop.
             _ = stop.wait_for(|stop| *stop) => {}
-            () = self.repeat() => {}
+            () = self.run_for_ever() => {}
         }
         self.context.set_phase(PhaseKind::Stopped, "");
     }
 
-    async fn repeat(&mut self) {
+    async fn run_for_ever(&mut self) {
         let mut backoff = Backoff::new(
             self.context.settings.retry_min,
             self.context.settings.retry_max,
@@ -78,7 +78,7 @@ impl Session {
             let started = Instant::now();
             let ended = tokio::select! {
                 () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
-                ended = self.once(&client, &mut history) => ended,
+                ended = self.run_once(&client, &mut history) => ended,
             };
             let error = match ended {
                 Err(SessionError::Stopped) | Ok(()) => return,
@@ -88,48 +88,59 @@ impl Session {
                 backoff.reset();
             }
             // A right that is missing shows as a request without an answer.
-            let said = self.connector.state().error_since(started);
+            let reported = self.connector.state().error_since(started);
             if matches!(error, SessionError::Disconnected) {
-                self.wait_after_cut(history.cut()).await;
+                self.wait_after_cut(history.record_cut()).await;
             } else {
-                history.ended();
-                self.wait_after(&error, said, &mut backoff).await;
+                history.record_end();
+                self.wait_after(&error, reported, &mut backoff).await;
             }
         }
     }
 
-    async fn wait_after(&self, error: &SessionError, said: Option<String>, backoff: &mut Backoff) {
+    async fn wait_after(
+        &self,
+        error: &SessionError,
+        reported: Option<String>,
+        backoff: &mut Backoff,
+    ) {
         let delay = match error {
-            SessionError::ConsumerTaken { .. } => Backoff::delay(TAKE_TURNS, TAKE_TURNS, 0),
+            SessionError::ConsumerTaken { .. } => Backoff::delay(TAKEN_DELAY, TAKEN_DELAY, 0),
             _ => backoff.next_delay(),
         };
         self.context.set_phase(
             PhaseKind::Waiting,
             format!(
                 "{error}{}; next try in {}",
-                said.map(|said| format!(" ({said})")).unwrap_or_default(),
+                reported
+                    .map(|text| format!(" ({text})"))
+                    .unwrap_or_default(),
                 seconds(delay)
             ),
         );
         tokio::time::sleep(delay).await;
     }
 
-    /// A connection that is there again at once is no change of state.
+    /// Waits after a lost connection. One that is there again at once is no change of state.
     async fn wait_after_cut(&self, cut: Cut) {
         let state = self.connector.state();
-        if tokio::time::timeout(BRIEF, state.connected())
+        if tokio::time::timeout(SHOWN_AFTER, state.connected())
             .await
             .is_err()
         {
             self.context.set_phase(PhaseKind::Connecting, "");
         }
         if cut == Cut::Twice {
-            tokio::time::sleep(BRIEF / 5).await;
+            tokio::time::sleep(SHOWN_AFTER / 5).await;
         }
     }
 
     /// Runs one session, from the stream's name to the first error.
-    async fn once(&self, client: &Client, history: &mut CutHistory) -> Result<(), SessionError> {
+    async fn run_once(
+        &self,
+        client: &Client,
+        history: &mut CutHistory,
+    ) -> Result<(), SessionError> {
         let (context, mode) = (&self.context, history.begin());
         version::refuse_old(&client.server_info())?;
         let stream = consumer::stream::find(&self.jetstream(client), &context.pipeline).await?;
@@ -151,9 +162,9 @@ impl Session {
         let pull = Pull::begin(client, &consumer, domain, size).await?;
         let observed = stream.clone();
         let fetch = self.fetch(source, stream, ready, messages);
-        history.fetching();
+        history.record_fetching();
         tokio::select! {
-            changed = self.observe(&observed, &consumer, &spec) => Err(changed),
+            changed = self.watch(&observed, &consumer, &spec) => Err(changed),
             ended = fetch.run(pull) => ended,
         }
     }
@@ -198,14 +209,14 @@ impl Session {
 
     /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the stream
     /// would drop what it is sent.
-    async fn observe(
+    async fn watch(
         &self,
         stream: &jetstream::stream::Stream,
         consumer: &Consumer<pull::Config>,
         spec: &ConsumerSpec,
     ) -> SessionError {
         loop {
-            tokio::time::sleep(OBSERVE).await;
+            tokio::time::sleep(COUNTS_EVERY).await;
             // What cannot be asked now is asked again; the fetch itself notices a real fault.
             let Ok(info) = consumer.get_info().await else {
                 continue;

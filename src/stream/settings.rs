@@ -16,7 +16,7 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Prefix of the durable consumers' names.
     pub consumer_prefix: String,
-    /// First and longest delay between tries.
+    /// First delay between tries.
     pub retry_min: Duration,
     /// Longest delay between tries.
     pub retry_max: Duration,
@@ -53,7 +53,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Name of the durable consumer: the prefix and the pipeline's name with `_` as `-`.
+    /// Returns the name of the durable consumer: the prefix and the pipeline's name with `_` as `-`.
     pub fn consumer_name(&self, settings: &Settings) -> String {
         format!(
             "{}-{}",
@@ -62,18 +62,18 @@ impl Pipeline {
         )
     }
 
-    /// Whether it reads everything that a stream now takes.
+    /// Returns whether it reads everything that a stream now takes.
     pub(crate) fn reads_all_of(&self, stream: &stream::Config) -> bool {
         stream.subjects == self.subjects
     }
 
-    /// Whether it reads what was published on `subject`.
+    /// Returns whether it reads what was published on `subject`.
     pub(crate) fn reads(&self, subject: &str) -> bool {
         let mut filters = self.subjects.iter();
         filters.any(|filter| subject::matches(filter, subject))
     }
 
-    /// What the decoder is given for a message: where it is from, its sequence and time, its contents.
+    /// Returns what the decoder is given for a message: where it is from, its sequence and time, its contents.
     pub(crate) fn input<'a>(
         &self,
         source: &'a Source,
@@ -91,7 +91,7 @@ impl Pipeline {
         }
     }
 
-    /// Times that the rows of a message may carry that was published at `now`.
+    /// Returns the times that the rows of a message may carry that was published at `now`.
     pub fn window(&self, now: Timestamp) -> Window {
         let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         Window {

@@ -74,7 +74,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// What the pipeline is doing now.
+    /// Returns what the pipeline is doing now.
     pub fn phase(&self) -> Phase {
         self.phase.lock().clone()
     }
@@ -98,7 +98,7 @@ pub enum Link {
     LameDuck,
 }
 
-/// What the server or the client has reported.
+/// An error that the server or the client has reported.
 #[derive(Debug)]
 struct ReportedError {
     text: String,
@@ -126,36 +126,36 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// State of the link.
+    /// Returns the state of the link.
     pub fn link(&self) -> Link {
         self.state.lock().0
     }
 
-    /// The last error that the connection reported.
+    /// Returns the last error that the connection reported.
     pub fn last_error(&self) -> Option<String> {
         let state = self.state.lock();
         state.1.as_ref().map(|complaint| complaint.text.clone())
     }
 
-    /// The last error, if the connection reported it since then.
+    /// Returns the last error, if the connection reported it since then.
     pub(crate) fn error_since(&self, start: Instant) -> Option<String> {
         let state = self.state.lock();
         let last = state.1.as_ref().filter(|complaint| complaint.at >= start);
         last.map(|complaint| complaint.text.clone())
     }
 
-    /// Address of the server, when connected.
+    /// Returns the address of the server, when connected.
     pub fn server(&self) -> Option<String> {
         self.server.lock().clone()
     }
 
-    /// Whether the very first try to connect is still under way.
+    /// Returns whether the very first try to connect is still under way.
     pub fn is_trying_first(&self) -> bool {
         let (link, error) = &*self.state.lock();
         *link == Link::Disconnected && error.is_none() && self.connects.load(Ordering::Relaxed) == 0
     }
 
-    /// How often the connection was made again after its first time.
+    /// Counts how often the connection was made again after its first time.
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
     }
@@ -193,7 +193,7 @@ impl Connection {
     }
 }
 
-/// A duration in words for a `detail` text.
+/// Formats a duration for a `detail` text.
 pub(crate) fn seconds(delay: Duration) -> String {
     format!("{:.1} s", delay.as_secs_f64())
 }

@@ -1,6 +1,6 @@
 //! Which subjects a filter means, by the rules of NATS: `*` is one token, `>` all that follow.
 
-/// Whether `filter` lets `subject` through.
+/// Returns whether `filter` lets `subject` through.
 pub fn matches(filter: &str, subject: &str) -> bool {
     // Nearly every filter is a plain subject, or a prefix and `>`; this runs for each message.
     match filter.strip_suffix('>') {

@@ -12,18 +12,18 @@ use std::time::Duration;
 /// A member of a cluster that its leader has not heard of for this long counts as away.
 const HEARD_OF: Duration = Duration::from_secs(3);
 
-/// The first sequence of `stream` that was published at `time` or later. Sequences of one stream
+/// Finds the first sequence of `stream` that was published at `time` or later. Sequences of one stream
 /// are in the order of their times.
 pub(crate) async fn first_at(
     stream: &Stream,
-    store: &StoredMessages,
+    messages: &StoredMessages,
     time: Timestamp,
 ) -> Result<Found, SessionError> {
     let state = &stream.cached_info().state;
     let (mut low, mut high) = (state.first_sequence, state.last_sequence + 1);
     while low < high {
         let middle = low + (high - low) / 2;
-        match message_from(store, ">", middle).await? {
+        match message_from(messages, ">", middle).await? {
             Some((sequence, published)) if published < time => low = sequence + 1,
             // What lies between `middle` and the message was removed.
             Some(_) | None => high = middle,
@@ -35,7 +35,7 @@ pub(crate) async fn first_at(
     })
 }
 
-/// Without a leader any server that holds a copy answers with what its copy has, which may be less than was
+/// Fails if the stream has no leader. Without one any server that holds a copy answers with what its copy has, which may be less than was
 /// read from the leader before.
 pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     match &info.cluster {
@@ -50,10 +50,10 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
 /// believed only of a leader whom most of the others follow: one that was cut off may be behind.
 pub(crate) async fn verify(
     stream: &Stream,
-    store: &StoredMessages,
+    messages: &StoredMessages,
     witness: Witness,
 ) -> Result<Testimony, SessionError> {
-    let found = store.get(witness.sequence).await?;
+    let found = messages.get(witness.sequence).await?;
     let found = found.map(|message| message.published);
     if found == Some(witness.published) {
         return Ok(Testimony::Intact);
@@ -71,23 +71,24 @@ pub(crate) async fn verify(
         return Ok(Testimony::Gone);
     }
     // What was published after it cannot have been read before it.
-    let first = first_at(stream, store, witness.published.saturating_add_micros(1)).await?;
+    let first = first_at(stream, messages, witness.published.saturating_add_micros(1)).await?;
     Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
 }
 
-/// What tells the message with this sequence from another one that gets it after the stream was set back.
+/// Returns what tells the message with this sequence from another one that gets it after the stream was
+/// set back.
 pub(crate) async fn witness(
-    store: &StoredMessages,
+    messages: &StoredMessages,
     sequence: u64,
 ) -> Result<Option<Witness>, SessionError> {
-    let found = store.get(sequence).await?;
+    let found = messages.get(sequence).await?;
     Ok(found.map(|message| Witness {
         sequence,
         published: message.published,
     }))
 }
 
-/// Whether most members of the cluster, the leader among them, were heard of lately.
+/// Returns whether most members of the cluster, the leader among them, were heard of lately.
 fn is_followed(cluster: &ClusterInfo) -> bool {
     let here =
         |peer: &&async_nats::jetstream::stream::PeerInfo| !peer.offline && peer.active < HEARD_OF;
@@ -95,16 +96,16 @@ fn is_followed(cluster: &ClusterInfo) -> bool {
     2 * present > 1 + cluster.replicas.len()
 }
 
-/// Whether no message with one of these subjects lies in `first..=last`. Not, when that cannot be
-/// told.
+/// Returns whether no message with one of these subjects lies in `first..=last`; false when the server
+/// does not answer.
 pub(crate) async fn is_empty(
-    store: &StoredMessages,
+    messages: &StoredMessages,
     subjects: &[String],
     first: u64,
     last: u64,
 ) -> bool {
     for subject in subjects {
-        match message_from(store, subject, first).await {
+        match message_from(messages, subject, first).await {
             Ok(Some((sequence, _))) if sequence <= last => return false,
             Ok(_) => {}
             Err(_) => return false,
@@ -113,12 +114,12 @@ pub(crate) async fn is_empty(
     true
 }
 
-/// Sequence and time of the first message with `subject` from `sequence` on.
+/// Returns sequence and time of the first message with `subject` from `sequence` on.
 async fn message_from(
-    store: &StoredMessages,
+    messages: &StoredMessages,
     subject: &str,
     sequence: u64,
 ) -> Result<Option<(u64, Timestamp)>, SessionError> {
-    let found = store.next_of(subject, sequence).await?;
+    let found = messages.next_of(subject, sequence).await?;
     Ok(found.map(|message| (message.sequence, message.published)))
 }

@@ -24,12 +24,11 @@ const UNLIMITED: i64 = -1;
 /// A consumer that is ready to be fetched from.
 pub(crate) struct ReadyConsumer {
     pub(crate) consumer: Consumer<pull::Config>,
-    /// No message of this pipeline lies between the position and the next new delivery but what is
-    /// above this sequence.
+    /// Stream sequence behind which it stands: the next delivery is the first message after it.
     pub(crate) position: u64,
-    /// What an acknowledgement settles.
+    /// How its messages are acknowledged.
     pub(crate) acks: Acks,
-    /// What has to stay so that all of this holds.
+    /// The configuration that it has to keep, so that all of this holds.
     pub(crate) spec: ConsumerSpec,
 }
 
@@ -88,13 +87,13 @@ pub(crate) async fn acknowledge(
     Ok(())
 }
 
-/// The subject that takes the acknowledgement of a message, as if it had been delivered once (ADR-15 of
+/// Returns the subject that takes the acknowledgement of a message, as if it had been delivered once (ADR-15 of
 /// NATS); of the numbers behind the sequence none is looked at.
 fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
     Subject::from(format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0"))
 }
 
-/// A stream that keeps messages whatever its consumers do needs no acknowledgements: where the pipeline
+/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever its consumers do needs no acknowledgements: where the pipeline
 /// stands is in the database, and each session sets its consumer there. The server then has nothing to
 /// remember, to send again or to wait for. The others drop what is acknowledged, and each message is
 /// acknowledged for itself: a work queue knows nothing else, and to an interest stream the deletion of a
@@ -123,7 +122,7 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
     }
 }
 
-/// Without a filter the server finds the next message for less, so a pipeline that reads a whole stream
+/// Returns the filters of the consumer. Without one the server finds the next message for less, so a pipeline that reads a whole stream
 /// has none. What nevertheless comes on another subject, of a time when the stream took more or will
 /// take more, is passed over by the fetch. Where an acknowledgement removes a message that would be a
 /// theft.
@@ -175,7 +174,7 @@ async fn keep_in_line(
     }
 }
 
-/// After which sequence to begin. A stream that keeps what is not acknowledged may hold messages
+/// Returns the sequence after which to begin. A stream that keeps what is not acknowledged may hold messages
 /// that were recorded before a crash kept their acknowledgement back; they have to come once more.
 fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
     let info = stream.cached_info();
@@ -190,7 +189,7 @@ fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) 
 
 /// Makes the next delivery the first message after `floor`, and number 1 of the consumer.
 ///
-/// Also when that is where it seems to be: what the consumer has passed over under another filter
+/// This is done also when that is where it seems to be: what the consumer has passed over under another filter
 /// does not show.
 async fn move_to(
     mut consumer: Consumer<pull::Config>,

@@ -1,4 +1,4 @@
-//! What of a consumer's configuration decides which messages come, how often and when. Whoever
+//! The part of a consumer's configuration that decides which messages come, how often and when. Whoever
 //! changes it by hand makes the consumer unfit for us, so it is watched and put right.
 
 use crate::error::SessionError;
@@ -37,7 +37,7 @@ pub(crate) struct ConsumerSpec {
 }
 
 impl ConsumerSpec {
-    /// Those of a consumer.
+    /// Reads that of a consumer.
     pub(crate) fn of(info: &Info) -> Self {
         let config = &info.config;
         Self {
@@ -58,7 +58,7 @@ impl ConsumerSpec {
         }
     }
 
-    /// Whether the consumer still is as it has to be.
+    /// Fails unless the consumer still is as it has to be.
     pub(crate) fn check_unchanged(&self, info: &Info) -> Result<(), SessionError> {
         refuse_paused(info)?;
         let now = Self::of(info);
@@ -74,7 +74,7 @@ impl ConsumerSpec {
     }
 }
 
-/// A stream that drops what is acknowledged would drop what a consumer without acknowledgements was
+/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a consumer without acknowledgements was
 /// sent, and what an acknowledgement for many stands for.
 pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
     match (stream.retention, info.config.ack_policy) {
@@ -87,7 +87,7 @@ pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), Se
     }
 }
 
-/// What is wrong with a consumer that cannot be put right.
+/// Returns what is wrong with a consumer, if that cannot be put right.
 pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'static str> {
     let few = (1..FEWEST_WAITING).contains(&found.max_waiting);
     match () {
@@ -103,7 +103,7 @@ pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'st
     }
 }
 
-/// Whoever has paused a consumer wants just that, so it stays so, and is told.
+/// Fails if the consumer is paused. Whoever has paused it wants just that, so it stays so, and is shown.
 pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     if info.paused {
         let consumer = info.name.clone();
@@ -112,7 +112,7 @@ pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     Ok(())
 }
 
-/// `found` with the terms of `wanted`; what does not matter stays as whoever made it likes it.
+/// Returns `found` with what matters of `wanted`; what does not matter stays as whoever made it likes it.
 pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
     let mut metadata = found.metadata.clone();
     metadata.extend(wanted.metadata.clone());

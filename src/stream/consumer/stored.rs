@@ -45,12 +45,12 @@ impl StoredMessages {
         }
     }
 
-    /// The message with this sequence, if it is there.
+    /// Reads the message with this sequence, if it is there.
     pub(crate) async fn get(&self, sequence: u64) -> Result<Option<StoredMessage>, SessionError> {
         self.ask(&json!({ "seq": sequence })).await
     }
 
-    /// The first message from `sequence` on whose subject is one of these.
+    /// Finds the first message from `sequence` on whose subject is one of these.
     pub(crate) async fn next(
         &self,
         subjects: &[String],
@@ -68,7 +68,7 @@ impl StoredMessages {
         Ok(first)
     }
 
-    /// The first message from `from` on with this subject.
+    /// Finds the first message from `from` on with this subject.
     pub(crate) async fn next_of(
         &self,
         subject: &str,
@@ -78,7 +78,7 @@ impl StoredMessages {
             .await
     }
 
-    /// Whether the subject is what was published, and not what became of bytes that are no text.
+    /// Returns whether the subject is what was published, and not what became of bytes that are no text.
     pub(crate) async fn has_a_readable_subject(
         &self,
         stored: &StoredMessage,

@@ -43,7 +43,7 @@ async fn by_subject(
         })
 }
 
-/// What tells this stream from another of its name.
+/// Returns what tells this stream from another of its name.
 pub(crate) fn id(stream: &Stream) -> Source {
     let info = stream.cached_info();
     Source {

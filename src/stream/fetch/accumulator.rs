@@ -6,11 +6,11 @@ use crate::settings::Pipeline;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a batch under backlog may wait for more messages than it needs …
+/// Longest time that a batch under backlog waits for more messages than it needs …
 const GROW_FOR: Duration = Duration::from_millis(50);
 /// … and how many come between two looks at the clock.
 const LOOK_EVERY: usize = 64;
-/// A batch does not grow beyond this size, even when it has few messages.
+/// A batch does not grow beyond so many bytes, even when it has few messages.
 const BYTES: usize = 8 << 20;
 
 /// When a batch that has enough messages may go.
@@ -56,29 +56,29 @@ impl BatchAccumulator {
         self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
-    /// Large transactions cost less for each row, so under backlog a batch waits a moment for the rows
+    /// Returns whether to wait for more. Large transactions cost less for each row, so under backlog a batch waits a moment for the rows
     /// that are about to come.
     fn grows(&self, pipeline: &Pipeline, backlog: u64, since: Instant) -> bool {
         let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
         backlog > pipeline.max_batch_rows as u64 && (!looks_at_clock || since.elapsed() < GROW_FOR)
     }
 
-    /// Whether it is a whole transaction.
+    /// Returns whether it is a whole transaction.
     pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
         self.batch.weight() >= pipeline.max_batch_rows || self.batch.size() >= BYTES
     }
 
-    /// When its oldest message has waited for long enough; `None` without a message.
+    /// Returns when its oldest message has waited for long enough; `None` without a message.
     pub(crate) fn due(&self, pipeline: &Pipeline) -> Option<Instant> {
         self.since.map(|since| since + pipeline.batch_timeout)
     }
 
-    /// Its oldest message has waited for long enough.
+    /// Lets it be handed over, since its oldest message has waited for long enough.
     pub(crate) fn mark_ready(&mut self) {
         self.ready = true;
     }
 
-    /// Whether it may be handed over.
+    /// Returns whether it may be handed over.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready
     }

@@ -27,7 +27,7 @@ impl Confirmation {
         }
     }
 
-    /// Whether the open batch has to wait for its confirmation, and may grow meanwhile.
+    /// Returns whether the open batch has to wait for its confirmation, and may grow meanwhile.
     pub(super) fn is_too_early(&self) -> bool {
         self.is_needed && self.last.elapsed() < CONFIRM_EVERY
     }

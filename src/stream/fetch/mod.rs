@@ -169,7 +169,7 @@ impl<'a, S: Server> Fetch<'a, S> {
         }
     }
 
-    /// Whether this session has fetched the message before, and no acknowledgement of a second copy is
+    /// Returns whether this session has fetched the message before, and no acknowledgement of a second copy is
     /// needed. Where messages are acknowledged the copy says that the first acknowledgement may be lost: it
     /// passes, and the main thread acknowledges it once the message is recorded.
     fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
@@ -232,7 +232,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 }
 
-/// The message as the main thread gets it, which settles all from the given sequence on.
+/// Makes the message that the main thread gets, which settles all from the given sequence on.
 fn to_batch(
     message: async_nats::Message,
     delivery: &Delivery,
@@ -259,7 +259,7 @@ fn headers_size(message: &async_nats::Message) -> usize {
     headers.map_or(0, |headers| headers::size(headers, wire()))
 }
 
-/// Whether the server may have left the payload out.
+/// Returns whether the server may have left the payload out.
 fn is_bare(message: &async_nats::Message) -> bool {
     let headers = message.headers.as_ref();
     message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())

@@ -14,7 +14,7 @@ use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long one request stays open on the server.
+/// The server forgets a request after this long.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// The server says that it is alive this often while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const MOST_REFUSALS: u32 = 8;
 /// No message is larger than half of this, so no request has to ask for more bytes.
 const MOST_BYTES: usize = 128 << 20;
-/// What the server says when the next message is larger than what is left of the request.
+/// The server's words when the next message is larger than what is left of the request.
 const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 /// Headers of a status: what of its request was not used up.
 const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
@@ -128,7 +128,7 @@ impl Pull {
         })
     }
 
-    /// Takes the word of the server instead of a message.
+    /// Takes account of a status that came instead of a message.
     fn handle_status(&mut self, status: StatusCode, message: &Message) -> Result<(), SessionError> {
         let unused = unused(status, message, self.request)?;
         self.outstanding.sub(unused);
@@ -214,13 +214,13 @@ fn body(request: PullSize) -> Bytes {
     ))
 }
 
-/// Whether a consumer has sent it: it wants an acknowledgement, which the word of a server never does.
+/// Returns whether a consumer has sent it: it wants an acknowledgement, which the word of a server never does.
 fn is_delivery(message: &Message) -> bool {
     let reply = message.reply.as_ref();
     reply.is_some_and(|reply| reply.starts_with("$JS.ACK."))
 }
 
-/// What of a request will not come any more, by what the server says instead of a message.
+/// Returns what of a request will not come any more, by what the server says instead of a message.
 fn unused(
     status: StatusCode,
     message: &Message,
@@ -243,7 +243,7 @@ fn unused(
     }
 }
 
-/// Refusals in a row after one more word of the server.
+/// Counts the refusals in a row after one more status of the server.
 fn refusals(before: u32, status: StatusCode, message: &Message) -> Result<u32, SessionError> {
     match (status, before + 1) {
         (StatusCode::REQUEST_TERMINATED, ..=MOST_REFUSALS) => Ok(before + 1),
@@ -255,13 +255,13 @@ fn refusals(before: u32, status: StatusCode, message: &Message) -> Result<u32, S
     }
 }
 
-/// Whether a request that asks for `whole` can never hold the next message.
+/// Returns whether a request that asks for `whole` can never hold the next message.
 fn is_too_small(whole: PullSize, unused: PullSize, message: &Message) -> bool {
     let too_large = message.description.as_deref() == Some(TOO_LARGE);
     too_large && unused.bytes == whole.bytes && whole.bytes < MOST_BYTES
 }
 
-/// Whether the same request would be refused again.
+/// Returns whether the same request would be refused again.
 fn is_final(description: &str) -> bool {
     matches!(description, "Consumer Deleted" | "Consumer is push based")
         || description.starts_with("Exceeded MaxRequest")

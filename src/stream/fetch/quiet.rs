@@ -74,7 +74,7 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Messages come, or there is none to come. Ends what was shown of trouble before.
+    /// Records that messages come, or that there is none to come, and shows that earlier trouble is over.
     pub(super) fn set_good(&mut self) {
         if self.health != Health::Good {
             self.health = Health::Good;
@@ -82,7 +82,7 @@ impl<S: Server> Fetch<'_, S> {
         }
     }
 
-    /// Fails at the second time in a row.
+    /// Records that a message ought to have come. Fails at the second time in a row.
     fn suspect(&mut self, error: SessionError) -> Result<(), SessionError> {
         if self.health == Health::Suspect {
             return Err(error);
@@ -99,7 +99,7 @@ impl<S: Server> Fetch<'_, S> {
             .store(counts.ack_pending, Ordering::Relaxed);
     }
 
-    /// Whether the server is right to send nothing.
+    /// Returns whether the server is right to send nothing.
     fn waits_for_acks(&self, counts: ConsumerCounts) -> bool {
         self.accumulator.batch.acks == Acks::Each && counts.ack_pending >= counts.max_ack_pending
     }

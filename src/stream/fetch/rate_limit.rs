@@ -13,7 +13,7 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// `None`, that is no limit, when `rate` is 0.
+    /// Makes one of `rate` messages per second; `None`, that is no limit, when `rate` is 0.
     pub(crate) fn new(rate: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(rate)?;
         Some(Self {
@@ -23,7 +23,7 @@ impl RateLimiter {
         })
     }
 
-    /// Takes a slot; the instant before which its message may not be kept, if it has to wait.
+    /// Takes a slot. Returns the instant before which its message may not be kept, if it has to wait.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
         let paid = self.paid_until.map_or(now, |at| at.max(now)) + self.interval;
         self.paid_until = Some(paid);

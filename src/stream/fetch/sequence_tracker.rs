@@ -57,12 +57,12 @@ impl SequenceTracker {
         }
     }
 
-    /// Deliveries that the server counts and that have not come, up to number `last`.
+    /// Counts the deliveries that the server counts and that have not come, up to number `last`.
     pub(crate) fn outstanding(&self, last: u64) -> u64 {
         (last + 1).saturating_sub(self.next)
     }
 
-    /// The first sequence up to `last` that no delivery has settled. `None` when there is none.
+    /// Returns the first sequence up to `last` that no delivery has settled. `None` when there is none.
     pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
         (self.last_new < last).then_some(self.last_new + 1)
     }
@@ -72,13 +72,13 @@ impl SequenceTracker {
         self.last_new = self.last_new.max(last);
     }
 
-    /// What the first delivery has passed over, once. That the consumer stood where it was set shows in
+    /// Returns what the first delivery has passed over, once. That the consumer stood where it was set shows in
     /// all later ones, but in this one only if nothing of ours is there.
     pub(crate) fn take_unverified(&mut self) -> Option<(u64, u64)> {
         self.unverified.take()
     }
 
-    /// The first sequence that this delivery settles, the one after the delivery before it.
+    /// Returns the first sequence that this delivery settles, the one after the delivery before it.
     ///
     /// Numbers that go back belong to a new leader of the consumer, who repeats what the one before it
     /// has sent. New messages under such numbers were reached by somebody else's hand.

@@ -19,7 +19,7 @@ pub(crate) struct ConsumerCounts {
     pub(crate) pending: u64,
     /// Messages that were delivered and are not acknowledged.
     pub(crate) ack_pending: u64,
-    /// So many may be; more are not delivered before.
+    /// Most messages that may be delivered and not acknowledged; the server then sends no more.
     pub(crate) max_ack_pending: u64,
     /// Deliveries since the session has set the consumer in place.
     pub(crate) deliveries: u64,

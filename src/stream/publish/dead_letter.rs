@@ -36,29 +36,29 @@ pub struct Notice {
     pub error: String,
 }
 
-/// Notices that wait to be sent.
+/// Dead letters that wait to be sent.
 pub(crate) struct DeadLetterQueue {
-    sender: mpsc::Sender<Waiting>,
+    sender: mpsc::Sender<Queued>,
     room: Part,
 }
 
-/// A notice on its way to a subject.
-pub(crate) struct Waiting {
+/// A dead letter on its way to a subject.
+pub(crate) struct Queued {
     subject: String,
     notice: Notice,
     room: OwnedSemaphorePermit,
 }
 
 impl DeadLetterQueue {
-    /// Takes a part of this many bytes, and no more. What comes out of it is for [`run`].
-    pub(crate) fn beside(bytes: usize) -> (Self, mpsc::Receiver<Waiting>) {
+    /// Makes a queue that takes a part of `bytes`, and no more. What comes out of it is for [`run`].
+    pub(crate) fn new(bytes: usize) -> (Self, mpsc::Receiver<Queued>) {
         let (sender, ready) = mpsc::channel(WAITING);
         let room = Part::new(bytes / PART);
         (Self { sender, room }, ready)
     }
 
     /// Publishes a notice to `subject` soon. It is left out when too many wait.
-    pub(crate) fn put(&self, subject: String, notice: Notice) {
+    pub(crate) fn push(&self, subject: String, notice: Notice) {
         if notice.is_about_a_notice() {
             return;
         }
@@ -68,7 +68,7 @@ impl DeadLetterQueue {
         // Otherwise it would keep what was read together with it.
         let payload = Bytes::copy_from_slice(&notice.payload);
         let notice = Notice { payload, ..notice };
-        let _ = self.sender.try_send(Waiting {
+        let _ = self.sender.try_send(Queued {
             subject,
             notice,
             room,
@@ -78,14 +78,14 @@ impl DeadLetterQueue {
 
 /// Publishes notices to the subjects that come with them, until the channel closes. What a slow link has
 /// not taken yet counts as waiting, wherever it is.
-pub(crate) async fn run(mut ready: mpsc::Receiver<Waiting>, connector: Arc<Connector>) {
+pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connector>) {
     while let Some(first) = ready.recv().await {
         let Some(client) = connector.client() else {
             continue;
         };
         let mut sent: Option<OwnedSemaphorePermit> = None;
         let mut next = Some(first);
-        while let Some(Waiting {
+        while let Some(Queued {
             subject,
             notice,
             room,
@@ -111,13 +111,13 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Waiting>, connector: Arc<Conne
 const SEQUENCE: &str = "Sr-Event-Writer-Sequence";
 
 impl Notice {
-    /// Whether the message is a notice itself: another one about it could go on for ever.
+    /// Returns whether the message is a notice itself: another one about it could go on for ever.
     fn is_about_a_notice(&self) -> bool {
-        let own = self.headers.as_ref();
-        own.is_some_and(|headers| headers.get(SEQUENCE).is_some())
+        let headers = self.headers.as_ref();
+        headers.is_some_and(|headers| headers.get(SEQUENCE).is_some())
     }
 
-    /// Bytes that it takes in memory.
+    /// Returns the bytes that it takes in memory.
     fn size(&self) -> usize {
         let own = self.headers.as_ref();
         let headers = own.map_or(0, |own| {
@@ -131,7 +131,7 @@ impl Notice {
     }
 }
 
-/// The message's own headers and what is known about it. Those that tell a JetStream server what to do
+/// Returns the message's own headers and what is known about it. Those that tell a JetStream server what to do
 /// were meant for the message: they could make the notice vanish, or empty the stream it goes to.
 fn headers(notice: &Notice) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -159,7 +159,7 @@ fn headers(notice: &Notice) -> HeaderMap {
     headers
 }
 
-/// A header's value ends at a line break.
+/// Replaces line breaks, at which a header's value would end.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
 }
@@ -182,20 +182,20 @@ mod tests {
 
     #[test]
     fn what_waits_takes_no_more_than_its_part_and_the_rest_is_left_out() {
-        let (outbox, mut ready) = DeadLetterQueue::beside(PART * 10_000);
-        let put = |payload| outbox.put("dead.logs".to_owned(), notice(payload));
-        (0..10).for_each(|_| put(2_000));
+        let (queue, mut ready) = DeadLetterQueue::new(PART * 10_000);
+        let push = |payload| queue.push("dead.logs".to_owned(), notice(payload));
+        (0..10).for_each(|_| push(2_000));
         assert_eq!(ready.len(), 3);
         // What is taken out still counts until it is dropped.
         let first = ready.try_recv();
-        put(2_000);
+        push(2_000);
         assert_eq!(ready.len(), 2);
         drop(first);
-        put(2_000);
+        push(2_000);
         assert_eq!(ready.len(), 3);
         // One that is larger than all of it is not left out for good.
         while ready.try_recv().is_ok() {}
-        put(1_000_000);
+        push(1_000_000);
         assert_eq!(ready.len(), 1);
     }
 

@@ -8,22 +8,22 @@ use tokio::time::Instant;
 /// A connection that is cut so soon after fetching began was cut by what was fetched, perhaps.
 const SOON: Duration = Duration::from_secs(5);
 
-/// So many of them in a row make cautious: a server that is restarted twice is rare.
+/// After so many of them in a row messages are read one by one: a server that is restarted twice is rare.
 const ENOUGH: u32 = 2;
 
 /// How a session reads its first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
     /// Fetches them.
-    None,
+    Fetch,
     /// Looks at them one by one.
     OneByOne,
 }
 
-/// What the sessions of a pipeline have gone through.
+/// The cuts that the sessions of a pipeline have met.
 #[derive(Debug)]
 pub(crate) struct CutHistory {
-    caution: ReadMode,
+    mode: ReadMode,
     /// When the present session began to fetch.
     fetching_since: Option<Instant>,
     /// Cuts in a row, each soon after fetching began.
@@ -33,7 +33,7 @@ pub(crate) struct CutHistory {
 impl Default for CutHistory {
     fn default() -> Self {
         Self {
-            caution: ReadMode::None,
+            mode: ReadMode::Fetch,
             fetching_since: None,
             cuts: 0,
         }
@@ -41,31 +41,31 @@ impl Default for CutHistory {
 }
 
 impl CutHistory {
-    /// How the session that begins now is to read.
+    /// Begins a session, and returns how it is to read.
     pub(crate) fn begin(&mut self) -> ReadMode {
         self.fetching_since = None;
-        self.caution
+        self.mode
     }
 
-    /// The session has begun to fetch.
-    pub(crate) fn fetching(&mut self) {
+    /// Records that the session has begun to fetch.
+    pub(crate) fn record_fetching(&mut self) {
         self.fetching_since = Some(Instant::now());
     }
 
-    /// The session has ended, not by a cut.
-    pub(crate) fn ended(&mut self) {
+    /// Records that the session has ended, not by a cut.
+    pub(crate) fn record_end(&mut self) {
         if self.fetching_since.is_some() {
             *self = Self::default();
         }
     }
 
-    /// The session was cut. Whether that has happened several times in a row.
-    pub(crate) fn cut(&mut self) -> Cut {
+    /// Records that the session was cut. Returns whether that has happened several times in a row.
+    pub(crate) fn record_cut(&mut self) -> Cut {
         match self.fetching_since {
             Some(since) if since.elapsed() < SOON => {
                 self.cuts = ENOUGH.min(self.cuts + 1);
                 if self.cuts == ENOUGH {
-                    self.caution = ReadMode::OneByOne;
+                    self.mode = ReadMode::OneByOne;
                 }
             }
             Some(_) => *self = Self::default(),
@@ -93,27 +93,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_cut_right_after_fetching_began_makes_cautious() {
-        let mut experience = CutHistory::default();
-        assert_eq!(experience.begin(), ReadMode::None);
-        experience.fetching();
-        experience.fetching_since = Instant::now().checked_sub(SOON);
-        assert_eq!(experience.cut(), Cut::Once);
-        assert_eq!(experience.begin(), ReadMode::None);
-        experience.fetching();
-        assert_eq!(experience.cut(), Cut::Once);
-        assert_eq!(experience.begin(), ReadMode::None);
-        experience.fetching();
-        assert_eq!(experience.cut(), Cut::Twice);
+    fn only_cuts_right_after_fetching_began_make_it_read_one_by_one() {
+        let mut history = CutHistory::default();
+        assert_eq!(history.begin(), ReadMode::Fetch);
+        history.record_fetching();
+        history.fetching_since = Instant::now().checked_sub(SOON);
+        assert_eq!(history.record_cut(), Cut::Once);
+        assert_eq!(history.begin(), ReadMode::Fetch);
+        history.record_fetching();
+        assert_eq!(history.record_cut(), Cut::Once);
+        assert_eq!(history.begin(), ReadMode::Fetch);
+        history.record_fetching();
+        assert_eq!(history.record_cut(), Cut::Twice);
         // Cut while it looks, so it looks again.
-        assert_eq!(experience.begin(), ReadMode::OneByOne);
-        assert_eq!(experience.cut(), Cut::Twice);
-        assert_eq!(experience.begin(), ReadMode::OneByOne);
-        experience.fetching();
-        assert_eq!(experience.cut(), Cut::Twice);
-        experience.begin();
-        experience.fetching();
-        experience.ended();
-        assert_eq!(experience.begin(), ReadMode::None);
+        assert_eq!(history.begin(), ReadMode::OneByOne);
+        assert_eq!(history.record_cut(), Cut::Twice);
+        assert_eq!(history.begin(), ReadMode::OneByOne);
+        history.record_fetching();
+        assert_eq!(history.record_cut(), Cut::Twice);
+        history.begin();
+        history.record_fetching();
+        history.record_end();
+        assert_eq!(history.begin(), ReadMode::Fetch);
     }
 }

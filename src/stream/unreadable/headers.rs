@@ -19,7 +19,7 @@ pub enum Headers {
 }
 
 impl Headers {
-    /// Bytes that they take, of which `wire` were stored.
+    /// Returns the bytes that they take, of which `wire` were stored.
     pub(crate) fn size(&self, wire: usize) -> usize {
         match self {
             Self::Read(headers) => size(headers, wire),
@@ -28,7 +28,7 @@ impl Headers {
     }
 }
 
-/// Bytes that headers take: as they came, which the payload keeps in memory, and once more as they were
+/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once more as they were
 /// read.
 pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     if headers.is_empty() {
@@ -38,7 +38,7 @@ pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     2 * wire + values * VALUE_OVERHEAD
 }
 
-/// What the header bytes of a stored message say, or what is wrong with them.
+/// Reads the header bytes of a stored message, or says what is wrong with them.
 pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
     let text = std::str::from_utf8(raw).map_err(|error| format!("headers: not UTF-8: {error}"))?;
     let mut lines = text.lines().peekable();
@@ -66,7 +66,7 @@ pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// The first line is the version alone. A status behind it is the server's word, not a publisher's.
+/// Fails unless the first line is the version alone. A status behind it is the server's word, not a publisher's.
 fn refuse_status(line: &str) -> Result<(), String> {
     let rest = line
         .strip_prefix("NATS/1.0")
@@ -77,20 +77,20 @@ fn refuse_status(line: &str) -> Result<(), String> {
     }
 }
 
-/// What is wrong with a message whose headers begin with a status.
+/// Says what is wrong with a message whose headers begin with a status.
 pub(crate) fn status_line(status: &str) -> String {
     let status: String = status.chars().take(40).collect();
     format!("headers: a status line ({status}), which only a server may send")
 }
 
-/// The status of a message as text.
+/// Formats the status of a message.
 pub(crate) fn status_text(status: StatusCode, description: Option<&str>) -> String {
     format!("{} {}", status.as_u16(), description.unwrap_or_default())
         .trim_end()
         .to_owned()
 }
 
-/// Whether the client could read a delivery on this subject.
+/// Fails if the client could not read a delivery on this subject.
 pub(crate) fn refuse_subject(subject: &str, has_headers: bool) -> Result<(), String> {
     if has_headers && subject.contains(char::is_whitespace) {
         return Err("subject: white space, which no client can tell from its end".to_owned());

@@ -1,4 +1,4 @@
-//! Reading one by one. When the client cannot read a message it takes the connection for broken, and
+//! Reads messages one by one. When the client cannot read a message it takes the connection for broken, and
 //! with it go all pipelines. So after such cuts the next messages are asked for one at a time, in a form
 //! that cannot disturb it; what it could not read is set aside, and everything else handled as always.
 //!
@@ -28,14 +28,14 @@ use tokio::time::{Instant, timeout_at};
 /// Pull requests whose messages may have been on their way when the connection was cut.
 const REQUESTS: usize = 2;
 /// New messages do not wait for longer than this until older ones are durable.
-const PATIENCE: Duration = Duration::from_secs(1);
+const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Reads a pipeline's next messages.
 pub(crate) struct OneByOneReader<'a> {
     context: &'a Context,
     source: &'a Arc<Source>,
-    store: &'a StoredMessages,
-    open: BatchAccumulator,
+    messages: &'a StoredMessages,
+    accumulator: BatchAccumulator,
     /// What is recorded.
     position: Sequences,
     /// The consumer, which stands still meanwhile.
@@ -49,20 +49,20 @@ pub(crate) struct OneByOneReader<'a> {
 }
 
 impl<'a> OneByOneReader<'a> {
-    /// From where the consumer stands, of which `position` is recorded.
+    /// Begins where the consumer stands. Sequences in `position` are recorded already.
     pub(crate) fn new(
         context: &'a Context,
         source: &'a Arc<Source>,
         stream: &Stream,
-        store: &'a StoredMessages,
+        messages: &'a StoredMessages,
         (position, ready_consumer): (Sequences, ReadyConsumer),
     ) -> Self {
         let pipeline = &context.pipeline;
         Self {
             context,
             source,
-            store,
-            open: BatchAccumulator::new(Batch::new(
+            messages,
+            accumulator: BatchAccumulator::new(Batch::new(
                 source.clone(),
                 Acks::Nothing,
                 pipeline.reads_all_of(&stream.cached_info().config),
@@ -99,13 +99,16 @@ impl<'a> OneByOneReader<'a> {
         let taken = self.context.last_fetched.load(Ordering::Relaxed);
         let mut further = REQUESTS * on_its_way;
         let all = [">".to_owned()];
-        let subjects = match (self.ready_consumer.acks, self.open.batch.whole_stream) {
+        let subjects = match (
+            self.ready_consumer.acks,
+            self.accumulator.batch.whole_stream,
+        ) {
             (Acks::Nothing, true) => all.as_slice(),
             // To acknowledge other messages would be a theft.
             (Acks::Each, _) | (Acks::Nothing, false) => self.context.pipeline.subjects.as_slice(),
         };
         while further > 0 {
-            let Some(stored) = self.store.next(subjects, self.last + 1).await? else {
+            let Some(stored) = self.messages.next(subjects, self.last + 1).await? else {
                 break;
             };
             if stored.sequence > taken {
@@ -118,7 +121,7 @@ impl<'a> OneByOneReader<'a> {
 
     /// Waits until all that was handed over is durable, though not for ever.
     async fn is_durable(&mut self) -> Result<bool, SessionError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + DURABLE_WITHIN;
         while let Some(report) = self.reports.front_mut() {
             match timeout_at(until, report).await {
                 Ok(Ok(())) => self.reports.pop_front(),
@@ -139,15 +142,15 @@ impl<'a> OneByOneReader<'a> {
             // What is recorded is recognised by the main thread, which knows whether it is durable.
             Acks::Each => self.kept.push(sequence),
         }
-        let (headers, problem) = self.judge(&stored).await?;
+        let (headers, problem) = self.read_headers(&stored).await?;
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
-        let share = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
-        let share = match self.context.budget.try_take(share) {
-            Some(share) => share,
+        let bytes = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
+        let reservation = match self.context.budget.try_take(bytes) {
+            Some(reservation) => reservation,
             None => {
                 self.hand_over().await?;
-                let taken = self.context.budget.take(share).await;
+                let taken = self.context.budget.take(bytes).await;
                 taken.ok_or(SessionError::Stopped)?
             }
         };
@@ -164,21 +167,21 @@ impl<'a> OneByOneReader<'a> {
             reply: Subject::from_static(""),
             reject,
         };
-        self.open.batch.push(message, size, share);
-        if self.open.is_full(&self.context.pipeline) {
+        self.accumulator.batch.push(message, size, reservation);
+        if self.accumulator.is_full(&self.context.pipeline) {
             self.hand_over().await?;
         }
         Ok(())
     }
 
-    /// The headers, and what of the message the client could not have read.
-    async fn judge(
+    /// Returns the headers, and what of the message the client could not have read.
+    async fn read_headers(
         &self,
         stored: &StoredMessage,
     ) -> Result<(Option<Headers>, Option<String>), SessionError> {
         let raw = Some(&stored.headers).filter(|raw| !raw.is_empty());
         let read = raw.map(|raw| headers::read(raw)).transpose();
-        let subject = if self.store.has_a_readable_subject(stored).await? {
+        let subject = if self.messages.has_a_readable_subject(stored).await? {
             headers::refuse_subject(&stored.subject, raw.is_some())
         } else {
             Err("subject: not UTF-8".to_owned())
@@ -204,14 +207,14 @@ impl<'a> OneByOneReader<'a> {
             &stored.subject,
             &stored.payload,
         );
-        decode::decode_message(pipeline.format, &input, self.open.batch.rows_mut()).err()
+        decode::decode_message(pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
     }
 
     async fn hand_over(&mut self) -> Result<(), SessionError> {
-        if self.open.batch.is_empty() {
+        if self.accumulator.batch.is_empty() {
             return Ok(());
         }
-        let mut batch = self.open.take(&self.context.pipeline);
+        let mut batch = self.accumulator.take(&self.context.pipeline);
         if self.ready_consumer.acks == Acks::Each {
             let (durable, report) = oneshot::channel();
             batch.report_to(durable);
