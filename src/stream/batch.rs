@@ -26,12 +26,12 @@ pub struct Source {
 
 /// How messages are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acks {
+pub enum AckPolicy {
     /// Each message for itself.
-    Each,
+    Explicit,
     /// Not at all: the stream keeps messages whatever its consumers do, or the session acknowledges
     /// them itself.
-    Nothing,
+    None,
 }
 
 /// One message; its rows are in the batch.
@@ -84,7 +84,7 @@ pub struct Batch {
     /// The stream they came from.
     pub source: Arc<Source>,
     /// How its messages are acknowledged.
-    pub acks: Acks,
+    pub acks: AckPolicy,
     /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
     /// that is gone.
     pub whole_stream: bool,
@@ -128,7 +128,7 @@ impl Batch {
     /// Makes a batch without messages.
     pub fn new(
         source: Arc<Source>,
-        acks: Acks,
+        acks: AckPolicy,
         whole_stream: bool,
         format: &'static dyn Format,
         progress: Arc<Progress>,
@@ -233,7 +233,7 @@ impl Batch {
 
     /// Moves into `receipts` who has to know that it is durable.
     pub fn take_receipts(&mut self, receipts: &mut Vec<Receipt>) {
-        if self.acks == Acks::Each {
+        if self.acks == AckPolicy::Explicit {
             let replies = self.messages.iter().map(|message| message.reply.clone());
             receipts.extend(replies.map(Receipt::Reply));
         }

@@ -28,7 +28,7 @@ mod unreadable;
 mod version;
 
 pub use backoff::Backoff;
-pub use batch::{Acks, Batch, Message, Source, Tail};
+pub use batch::{AckPolicy, Batch, Message, Source, Tail};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::Notice;
 pub use resume::{Answer, Found, ResumeRequest, Testimony, Witness};

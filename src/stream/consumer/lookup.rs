@@ -35,8 +35,8 @@ pub(crate) async fn first_at(
     })
 }
 
-/// Fails if the stream has no leader. Without one any server that holds a copy answers with what its copy has, which may be less than was
-/// read from the leader before.
+/// Fails if the stream has no leader. Without one any server that holds a copy answers with what its copy
+/// has, which may be less than was read from the leader before.
 pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     match &info.cluster {
         Some(cluster) if cluster.leader.as_deref().unwrap_or_default().is_empty() => {

@@ -1,7 +1,7 @@
 //! The durable consumer of a pipeline: made when it is missing, kept in line with the settings,
 //! and moved to where the database says the pipeline is.
 
-use crate::batch::Acks;
+use crate::batch;
 use crate::consumer::spec::{self, ConsumerSpec, SESSION};
 use crate::error::SessionError;
 use crate::sequences::Sequences;
@@ -27,7 +27,7 @@ pub(crate) struct ReadyConsumer {
     /// Stream sequence behind which it stands: the next delivery is the first message after it.
     pub(crate) position: u64,
     /// How its messages are acknowledged.
-    pub(crate) acks: Acks,
+    pub(crate) acks: batch::AckPolicy,
     /// The configuration that it has to keep, so that all of this holds.
     pub(crate) spec: ConsumerSpec,
 }
@@ -93,11 +93,12 @@ fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
     Subject::from(format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0"))
 }
 
-/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever its consumers do needs no acknowledgements: where the pipeline
-/// stands is in the database, and each session sets its consumer there. The server then has nothing to
-/// remember, to send again or to wait for. The others drop what is acknowledged, and each message is
-/// acknowledged for itself: a work queue knows nothing else, and to an interest stream the deletion of a
-/// message that is on its way is an acknowledgement too, which must not stand for others.
+/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever its
+/// consumers do needs no acknowledgements: where the pipeline stands is in the database, and each session
+/// sets its consumer there. The server then has nothing to remember, to send again or to wait for. The
+/// others drop what is acknowledged, and each message is acknowledged for itself: a work queue knows
+/// nothing else, and to an interest stream the deletion of a message that is on its way is an
+/// acknowledgement too, which must not stand for others.
 fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> pull::Config {
     let (ack_policy, ack_wait, max_ack_pending) = match stream.retention {
         RetentionPolicy::WorkQueue | RetentionPolicy::Interest => {
@@ -122,10 +123,10 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
     }
 }
 
-/// Returns the filters of the consumer. Without one the server finds the next message for less, so a pipeline that reads a whole stream
-/// has none. What nevertheless comes on another subject, of a time when the stream took more or will
-/// take more, is passed over by the fetch. Where an acknowledgement removes a message that would be a
-/// theft.
+/// Returns the filters of the consumer. Without one the server finds the next message for less, so a
+/// pipeline that reads a whole stream has none. What nevertheless comes on another subject, of a time when
+/// the stream took more or will take more, is passed over by the fetch. Where an acknowledgement removes a
+/// message that would be a theft.
 fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
     match stream.retention {
         RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],
@@ -201,8 +202,10 @@ async fn move_to(
             spec: ConsumerSpec::of(info),
             position: floor,
             acks: match info.config.ack_policy {
-                AckPolicy::None => Acks::Nothing,
-                AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => Acks::Each,
+                AckPolicy::None => batch::AckPolicy::None,
+                AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => {
+                    batch::AckPolicy::Explicit
+                }
             },
             consumer,
         });

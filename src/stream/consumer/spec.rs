@@ -74,8 +74,8 @@ impl ConsumerSpec {
     }
 }
 
-/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a consumer without acknowledgements was
-/// sent, and what an acknowledgement for many stands for.
+/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a consumer
+/// without acknowledgements was sent, and what an acknowledgement for many stands for.
 pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
     match (stream.retention, info.config.ack_policy) {
         (RetentionPolicy::Limits, _) | (_, AckPolicy::Explicit) => Ok(()),

@@ -56,8 +56,8 @@ impl BatchAccumulator {
         self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
-    /// Returns whether to wait for more. Large transactions cost less for each row, so under backlog a batch waits a moment for the rows
-    /// that are about to come.
+    /// Returns whether to wait for more. Large transactions cost less for each row, so under backlog a
+    /// batch waits a moment for the rows that are about to come.
     fn grows(&self, pipeline: &Pipeline, backlog: u64, since: Instant) -> bool {
         let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
         backlog > pipeline.max_batch_rows as u64 && (!looks_at_clock || since.elapsed() < GROW_FOR)
@@ -97,7 +97,7 @@ impl BatchAccumulator {
 mod tests {
     use super::Release::{Later, WhenReady};
     use super::*;
-    use crate::batch::{Acks, Message, Source};
+    use crate::batch::{AckPolicy, Message, Source};
     use crate::budget::Budget;
     use row::Timestamp;
     use std::sync::Arc;
@@ -143,7 +143,7 @@ mod tests {
         let pipeline = pipeline();
         let batch = Batch::new(
             Arc::new(source),
-            Acks::Nothing,
+            AckPolicy::None,
             true,
             pipeline.format,
             Arc::default(),

@@ -12,7 +12,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{Acks, Batch, Message, Source};
+use crate::batch::{AckPolicy, Batch, Message, Source};
 use crate::budget::Reservation;
 use crate::context::Context;
 use crate::error::SessionError;
@@ -174,7 +174,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     /// passes, and the main thread acknowledges it once the message is recorded.
     fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
         let acks = self.accumulator.batch.acks;
-        let settled = acks == Acks::Nothing && self.fetched.contains(sequence);
+        let settled = acks == AckPolicy::None && self.fetched.contains(sequence);
         if settled {
             let duplicates = &self.context.progress.duplicates_in_flight;
             duplicates.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
-use crate::batch::{Acks, Tail};
+use crate::batch::{AckPolicy, Tail};
 use crate::error::SessionError;
 use crate::state::{Phase, PhaseKind, Progress};
 use std::sync::atomic::Ordering;
@@ -101,7 +101,8 @@ impl<S: Server> Fetch<'_, S> {
 
     /// Returns whether the server is right to send nothing.
     fn waits_for_acks(&self, counts: ConsumerCounts) -> bool {
-        self.accumulator.batch.acks == Acks::Each && counts.ack_pending >= counts.max_ack_pending
+        self.accumulator.batch.acks == AckPolicy::Explicit
+            && counts.ack_pending >= counts.max_ack_pending
     }
 
     fn show_that_it_waits_for_acks(&mut self) {

@@ -28,8 +28,8 @@ impl Headers {
     }
 }
 
-/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once more as they were
-/// read.
+/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once more as
+/// they were read.
 pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     if headers.is_empty() {
         return 0;
@@ -66,7 +66,8 @@ pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Fails unless the first line is the version alone. A status behind it is the server's word, not a publisher's.
+/// Fails unless the first line is the version alone. A status behind it is the server's word, not a
+/// publisher's.
 fn refuse_status(line: &str) -> Result<(), String> {
     let rest = line
         .strip_prefix("NATS/1.0")

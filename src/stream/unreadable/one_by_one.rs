@@ -5,7 +5,7 @@
 //! Then the consumer is set behind all of it. Where that removes messages from the stream they have to be
 //! durable before, so that is waited for; and while it takes long, reading one by one goes on.
 
-use crate::batch::{Acks, Batch, Message, Source};
+use crate::batch::{AckPolicy, Batch, Message, Source};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::context::Context;
@@ -64,7 +64,7 @@ impl<'a> OneByOneReader<'a> {
             messages,
             accumulator: BatchAccumulator::new(Batch::new(
                 source.clone(),
-                Acks::Nothing,
+                AckPolicy::None,
                 pipeline.reads_all_of(&stream.cached_info().config),
                 pipeline.format,
                 context.progress.clone(),
@@ -103,9 +103,11 @@ impl<'a> OneByOneReader<'a> {
             self.ready_consumer.acks,
             self.accumulator.batch.whole_stream,
         ) {
-            (Acks::Nothing, true) => all.as_slice(),
+            (AckPolicy::None, true) => all.as_slice(),
             // To acknowledge other messages would be a theft.
-            (Acks::Each, _) | (Acks::Nothing, false) => self.context.pipeline.subjects.as_slice(),
+            (AckPolicy::Explicit, _) | (AckPolicy::None, false) => {
+                self.context.pipeline.subjects.as_slice()
+            }
         };
         while further > 0 {
             let Some(stored) = self.messages.next(subjects, self.last + 1).await? else {
@@ -137,10 +139,10 @@ impl<'a> OneByOneReader<'a> {
         let covers = self.last + 1;
         self.last = sequence;
         match self.ready_consumer.acks {
-            Acks::Nothing if self.position.contains(sequence) => return Ok(()),
-            Acks::Nothing => {}
+            AckPolicy::None if self.position.contains(sequence) => return Ok(()),
+            AckPolicy::None => {}
             // What is recorded is recognised by the main thread, which knows whether it is durable.
-            Acks::Each => self.kept.push(sequence),
+            AckPolicy::Explicit => self.kept.push(sequence),
         }
         let (headers, problem) = self.read_headers(&stored).await?;
         let size =
@@ -215,7 +217,7 @@ impl<'a> OneByOneReader<'a> {
             return Ok(());
         }
         let mut batch = self.accumulator.take(&self.context.pipeline);
-        if self.ready_consumer.acks == Acks::Each {
+        if self.ready_consumer.acks == AckPolicy::Explicit {
             let (durable, report) = oneshot::channel();
             batch.report_to(durable);
             self.reports.push_back(report);

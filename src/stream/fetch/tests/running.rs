@@ -145,7 +145,7 @@ impl Running {
             });
             let format = context.pipeline.format;
             let progress = context.progress.clone();
-            let batch = Batch::new(source, Acks::Nothing, true, format, progress);
+            let batch = Batch::new(source, AckPolicy::None, true, format, progress);
             let fetch = Fetch::new(&context, scripted, batch, POSITION);
             fetch.run(script).await
         });

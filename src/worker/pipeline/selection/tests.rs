@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use stream::{Acks, Progress, Source};
+use stream::{AckPolicy, Progress, Source};
 
 /// First sequence that it settles, its own, and whether it could not be decoded.
 type Given = (u64, u64, bool);
@@ -29,7 +29,7 @@ fn batch(messages: &[Given]) -> Batch {
     };
     let format = decode::format("Logs").unwrap();
     let progress = Arc::new(Progress::default());
-    let mut batch = Batch::new(Arc::new(source), Acks::Nothing, true, format, progress);
+    let mut batch = Batch::new(Arc::new(source), AckPolicy::None, true, format, progress);
     batch.messages = messages.iter().copied().map(message).collect();
     batch
 }
