@@ -30,7 +30,7 @@ mod version;
 pub use backoff::Backoff;
 pub use batch::{AckPolicy, Batch, Message, Source, Tail};
 pub use publish::ack::Receipt;
-pub use publish::dead_letter::Notice;
+pub use publish::dead_letter::DeadLetterMessage;
 pub use resume::{Answer, Found, ResumeRequest, Testimony, Witness};
 pub use runtime::Handle;
 pub use sequences::Sequences;

@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::connection::Connector;
 use crate::context::{Context, Waker};
 use crate::publish::ack::{self, Receipt};
-use crate::publish::dead_letter::{self, DeadLetterQueue, Notice};
+use crate::publish::dead_letter::{self, DeadLetterMessage, DeadLetterQueue};
 use crate::resume::ResumeRequest;
 use crate::session::Session;
 use crate::settings::{Pipeline, Settings};
@@ -170,8 +170,8 @@ impl Handle {
     }
 
     /// Publishes a dead letter to `subject`. Left out when too many wait: the table has it.
-    pub fn notify(&self, subject: String, notice: Notice) {
-        self.dead_letters.push(subject, notice);
+    pub fn notify(&self, subject: String, message: DeadLetterMessage) {
+        self.dead_letters.push(subject, message);
     }
 
     /// Returns the state of the connection.

@@ -6,7 +6,7 @@ use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
-use stream::{Headers, Message, Notice};
+use stream::{Headers, Message, DeadLetterMessage};
 
 /// Where a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub struct Letter<'a> {
 
 impl Letter<'_> {
     /// The same for those who listen on NATS.
-    pub fn notice(&self) -> Notice {
-        Notice {
+    pub fn notice(&self) -> DeadLetterMessage {
+        DeadLetterMessage {
             subject: self.message.subject.to_string(),
             stream: self.stream.to_owned(),
             sequence: self.message.sequence,

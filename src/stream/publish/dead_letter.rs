@@ -1,5 +1,5 @@
 //! Dead letters as messages: what the database has set aside is also published for whoever listens.
-//! The table is the record; this is a notice, sent once and not waited for.
+//! The table is the record; the message is sent once and not waited for.
 
 use crate::budget::Part;
 use crate::connection::Connector;
@@ -10,16 +10,16 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Notices that may wait, however small they are.
+/// Dead letters that may wait, however small they are.
 const WAITING: usize = 8_192;
-/// The part of the memory for messages that notices may take beside it, as a divisor.
+/// Divides the memory for messages: dead letters may take so much beside it.
 const PART: usize = 8;
-/// Notices that are given to the client at once, in bytes.
+/// Bytes of dead letters that are given to the client at once.
 const AT_ONCE: usize = 256 << 10;
 
 /// A message that was set aside, with the reason.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub struct DeadLetterMessage {
     /// Subject the message was published on.
     pub subject: String,
     /// JetStream stream it was read from.
@@ -45,7 +45,7 @@ pub(crate) struct DeadLetterQueue {
 /// A dead letter on its way to a subject.
 pub(crate) struct Queued {
     subject: String,
-    notice: Notice,
+    message: DeadLetterMessage,
     room: OwnedSemaphorePermit,
 }
 
@@ -57,26 +57,26 @@ impl DeadLetterQueue {
         (Self { sender, room }, ready)
     }
 
-    /// Publishes a notice to `subject` soon. It is left out when too many wait.
-    pub(crate) fn push(&self, subject: String, notice: Notice) {
-        if notice.is_about_a_notice() {
+    /// Publishes a dead letter to `subject` soon. It is left out when too many wait.
+    pub(crate) fn push(&self, subject: String, message: DeadLetterMessage) {
+        if message.is_about_a_dead_letter() {
             return;
         }
-        let Some(room) = self.room.try_take(notice.size()) else {
+        let Some(room) = self.room.try_take(message.size()) else {
             return;
         };
         // Otherwise it would keep what was read together with it.
-        let payload = Bytes::copy_from_slice(&notice.payload);
-        let notice = Notice { payload, ..notice };
+        let payload = Bytes::copy_from_slice(&message.payload);
+        let message = DeadLetterMessage { payload, ..message };
         let _ = self.sender.try_send(Queued {
             subject,
-            notice,
+            message,
             room,
         });
     }
 }
 
-/// Publishes notices to the subjects that come with them, until the channel closes. What a slow link has
+/// Publishes dead letters to the subjects that come with them, until the channel closes. What a slow link has
 /// not taken yet counts as waiting, wherever it is.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connector>) {
     while let Some(first) = ready.recv().await {
@@ -87,14 +87,14 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
         let mut next = Some(first);
         while let Some(Queued {
             subject,
-            notice,
+            message,
             room,
         }) = next
         {
-            let headers = headers(&notice);
-            // A notice that cannot be sent is dropped: the table has the message.
+            let headers = headers(&message);
+            // One that cannot be sent is dropped: the table has the message.
             let _ = client
-                .publish_with_headers(subject, headers, notice.payload)
+                .publish_with_headers(subject, headers, message.payload)
                 .await;
             match &mut sent {
                 Some(sent) => sent.merge(room),
@@ -107,12 +107,13 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
     }
 }
 
-/// Header that every notice has.
+/// Header that every published dead letter has.
 const SEQUENCE: &str = "Sr-Event-Writer-Sequence";
 
-impl Notice {
-    /// Returns whether the message is a notice itself: another one about it could go on for ever.
-    fn is_about_a_notice(&self) -> bool {
+impl DeadLetterMessage {
+    /// Returns whether the message was a published dead letter itself: to publish another one about it could go
+    /// on for ever.
+    fn is_about_a_dead_letter(&self) -> bool {
         let headers = self.headers.as_ref();
         headers.is_some_and(|headers| headers.get(SEQUENCE).is_some())
     }
@@ -132,14 +133,14 @@ impl Notice {
 }
 
 /// Returns the message's own headers and what is known about it. Those that tell a JetStream server what to do
-/// were meant for the message: they could make the notice vanish, or empty the stream it goes to.
-fn headers(notice: &Notice) -> HeaderMap {
+/// were meant for the message: they could make the dead letter vanish, or empty the stream it goes to.
+fn headers(message: &DeadLetterMessage) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let for_the_server = |name: &str| {
         let prefix = name.get(..5);
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("Nats-"))
     };
-    for (name, values) in notice.headers.iter().flat_map(HeaderMap::iter) {
+    for (name, values) in message.headers.iter().flat_map(HeaderMap::iter) {
         if !for_the_server(name.as_ref()) {
             for value in values {
                 headers.append(name.clone(), value.clone());
@@ -147,11 +148,11 @@ fn headers(notice: &Notice) -> HeaderMap {
         }
     }
     let about = [
-        ("Sr-Event-Writer-Subject", notice.subject.clone()),
-        ("Sr-Event-Writer-Stream", notice.stream.clone()),
-        (SEQUENCE, notice.sequence.to_string()),
-        ("Sr-Event-Writer-Stage", notice.stage.to_owned()),
-        ("Sr-Event-Writer-Error", notice.error.clone()),
+        ("Sr-Event-Writer-Subject", message.subject.clone()),
+        ("Sr-Event-Writer-Stream", message.stream.clone()),
+        (SEQUENCE, message.sequence.to_string()),
+        ("Sr-Event-Writer-Stage", message.stage.to_owned()),
+        ("Sr-Event-Writer-Error", message.error.clone()),
     ];
     for (name, value) in about {
         headers.insert(name, HeaderValue::from(one_line(&value).as_str()));
@@ -168,8 +169,8 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn notice(payload: usize) -> Notice {
-        Notice {
+    fn message(payload: usize) -> DeadLetterMessage {
+        DeadLetterMessage {
             subject: "logs.a".to_owned(),
             stream: "LOGS".to_owned(),
             sequence: 42,
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn what_waits_takes_no_more_than_its_part_and_the_rest_is_left_out() {
         let (queue, mut ready) = DeadLetterQueue::new(PART * 10_000);
-        let push = |payload| queue.push("dead.logs".to_owned(), notice(payload));
+        let push = |payload| queue.push("dead.logs".to_owned(), message(payload));
         (0..10).for_each(|_| push(2_000));
         assert_eq!(ready.len(), 3);
         // What is taken out still counts until it is dropped.
@@ -206,7 +207,7 @@ mod tests {
         own.insert("nats-msg-id", "7");
         own.append("Mine", "a");
         own.append("Mine", "b");
-        let notice = Notice {
+        let message = DeadLetterMessage {
             subject: "logs.a".to_owned(),
             stream: "LOGS".to_owned(),
             sequence: 42,
@@ -215,17 +216,17 @@ mod tests {
             stage: "decode",
             error: "line 1\nline 2".to_owned(),
         };
-        let headers = headers(&notice);
+        let headers = headers(&message);
         let value = |name: &str| headers.get(name).unwrap().as_str();
         let own: Vec<&str> = headers.get_all("Mine").map(|v| v.as_str()).collect();
         assert_eq!(own, ["a", "b"]);
         assert!(headers.get("Nats-Rollup").is_none() && headers.get("nats-msg-id").is_none());
-        assert!(!notice.is_about_a_notice());
-        let again = Notice {
+        assert!(!message.is_about_a_dead_letter());
+        let again = DeadLetterMessage {
             headers: Some(headers.clone()),
-            ..notice
+            ..message
         };
-        assert!(again.is_about_a_notice());
+        assert!(again.is_about_a_dead_letter());
         assert_eq!(value("Sr-Event-Writer-Sequence"), "42");
         assert_eq!(value("Sr-Event-Writer-Error"), "line 1 line 2");
     }

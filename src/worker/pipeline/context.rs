@@ -4,7 +4,7 @@ use crate::destination::Stdin;
 use crate::pg::failure::Failure;
 use crate::worker::poison::CrashJournal;
 use std::time::Duration;
-use stream::{Notice, Sequences, Source};
+use stream::{DeadLetterMessage, Sequences, Source};
 
 /// Resources that all writers of this process share.
 pub struct WriteResources {
@@ -22,7 +22,7 @@ pub struct Written {
     /// Rows inserted or updated.
     pub rows: u64,
     /// Messages kept as dead letters.
-    pub dead_letters: Vec<Notice>,
+    pub dead_letters: Vec<DeadLetterMessage>,
 }
 
 impl Written {

@@ -13,7 +13,7 @@ use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
 use decode::Format;
 use std::time::Duration;
-use stream::{Message, Notice, Sequences, Source, Witness};
+use stream::{Message, DeadLetterMessage, Sequences, Source, Witness};
 
 /// Messages that are tried one by one before a table counts as one that takes none.
 pub const SAMPLE: usize = 16;
@@ -310,7 +310,7 @@ impl Writer {
         source: &Source,
         runs: &[MessageRange<'_>],
         refused: Option<&Refused<'_>>,
-    ) -> Result<Vec<Notice>, Failure> {
+    ) -> Result<Vec<DeadLetterMessage>, Failure> {
         let mut kept = Vec::new();
         for message in runs.iter().flat_map(MessageRange::iter) {
             let (stage, failure) = match (&message.reject, refused) {
