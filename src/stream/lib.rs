@@ -31,7 +31,7 @@ pub use backoff::Backoff;
 pub use batch::{AckPolicy, Batch, Message, Source, Tail};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::DeadLetterMessage;
-pub use resume::{Answer, Found, ResumeRequest, Testimony, Witness};
+pub use resume::{PositionReply, PositionRequest, Testimony, TimeLookup, Witness};
 pub use runtime::Handle;
 pub use sequences::Sequences;
 pub use settings::{Pipeline, Settings};

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 /// A pipeline's question to the main thread: where does the database say that I am?
 #[derive(Debug)]
-pub struct ResumeRequest {
+pub struct PositionRequest {
     /// Number of the pipeline in the list it was started with.
     pub pipeline: usize,
     /// The stream as it is now.
@@ -17,17 +17,17 @@ pub struct ResumeRequest {
     pub first_sequence: u64,
     /// Last sequence of the stream.
     pub last_sequence: u64,
-    /// The sequence that a time is in this stream, if [`Answer::LookUp`] asked for it.
-    pub found: Option<Found>,
-    /// The answer of the stream's leader, if [`Answer::Verify`] asked for it.
+    /// The sequence that a time is in this stream, if [`PositionReply::LookUp`] asked for it.
+    pub found: Option<TimeLookup>,
+    /// The answer of the stream's leader, if [`PositionReply::Verify`] asked for it.
     pub verified: Option<(Witness, Testimony)>,
     /// Takes the reply.
-    pub answer: oneshot::Sender<Answer>,
+    pub answer: oneshot::Sender<PositionReply>,
 }
 
 /// A time and the first sequence that was published then or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct TimeLookup {
     /// The time that was looked for.
     pub time: Timestamp,
     /// The sequence; one after the stream's last sequence if everything is older.
@@ -54,9 +54,9 @@ pub enum Testimony {
     SetBack(u64),
 }
 
-/// The main thread's answer to a [`ResumeRequest`].
+/// The main thread's answer to a [`PositionRequest`].
 #[derive(Debug)]
-pub enum Answer {
+pub enum PositionReply {
     /// The recorded sequences.
     Position(Sequences),
     /// Only the stream knows: which sequence comes first at this time? Ask again with it.

@@ -7,7 +7,7 @@ use crate::connection::Connector;
 use crate::context::{Context, Waker};
 use crate::publish::ack::{self, Receipt};
 use crate::publish::dead_letter::{self, DeadLetterMessage, DeadLetterQueue};
-use crate::resume::ResumeRequest;
+use crate::resume::PositionRequest;
 use crate::session::Session;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{Connection, Progress};
@@ -35,8 +35,8 @@ pub struct Handle {
     budget: Budget,
     settings: Arc<Settings>,
     subscriptions: Vec<Subscription>,
-    positions: mpsc::Receiver<ResumeRequest>,
-    position_sender: mpsc::Sender<ResumeRequest>,
+    positions: mpsc::Receiver<PositionRequest>,
+    position_sender: mpsc::Sender<PositionRequest>,
     acks: mpsc::Sender<Vec<Receipt>>,
     dead_letters: DeadLetterQueue,
     panicked: Arc<AtomicBool>,
@@ -154,7 +154,7 @@ impl Handle {
     }
 
     /// Returns the question of the next pipeline that asks where it stands.
-    pub fn try_resume(&mut self) -> Option<ResumeRequest> {
+    pub fn try_resume(&mut self) -> Option<PositionRequest> {
         self.positions.try_recv().ok()
     }
 

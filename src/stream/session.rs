@@ -14,7 +14,7 @@ use crate::error::SessionError;
 use crate::fetch::Fetch;
 use crate::fetch::pull::{Pull, PullSize};
 use crate::fetch::server::JetStream;
-use crate::resume::{Answer, ResumeRequest};
+use crate::resume::{PositionReply, PositionRequest};
 use crate::sequences::Sequences;
 use crate::state::{PhaseKind, seconds};
 use crate::unreadable::cuts::{Cut, CutHistory, ReadMode};
@@ -49,7 +49,7 @@ pub(crate) struct Session {
     pub(crate) pipelines: usize,
     pub(crate) context: Context,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) position: mpsc::Sender<ResumeRequest>,
+    pub(crate) position: mpsc::Sender<PositionRequest>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -258,7 +258,7 @@ impl Session {
         let (mut found, mut verified) = (None, None);
         loop {
             let (answer, answered) = oneshot::channel();
-            let request = ResumeRequest {
+            let request = PositionRequest {
                 pipeline: self.number,
                 source: source.clone(),
                 first_sequence: state.first_sequence,
@@ -273,11 +273,11 @@ impl Session {
                 .map_err(|_| SessionError::Stopped)?;
             (self.context.wake)();
             match answered.await.map_err(|_| SessionError::NoPosition)? {
-                Answer::Position(position) => return Ok(position),
-                Answer::LookUp(time) => {
+                PositionReply::Position(position) => return Ok(position),
+                PositionReply::LookUp(time) => {
                     found = Some(lookup::first_at(stream, messages, time).await?)
                 }
-                Answer::Verify(witness) => {
+                PositionReply::Verify(witness) => {
                     verified = Some((witness, lookup::verify(stream, messages, witness).await?));
                 }
             }

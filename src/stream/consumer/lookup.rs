@@ -4,7 +4,7 @@
 
 use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
-use crate::resume::{Found, Testimony, Witness};
+use crate::resume::{Testimony, TimeLookup, Witness};
 use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
 use row::Timestamp;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) async fn first_at(
     stream: &Stream,
     messages: &StoredMessages,
     time: Timestamp,
-) -> Result<Found, SessionError> {
+) -> Result<TimeLookup, SessionError> {
     let state = &stream.cached_info().state;
     let (mut low, mut high) = (state.first_sequence, state.last_sequence + 1);
     while low < high {
@@ -29,7 +29,7 @@ pub(crate) async fn first_at(
             Some(_) | None => high = middle,
         }
     }
-    Ok(Found {
+    Ok(TimeLookup {
         time,
         sequence: low.max(1),
     })

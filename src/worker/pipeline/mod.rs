@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::{
-    Answer, Backoff, Batch, Handle, Message, ResumeRequest, Sequences, Source, Testimony, Witness,
+    PositionReply, Backoff, Batch, Handle, Message, PositionRequest, Sequences, Source, Testimony, Witness,
 };
 use writer::Writer;
 
@@ -164,7 +164,7 @@ impl Pipeline {
     /// What the database says; the question then waits for another try.
     pub fn resume(
         &mut self,
-        request: ResumeRequest,
+        request: PositionRequest,
         handle: &mut Handle,
         timeout: Duration,
     ) -> Result<(), Failure> {
@@ -187,11 +187,11 @@ impl Pipeline {
         let position = match outcome {
             Outcome::At(position) => position,
             Outcome::Verify(witness) => {
-                let _ = request.answer.send(Answer::Verify(witness));
+                let _ = request.answer.send(PositionReply::Verify(witness));
                 return Ok(());
             }
             Outcome::Needs(time) => {
-                let _ = request.answer.send(Answer::LookUp(time));
+                let _ = request.answer.send(PositionReply::LookUp(time));
                 return Ok(());
             }
         };
@@ -204,7 +204,7 @@ impl Pipeline {
             self.positions.remove(0);
         }
         // The session may have ended meanwhile; its successor asks again.
-        let _ = request.answer.send(Answer::Position(position));
+        let _ = request.answer.send(PositionReply::Position(position));
         Ok(())
     }
 

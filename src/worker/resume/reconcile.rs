@@ -6,7 +6,7 @@ use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
-use stream::{ResumeRequest, Sequences, Testimony, Witness};
+use stream::{PositionRequest, Sequences, Testimony, Witness};
 
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
@@ -18,7 +18,7 @@ use stream::{ResumeRequest, Sequences, Testimony, Witness};
 /// What the database says.
 pub fn reconcile(
     pipeline: &str,
-    request: &ResumeRequest,
+    request: &PositionRequest,
     remembered: Option<Sequences>,
     fetched: &Sequences,
     newest_fetched: Option<Witness>,
@@ -67,7 +67,7 @@ pub fn reconcile(
 /// Which message the stream has to be asked about first: the newest one that is known. When that was
 /// removed, the newest one that is recorded.
 fn unverified(
-    request: &ResumeRequest,
+    request: &PositionRequest,
     fetched: Option<Witness>,
     recorded: Option<Witness>,
 ) -> Option<Witness> {
@@ -85,7 +85,7 @@ fn unverified(
 /// server that lost its newest messages. Above `last` it holds new ones under old sequences.
 fn take_back(
     pipeline: &str,
-    request: &ResumeRequest,
+    request: &PositionRequest,
     position: &mut Sequences,
     witness: Witness,
     last: u64,
@@ -104,7 +104,7 @@ fn take_back(
 
 /// A stream that ends before what was recorded was set back, by a restore or by a server that lost
 /// its newest messages. It will give those sequences to other messages.
-fn forget_what_is_not_there(pipeline: &str, request: &ResumeRequest, position: &mut Sequences) {
+fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position: &mut Sequences) {
     if position.last() <= request.last_sequence {
         return;
     }
@@ -120,7 +120,7 @@ fn forget_what_is_not_there(pipeline: &str, request: &ResumeRequest, position: &
 
 fn record_what_is_gone(
     pipeline: &str,
-    request: &ResumeRequest,
+    request: &PositionRequest,
     position: &mut Sequences,
     fetched: &Sequences,
 ) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use crate::catalog::gap::{self, Reason};
 use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
-use stream::{ResumeRequest, Sequences, Source};
+use stream::{PositionRequest, Sequences, Source};
 
 /// Returns the position after the operator's seek, if there is one; recorded, and the seek is cleared.
 /// Inside the transaction that read `position`.
@@ -16,7 +16,7 @@ use stream::{ResumeRequest, Sequences, Source};
 /// What the database says.
 pub fn apply(
     pipeline: &str,
-    request: &ResumeRequest,
+    request: &PositionRequest,
     mut position: Sequences,
 ) -> Result<Outcome, Failure> {
     let Some(seek) = pipeline_control::lock_seek(pipeline)? else {
@@ -49,7 +49,7 @@ pub fn apply(
 /// stream still holds: the rest is nobody's choice.
 fn leave_out(
     pipeline: &str,
-    request: &ResumeRequest,
+    request: &PositionRequest,
     position: &mut Sequences,
     target: u64,
 ) -> Result<(), Failure> {
