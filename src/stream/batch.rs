@@ -39,8 +39,9 @@ pub enum AckPolicy {
 pub struct Message {
     /// Sequence in the stream.
     pub sequence: u64,
-    /// No message of this pipeline lies in `covers..sequence`, so writing this one settles them.
-    pub covers: u64,
+    /// First of the sequences that writing this message settles: no other message of the pipeline lies in
+    /// `settles_from..sequence`.
+    pub settles_from: u64,
     /// How often the server has sent it, this time included.
     pub delivered: i64,
     /// When the server took it from its publisher.

@@ -123,7 +123,7 @@ mod tests {
     fn message(sequence: u64) -> Message {
         Message {
             sequence,
-            covers: sequence,
+            settles_from: sequence,
             delivered: 1,
             published: Timestamp::default(),
             subject: "telemetry.a".into(),

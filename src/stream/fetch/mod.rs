@@ -241,7 +241,7 @@ fn to_batch(
 ) -> Message {
     Message {
         sequence: delivery.sequence,
-        covers: settles_from,
+        settles_from,
         delivered: delivery.delivered,
         published: delivery.published,
         subject: message.subject,

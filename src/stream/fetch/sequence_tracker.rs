@@ -95,12 +95,12 @@ impl SequenceTracker {
         if !is_new {
             return Ok(sequence);
         }
-        let covers = self.last_new + 1;
-        if number == 1 && covers < sequence {
-            self.unverified = Some((covers, sequence - 1));
+        let settles_from = self.last_new + 1;
+        if number == 1 && settles_from < sequence {
+            self.unverified = Some((settles_from, sequence - 1));
         }
         self.last_new = sequence;
-        Ok(covers)
+        Ok(settles_from)
     }
 }
 

@@ -136,7 +136,7 @@ impl<'a> OneByOneReader<'a> {
 
     async fn take(&mut self, stored: StoredMessage) -> Result<(), SessionError> {
         let sequence = stored.sequence;
-        let covers = self.last + 1;
+        let settles_from = self.last + 1;
         self.last = sequence;
         match self.ready_consumer.acks {
             AckPolicy::None if self.position.contains(sequence) => return Ok(()),
@@ -159,7 +159,7 @@ impl<'a> OneByOneReader<'a> {
         let reject = self.decode(&stored, problem);
         let message = Message {
             sequence,
-            covers,
+            settles_from,
             delivered: 1,
             published: stored.published,
             subject: Subject::from(stored.subject),

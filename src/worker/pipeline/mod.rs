@@ -214,7 +214,7 @@ impl Pipeline {
         let mut fetched = Sequences::default();
         let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
         for message in batches.flat_map(|batch| &batch.messages) {
-            fetched.insert(message.covers, message.sequence);
+            fetched.insert(message.settles_from, message.sequence);
         }
         fetched
     }

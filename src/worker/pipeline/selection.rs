@@ -42,7 +42,7 @@ impl SkippedRange {
     /// What lies between a message and the one delivered before it.
     pub fn before(message: &Message, batch: &Batch) -> Self {
         Self {
-            first: message.covers,
+            first: message.settles_from,
             last: message.sequence.saturating_sub(1),
             whole_stream: batch.whole_stream,
         }
@@ -90,7 +90,7 @@ pub fn unrecorded<'a>(
     let mut is_new = |message: &Message| {
         let is_new = !recorded.contains(message.sequence);
         if is_new {
-            recorded.insert(message.covers, message.sequence);
+            recorded.insert(message.settles_from, message.sequence);
         }
         is_new
     };

@@ -240,7 +240,7 @@ impl Writer {
         let gaps = selection::missing_ranges(passed, context.position);
         let mut next = context.position.clone();
         for message in step.runs.iter().flat_map(MessageRange::iter) {
-            next.insert(message.covers, message.sequence);
+            next.insert(message.settles_from, message.sequence);
         }
         if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.runs)) {
             resources.crash_journal.begin(&self.pipeline, source, ends);

@@ -28,7 +28,7 @@ async fn a_quiet_stream_is_settled_to_its_end_after_ten_seconds() {
     fetch.deliver(1, 23);
     let batch = fetch.batches.recv().await.unwrap();
     assert_eq!(
-        batch.messages[0].covers, 21,
+        batch.messages[0].settles_from, 21,
         "it goes on behind what is settled"
     );
 }

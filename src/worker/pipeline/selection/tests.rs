@@ -8,10 +8,10 @@ use stream::{AckPolicy, Progress, Source};
 /// First sequence that it settles, its own, and whether it could not be decoded.
 type Given = (u64, u64, bool);
 
-fn message((covers, sequence, broken): Given) -> Message {
+fn message((settles_from, sequence, broken): Given) -> Message {
     Message {
         sequence,
-        covers,
+        settles_from,
         delivered: 1,
         published: Timestamp::default(),
         subject: "logs.app".into(),
@@ -126,10 +126,10 @@ proptest! {
         let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
         let mut known: BTreeSet<u64> = (1..=floor).collect();
         let mut expected = Vec::new();
-        for (covers, sequence, _) in given.iter().flatten() {
+        for (settles_from, sequence, _) in given.iter().flatten() {
             if !known.contains(sequence) {
                 expected.push(*sequence);
-                known.extend(*covers..=*sequence);
+                known.extend(*settles_from..=*sequence);
             }
         }
         let before = Sequences::up_to(floor);
