@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
-/// The stream a batch was read from. Two streams of one name are told apart by their creation.
+/// The stream a batch was read from. The time of its creation distinguishes it from others of its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
     /// JetStream stream.

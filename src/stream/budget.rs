@@ -1,6 +1,6 @@
 //! One byte budget for every message in memory. Half of it is common; the other half is dealt out, so
-//! that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch takes a
-//! share before it keeps a message; dropping a batch gives the share back. When nothing is left,
+//! that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch reserves
+//! bytes before it keeps a message; dropping a batch gives them back. When nothing is left,
 //! fetching stops and the server keeps the messages.
 
 use std::sync::Arc;
@@ -167,13 +167,13 @@ mod tests {
     #[test]
     fn shares_come_back_when_dropped() {
         let (budget, mine, _) = two();
-        let mut share = mine.try_take(20).unwrap();
-        share.merge(mine.try_take(5).unwrap());
-        share.merge(mine.try_take(30).unwrap());
-        share.merge(mine.try_take(20).unwrap());
+        let mut reservation = mine.try_take(20).unwrap();
+        reservation.merge(mine.try_take(5).unwrap());
+        reservation.merge(mine.try_take(30).unwrap());
+        reservation.merge(mine.try_take(20).unwrap());
         assert_eq!(budget.used(), 75);
         assert!(mine.try_take(1).is_none(), "the rest is the other's");
-        drop(share);
+        drop(reservation);
         assert_eq!(budget.used(), 0);
     }
 
@@ -182,9 +182,9 @@ mod tests {
         let (budget, greedy, other) = two();
         let held: Vec<_> = std::iter::from_fn(|| greedy.try_take(5)).collect();
         assert_eq!((held.len(), budget.used()), (15, 75));
-        let share = other.try_take(25).unwrap();
+        let reservation = other.try_take(25).unwrap();
         assert!(other.try_take(1).is_none());
-        drop(share);
+        drop(reservation);
         assert!(other.take(25).now_or_never().is_some());
     }
 
@@ -208,9 +208,9 @@ mod tests {
         for held in [&mut own, &mut common] {
             assert!(first.take(20).now_or_never().is_none());
             *held = None;
-            let share = first.take(20).now_or_never().flatten();
-            assert!(share.is_some());
-            *held = share;
+            let reservation = first.take(20).now_or_never().flatten();
+            assert!(reservation.is_some());
+            *held = reservation;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the NATS side is told: plain values, already validated by whoever read the settings.
+//! Settings of the NATS side: plain values, already validated by whoever read the settings.
 
 use crate::batch::Source;
 use crate::subject;

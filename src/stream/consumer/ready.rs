@@ -126,7 +126,7 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
 /// Returns the filters of the consumer. Without one the server finds the next message for less, so a
 /// pipeline that reads a whole stream has none. What nevertheless comes on another subject, of a time when
 /// the stream took more or will take more, is passed over by the fetch. Where an acknowledgement removes a
-/// message that would be a theft.
+/// message it would take it from other consumers.
 fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
     match stream.retention {
         RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],

@@ -115,7 +115,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     async fn wait(&self, messages: &mut impl Messages) -> Event {
         let (until, then) = match self.accumulator.due(&self.context.pipeline) {
             Some(due) => (due, Event::Due),
-            None => (Instant::now() + self.health.patience(), Event::Quiet),
+            None => (Instant::now() + self.health.quiet_timeout(), Event::Quiet),
         };
         let ready = self.accumulator.is_ready();
         tokio::select! {
@@ -137,7 +137,7 @@ impl<'a, S: Server> Fetch<'a, S> {
             return Ok(());
         }
         if is_bare(&message) {
-            // Had the consumer been told to leave payloads out, this would not be the message.
+            // A consumer that is set to leave payloads out would deliver it like this.
             self.confirm_consumer().await?;
         }
         let payload = message.payload.len();

@@ -1,5 +1,5 @@
 //! No message comes: is there none? After a while the server is asked. If so, all that the stream holds
-//! counts as settled; if not, the pull is made anew a little later.
+//! counts as settled; if not, a new session begins a little later.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -36,7 +36,7 @@ impl Health {
     }
 
     /// Returns how long no message may come before the server is asked why.
-    pub(super) fn patience(self) -> Duration {
+    pub(super) fn quiet_timeout(self) -> Duration {
         match self {
             Self::Good => QUIET,
             Self::Unknown | Self::Suspect => SUSPECT,

@@ -43,13 +43,13 @@ mod tests {
     #[test]
     fn a_burst_passes_and_the_rest_is_spread_over_time() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(100).unwrap();
-        let passed = (0..100).filter(|_| pace.take(start).is_none()).count();
+        let mut limiter = RateLimiter::new(100).unwrap();
+        let passed = (0..100).filter(|_| limiter.take(start).is_none()).count();
         assert_eq!(passed, 10);
-        let mut pace = RateLimiter::new(100).unwrap();
+        let mut limiter = RateLimiter::new(100).unwrap();
         let mut now = start;
         for _ in 0..300 {
-            if let Some(at) = pace.take(now) {
+            if let Some(at) = limiter.take(now) {
                 now = at;
             }
         }
@@ -63,10 +63,10 @@ mod tests {
     #[test]
     fn idle_time_is_not_saved_up() {
         let start = Instant::now();
-        let mut pace = RateLimiter::new(100).unwrap();
-        pace.take(start);
+        let mut limiter = RateLimiter::new(100).unwrap();
+        limiter.take(start);
         let later = start + Duration::from_secs(60);
-        let passed = (0..100).filter(|_| pace.take(later).is_none()).count();
+        let passed = (0..100).filter(|_| limiter.take(later).is_none()).count();
         assert_eq!(passed, 10);
     }
 }

@@ -104,7 +104,7 @@ impl<'a> OneByOneReader<'a> {
             self.accumulator.batch.whole_stream,
         ) {
             (AckPolicy::None, true) => all.as_slice(),
-            // To acknowledge other messages would be a theft.
+            // To acknowledge other messages would take them from other consumers.
             (AckPolicy::Explicit, _) | (AckPolicy::None, false) => {
                 self.context.pipeline.subjects.as_slice()
             }
