@@ -6,7 +6,7 @@ use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
-use stream::{Headers, Message, DeadLetterMessage};
+use stream::{DeadLetterMessage, Headers, Message};
 
 /// Where a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stream::{
-    PositionReply, Backoff, Batch, Handle, Message, PositionRequest, Sequences, Source, Testimony, Witness,
+    Backoff, Batch, Handle, Message, PositionReply, PositionRequest, Sequences, Source, Testimony,
+    Witness,
 };
 use writer::Writer;
 

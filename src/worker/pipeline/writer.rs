@@ -13,7 +13,7 @@ use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
 use decode::Format;
 use std::time::Duration;
-use stream::{Message, DeadLetterMessage, Sequences, Source, Witness};
+use stream::{DeadLetterMessage, Message, Sequences, Source, Witness};
 
 /// Messages that are tried one by one before a table counts as one that takes none.
 pub const SAMPLE: usize = 16;
