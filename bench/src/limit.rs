@@ -53,7 +53,7 @@ pub async fn round(
                 ground.copy_in(workload, &piece.to_string()).await;
             }
             ground.execute("RESET synchronous_commit").await;
-            ground.flushed().await?;
+            ground.flush().await?;
         }
     }
     Ok((meter.stop(), messages - workload.rows_before(messages)))
