@@ -1,5 +1,9 @@
 //! A bad message costs only itself, and is kept complete.
 
+mod many;
+mod notices;
+mod size;
+
 use std::time::Duration;
 
 use futures_util::StreamExt;

@@ -1,5 +1,11 @@
 //! A faulty environment costs no message: writes that the database refuses for now are tried again.
 
+mod breaker;
+mod drain;
+mod locks;
+mod schema;
+mod wal;
+
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::postgres::SmallDisk;

@@ -2,6 +2,9 @@
 //!
 //! `SR_BACKLOG=1000000` for the full size.
 
+mod budget;
+mod headers;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 

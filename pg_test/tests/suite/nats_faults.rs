@@ -1,5 +1,21 @@
 //! Shared helpers of the tests of NATS faults; each `nats_faults_…` has one topic.
 
+mod cluster;
+mod cut;
+mod edited;
+mod groups;
+mod lost;
+mod old_server;
+mod refused;
+mod retention;
+mod server;
+mod silence;
+mod slow;
+mod sparse;
+mod status_line;
+mod unreadable;
+mod unreadable_queue;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Only a leader's statements about the stream are believed: no other answer cuts a position back.
 
+mod tail;
+
 use std::ptr;
 
 use async_nats::jetstream::stream::RetentionPolicy;

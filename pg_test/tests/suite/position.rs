@@ -1,5 +1,7 @@
 //! The database decides where a pipeline stands, whatever happened to stream and consumer.
 
+mod gaps;
+
 use crate::fixtures::state;
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;

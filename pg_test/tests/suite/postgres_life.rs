@@ -1,6 +1,8 @@
 //! Daily administration while messages flow: nothing hangs on the worker, and it neither loses nor
 //! duplicates a message.
 
+mod deferred;
+
 use std::time::Duration;
 
 use pg_test::feed::Feed;

@@ -1,5 +1,8 @@
 //! Privileges on the extension's objects without further grants.
 
+mod attacks;
+mod replay;
+
 use pg_test::stack::Stack;
 
 /// Returns the extension's objects that a role may use.

@@ -1,5 +1,9 @@
 //! Only the primary consumes, and a promoted standby continues exactly where the old primary was.
 
+mod acks;
+mod restore;
+mod wait;
+
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};

@@ -1,5 +1,8 @@
 //! Rows are written by COPY or by INSERT, and they are the same either way.
 
+mod copy;
+mod random;
+
 use pg_test::feed::Feed;
 use pg_test::messages::{Generator, Message};
 use pg_test::stack::{SOON, Stack};

@@ -1,0 +1,4 @@
+//! Pipelines that cannot write: what they hold, and what they leave to the others.
+
+mod memory;
+mod tables;
