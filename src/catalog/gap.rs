@@ -2,8 +2,8 @@
 
 use super::{created, to_bigint};
 use crate::pg::failure::Failure;
+use nats::StreamId;
 use pgrx::prelude::*;
-use stream::Source;
 
 /// Why a range is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,23 @@ impl Reason {
 ///
 /// # Errors
 /// What the database says.
-pub fn record_removed(pipeline: &str, source: &Source, gaps: &[(u64, u64)]) -> Result<(), Failure> {
+pub fn record_removed(
+    pipeline: &str,
+    stream_id: &StreamId,
+    gaps: &[(u64, u64)],
+) -> Result<(), Failure> {
     let ((first, _), (_, last)) = match (gaps.first(), gaps.last()) {
         (Some(first), Some(last)) => (*first, *last),
         _ => return Ok(()),
     };
-    insert(pipeline, source, gaps, Reason::Removed)?;
+    insert(pipeline, stream_id, gaps, Reason::Removed)?;
     let ranges = match gaps.len() {
         1 => String::new(),
         count => format!(" ({count} ranges of them)"),
     };
     warning!(
         "sr_event_writer: stream {pipeline}: sequences {first} to {last}{ranges} of JetStream stream \"{}\" were {}; see sr_event_writer.stream_gap",
-        source.stream,
+        stream_id.name,
         Reason::Removed.as_str()
     );
     Ok(())
@@ -54,7 +58,7 @@ pub fn record_removed(pipeline: &str, source: &Source, gaps: &[(u64, u64)]) -> R
 /// What the database says.
 pub fn insert(
     pipeline: &str,
-    source: &Source,
+    stream_id: &StreamId,
     gaps: &[(u64, u64)],
     reason: Reason,
 ) -> Result<(), Failure> {
@@ -66,8 +70,8 @@ pub fn insert(
     let last = gaps.iter().map(|(_, last)| to_bigint(*last));
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
         first.collect::<Result<Vec<i64>, Failure>>()?.into(),
         last.collect::<Result<Vec<i64>, Failure>>()?.into(),
         reason.as_str().into(),
@@ -82,7 +86,7 @@ pub fn insert(
 /// What the database says.
 pub fn remove_from(
     pipeline: &str,
-    source: &Source,
+    stream_id: &StreamId,
     reason: Reason,
     sequence: u64,
 ) -> Result<Vec<(u64, u64)>, Failure> {
@@ -92,8 +96,8 @@ pub fn remove_from(
         RETURNING first_sequence, last_sequence";
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
         reason.as_str().into(),
         to_bigint(sequence)?.into(),
     ];

@@ -15,9 +15,9 @@ pub use extension::Extension;
 
 use crate::pg::failure::Failure;
 use crate::pg::sql_state::SqlState;
+use nats::StreamId;
 use pgrx::datum::TimestampWithTimeZone;
 use row::Timestamp;
-use stream::Source;
 
 /// A stream sequence as SQL's bigint; an error beyond 2^63, which no stream reaches.
 fn to_bigint(sequence: u64) -> Result<i64, Failure> {
@@ -30,8 +30,8 @@ fn to_bigint(sequence: u64) -> Result<i64, Failure> {
 }
 
 /// The stream's creation time as SQL has it; an error when it is out of PostgreSQL's range.
-fn created(source: &Source) -> Result<TimestampWithTimeZone, Failure> {
-    to_timestamptz(source.created)
+fn created(stream_id: &StreamId) -> Result<TimestampWithTimeZone, Failure> {
+    to_timestamptz(stream_id.created)
 }
 
 /// A time of NATS as SQL has it; an error when it is out of PostgreSQL's range.

@@ -3,30 +3,30 @@
 use super::gap::Reason;
 use super::{created, from_timestamptz, to_bigint, to_timestamptz};
 use crate::pg::failure::Failure;
+use nats::{Sequences, StreamId, Witness};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
-use stream::{Sequences, Source, Witness};
 
 /// Positions by stream, as this process has committed them.
 ///
 /// They outlive a pipeline: where DROP EXTENSION has taken the record away, they are what is left of it.
-pub type Positions = Vec<(Arc<Source>, Sequences)>;
+pub type Positions = Vec<(Arc<StreamId>, Sequences)>;
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
 ///
 /// # Errors
 /// What the database says.
-pub fn load(pipeline: &str, source: &Source) -> Result<Option<Sequences>, Failure> {
+pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Sequences>, Failure> {
     let query = "SELECT p.floor, pg_catalog.lower(r), pg_catalog.upper(r) - 1
         FROM sr_event_writer.stream_position p
         LEFT JOIN LATERAL pg_catalog.unnest(p.above) r ON true
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
     ];
     Spi::connect(|client| {
         let mut position: Option<Sequences> = None;
@@ -54,16 +54,22 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
             let created = from_timestamptz(row.get(3)?);
             let names = (row.get::<String>(1)?, row.get::<String>(2)?);
             if let ((Some(pipeline), Some(stream)), Some(created)) = (names, created) {
-                found.push((pipeline, Source { stream, created }));
+                found.push((
+                    pipeline,
+                    StreamId {
+                        name: stream,
+                        created,
+                    },
+                ));
             }
         }
         Ok::<_, spi::Error>(())
     })?;
     let mut all: HashMap<String, Positions> = HashMap::new();
-    for (pipeline, source) in found {
-        if let Some(position) = load(&pipeline, &source)? {
+    for (pipeline, stream_id) in found {
+        if let Some(position) = load(&pipeline, &stream_id)? {
             let known = all.entry(pipeline).or_default();
-            known.push((Arc::new(source), position));
+            known.push((Arc::new(stream_id), position));
         }
     }
     Ok(all)
@@ -75,7 +81,7 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
 /// What the database says.
 pub fn save(
     pipeline: &str,
-    source: &Source,
+    stream_id: &StreamId,
     position: &Sequences,
     newest: Option<Witness>,
 ) -> Result<(), Failure> {
@@ -98,8 +104,8 @@ pub fn save(
         .transpose()?;
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
         to_bigint(position.floor())?.into(),
         multirange(position).into(),
         sequence.into(),
@@ -113,14 +119,14 @@ pub fn save(
 ///
 /// # Errors
 /// What the database says.
-pub fn newest(pipeline: &str, source: &Source) -> Result<Option<Witness>, Failure> {
+pub fn newest(pipeline: &str, stream_id: &StreamId) -> Result<Option<Witness>, Failure> {
     let query = "SELECT p.newest_sequence, p.newest_published
         FROM sr_event_writer.stream_position p
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
     ];
     Spi::connect(|client| {
         let Some(row) = client.select(query, Some(1), &args)?.next() else {
@@ -141,14 +147,14 @@ pub fn newest(pipeline: &str, source: &Source) -> Result<Option<Witness>, Failur
 ///
 /// # Errors
 /// What the database says.
-pub fn forget_newest(pipeline: &str, source: &Source) -> Result<(), Failure> {
+pub fn forget_newest(pipeline: &str, stream_id: &StreamId) -> Result<(), Failure> {
     let query = "UPDATE sr_event_writer.stream_position p
         SET newest_sequence = NULL, newest_published = NULL
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
     Ok(())
@@ -158,13 +164,13 @@ pub fn forget_newest(pipeline: &str, source: &Source) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What the database says.
-pub fn has_predecessor(pipeline: &str, source: &Source) -> Result<bool, Failure> {
+pub fn has_predecessor(pipeline: &str, stream_id: &StreamId) -> Result<bool, Failure> {
     let query = "SELECT true FROM sr_event_writer.stream_position p
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created <> $3";
     let args = [
         pipeline.into(),
-        source.stream.as_str().into(),
-        created(source)?.into(),
+        stream_id.name.as_str().into(),
+        created(stream_id)?.into(),
     ];
     Spi::connect(|client| Ok(!client.select(query, Some(1), &args)?.is_empty()))
 }
@@ -178,19 +184,19 @@ pub fn has_predecessor(pipeline: &str, source: &Source) -> Result<bool, Failure>
 pub fn is_recorded(
     pipeline: &str,
     sequence: i64,
-    source: Option<(&str, i64)>,
+    stream_id: Option<(&str, i64)>,
 ) -> Result<bool, Failure> {
     let query = c"SELECT FROM (
             SELECT p.floor, p.above FROM sr_event_writer.stream_position p
             WHERE p.pipeline = $1 AND ($3 IS NULL OR p.stream = $3 AND p.stream_created = $4)
             ORDER BY p.updated_at DESC LIMIT 1) newest
         WHERE $2 <= newest.floor OR newest.above OPERATOR(pg_catalog.@>) $2";
-    let created = source.and_then(|(_, created)| TimestampWithTimeZone::try_from(created).ok());
+    let created = stream_id.and_then(|(_, created)| TimestampWithTimeZone::try_from(created).ok());
     let arguments = [
         (pipeline.into_datum(), pg_sys::TEXTOID),
         (sequence.into_datum(), pg_sys::INT8OID),
         (
-            source.map(|(stream, _)| stream).into_datum(),
+            stream_id.map(|(stream, _)| stream).into_datum(),
             pg_sys::TEXTOID,
         ),
         (created.into_datum(), pg_sys::TIMESTAMPTZOID),

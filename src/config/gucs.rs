@@ -4,12 +4,12 @@
 use super::parse::{self, ParseError};
 use super::preset::{DEFAULT_STREAMS, PRESETS};
 use super::{AckAfter, Config, PipelineConfig, WriteConfig, check};
+use nats::{Pipeline, Settings};
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::prelude::*;
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 use std::time::Duration;
-use stream::{Pipeline, Settings};
 
 /// Background workers that the pipelines may be spread over.
 pub const WORKERS_MAX: usize = 16;

@@ -12,8 +12,8 @@ pub use gucs::WORKERS_MAX;
 pub use gucs::define;
 pub use parse::{PIPELINES_MAX, ParseError};
 
+use nats::{Pipeline, Settings};
 use std::time::Duration;
-use stream::{Pipeline, Settings};
 
 /// How far a commit must have come before its messages are acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

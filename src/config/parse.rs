@@ -121,7 +121,7 @@ pub(super) fn subject_prefix(text: &str) -> Result<(), ParseError> {
 pub(super) fn apart(prefix: &str, pipelines: &[(&str, &[String])]) -> Result<(), ParseError> {
     for (name, _) in pipelines {
         let subject = format!("{prefix}.{name}");
-        let reads = |subjects: &[String]| subjects.iter().any(|s| stream::matches(s, &subject));
+        let reads = |subjects: &[String]| subjects.iter().any(|s| nats::matches(s, &subject));
         if let Some((reader, _)) = pipelines.iter().find(|(_, subjects)| reads(subjects)) {
             return refuse(format!(
                 "dead_letter_subject: stream {reader} reads \"{subject}\", so notices would come back as messages."

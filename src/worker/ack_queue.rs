@@ -3,9 +3,9 @@
 
 use crate::config::AckAfter;
 use crate::pg::wal::{self, Lsn, Standby};
+use nats::{Handle, Receipt};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stream::{Handle, Receipt};
 
 /// An acknowledgement never waits longer for the log writer before the worker flushes itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

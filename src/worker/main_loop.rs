@@ -18,10 +18,10 @@ use crate::pg::waker::Waker;
 use crate::pg::{activity, heartbeat, invalidation, latch, signals, transaction};
 use crate::status::State;
 use crate::status::page;
+use nats::Handle;
 use pgrx::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use stream::Handle;
 
 /// How often control tables are read and figures are shown without a cause.
 const TICK: Duration = Duration::from_secs(1);

@@ -6,10 +6,10 @@ use super::breaker::Breaker;
 use super::pipeline::{Hold, Pipeline, WriteReport};
 use crate::pg::clock::now;
 use crate::status::page::{self, State, StreamPage};
+use nats::{Handle, Link, PhaseKind, Progress, Settings};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-use stream::{Handle, Link, PhaseKind, Progress, Settings};
 
 /// Separates what is wrong from when it is tried again, which alone is no change of state.
 const NEXT: &str = "; next try";
@@ -127,9 +127,9 @@ pub fn position(pipeline: &Pipeline) {
 }
 
 fn show_position(stream: &mut StreamPage, pipeline: &Pipeline) {
-    if let Some((source, position)) = pipeline.position() {
-        stream.nats_stream.set(&source.stream);
-        stream.stream_created = source.created.postgres_micros();
+    if let Some((stream_id, position)) = pipeline.position() {
+        stream.nats_stream.set(&stream_id.name);
+        stream.stream_created = stream_id.created.postgres_micros();
         stream.floor = position.floor();
         stream.last_sequence = position.last();
     }

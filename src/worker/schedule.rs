@@ -12,9 +12,9 @@ use crate::config::{AckAfter, Config};
 use crate::pg::failure::Failure;
 use crate::pg::{activity, transaction};
 use crate::status::State;
+use nats::{Handle, Settings};
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
-use stream::{Handle, Settings};
 
 /// The pipelines of one worker while they are consumed.
 pub struct Schedule {
@@ -163,8 +163,8 @@ impl Schedule {
 
     pub fn wait_reason(&self) -> WaitReason {
         match self.handle.connection().link() {
-            stream::Link::Disconnected => WaitReason::Nats,
-            stream::Link::Connected | stream::Link::LameDuck => WaitReason::Messages,
+            nats::Link::Disconnected => WaitReason::Nats,
+            nats::Link::Connected | nats::Link::LameDuck => WaitReason::Messages,
         }
     }
 

@@ -2,11 +2,11 @@
 
 use crate::pg::failure::Failure;
 use async_nats::HeaderMap;
+use nats::{DeadLetterMessage, Headers, Message};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
-use stream::{DeadLetterMessage, Headers, Message};
 
 /// Where a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

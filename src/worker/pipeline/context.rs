@@ -3,8 +3,8 @@
 use crate::destination::Stdin;
 use crate::pg::failure::Failure;
 use crate::worker::poison::CrashJournal;
+use nats::{DeadLetterMessage, Sequences, StreamId};
 use std::time::Duration;
-use stream::{DeadLetterMessage, Sequences, Source};
 
 /// Resources that all writers of this process share.
 pub struct WriteResources {
@@ -42,7 +42,7 @@ impl Written {
 /// What all transactions of one turn of a pipeline share.
 pub struct WriteContext<'a> {
     /// Stream that the messages are of.
-    pub source: &'a Source,
+    pub stream_id: &'a StreamId,
     /// What is recorded of it; moves along with every transaction that commits.
     pub position: &'a mut Sequences,
     /// Of the process.

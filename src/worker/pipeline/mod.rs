@@ -17,13 +17,13 @@ use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
 use crate::worker::breaker::Permission;
 use crate::worker::resume::{self, Outcome};
+use nats::{
+    Backoff, Batch, Handle, Message, PositionReply, PositionRequest, Sequences, StreamId,
+    Testimony, Witness,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{
-    Backoff, Batch, Handle, Message, PositionReply, PositionRequest, Sequences, Source, Testimony,
-    Witness,
-};
 use writer::Writer;
 
 /// How soon a destination that does not fit is looked at again.
@@ -107,10 +107,10 @@ impl Pipeline {
     }
 
     /// The current stream and how far it is recorded.
-    pub fn position(&self) -> Option<(&Source, &Sequences)> {
+    pub fn position(&self) -> Option<(&StreamId, &Sequences)> {
         self.positions
             .last()
-            .map(|(source, position)| (source.as_ref(), position))
+            .map(|(stream_id, position)| (stream_id.as_ref(), position))
     }
 
     /// Stops or resumes on an operator's word. What was fetched is dropped; the server keeps it.
@@ -175,9 +175,9 @@ impl Pipeline {
             self.gather_all(handle);
             self.drop_waiting();
         }
-        let fetched = self.fetched_not_committed(handle, &request.source);
-        let newest = self.newest_fetched(&request.source);
-        let known = |(source, _): &(Arc<Source>, Sequences)| **source == request.source;
+        let fetched = self.fetched_not_committed(handle, &request.stream_id);
+        let newest = self.newest_fetched(&request.stream_id);
+        let known = |(stream_id, _): &(Arc<StreamId>, Sequences)| **stream_id == request.stream_id;
         let remembered = self.positions.iter().position(known);
         let own = remembered.and_then(|at| self.positions.get(at));
         let own = own.map(|(_, position)| position.clone());
@@ -200,7 +200,7 @@ impl Pipeline {
             self.positions.remove(at);
         }
         self.positions
-            .push((Arc::new(request.source), position.clone()));
+            .push((Arc::new(request.stream_id), position.clone()));
         if self.positions.len() > SOURCES_KEPT {
             self.positions.remove(0);
         }
@@ -210,10 +210,13 @@ impl Pipeline {
     }
 
     /// What was fetched from this stream and is not written yet.
-    fn fetched_not_committed(&mut self, handle: &mut Handle, source: &Source) -> Sequences {
+    fn fetched_not_committed(&mut self, handle: &mut Handle, stream_id: &StreamId) -> Sequences {
         self.gather_all(handle);
         let mut fetched = Sequences::default();
-        let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
+        let batches = self
+            .waiting
+            .iter()
+            .filter(|batch| *batch.stream_id == *stream_id);
         for message in batches.flat_map(|batch| &batch.messages) {
             fetched.insert(message.settles_from, message.sequence);
         }
@@ -221,8 +224,11 @@ impl Pipeline {
     }
 
     /// The last message of this stream that was fetched or passed over, and is not recorded yet.
-    fn newest_fetched(&self, source: &Source) -> Option<Witness> {
-        let batches = self.waiting.iter().filter(|batch| *batch.source == *source);
+    fn newest_fetched(&self, stream_id: &StreamId) -> Option<Witness> {
+        let batches = self
+            .waiting
+            .iter()
+            .filter(|batch| *batch.stream_id == *stream_id);
         let newest = batches.flat_map(|batch| {
             let messages = batch.messages.iter().map(Message::witness);
             messages.chain(batch.tail().and_then(|tail| tail.newest))
@@ -318,10 +324,10 @@ pub enum Readiness {
 }
 
 /// The position of a stream. Batches come only from streams whose position was asked for before.
-fn position_of<'a>(positions: &'a mut Positions, source: &Arc<Source>) -> &'a mut Sequences {
-    let known = positions.iter().position(|(s, _)| s == source);
+fn position_of<'a>(positions: &'a mut Positions, stream_id: &Arc<StreamId>) -> &'a mut Sequences {
+    let known = positions.iter().position(|(s, _)| s == stream_id);
     let at = known.unwrap_or_else(|| {
-        positions.insert(0, (source.clone(), Sequences::default()));
+        positions.insert(0, (stream_id.clone(), Sequences::default()));
         0
     });
     &mut positions[at].1

@@ -1,8 +1,8 @@
 //! Which messages one transaction is about: ranges of batches that can be halved without copying
 //! anything. Pure; what is done with them is the writer's business.
 
+use nats::{Batch, Message, Sequences};
 use std::ops::Range;
-use stream::{Batch, Message, Sequences};
 
 #[cfg(test)]
 mod tests;

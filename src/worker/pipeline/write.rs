@@ -10,9 +10,9 @@ use crate::config::{self, Fault, WriteConfig};
 use crate::pg::failure::Failure;
 use crate::pg::wal;
 use crate::worker::breaker::Permission;
+use nats::{Batch, Handle, Receipt, Sequences, StreamId, Tail};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stream::{Batch, Handle, Receipt, Sequences, Source, Tail};
 
 /// Messages of a probe while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
@@ -112,7 +112,7 @@ impl Pipeline {
         resources: &mut WriteResources,
         config: &WriteConfig,
     ) -> WriteReport {
-        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
+        let Some(stream_id) = self.waiting.front().map(|batch| batch.stream_id.clone()) else {
             return WriteReport::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
@@ -122,8 +122,8 @@ impl Pipeline {
             whole_stream,
         };
         let mut context = WriteContext {
-            source: &source,
-            position: position_of(&mut self.positions, &source),
+            stream_id: &stream_id,
+            position: position_of(&mut self.positions, &stream_id),
             resources,
             timeout: config.insert_timeout,
         };
@@ -145,13 +145,13 @@ impl Pipeline {
         resources: &mut WriteResources,
         config: &WriteConfig,
     ) -> WriteReport {
-        let Some(source) = self.waiting.front().map(|batch| batch.source.clone()) else {
+        let Some(stream_id) = self.waiting.front().map(|batch| batch.stream_id.clone()) else {
             return WriteReport::default();
         };
-        let taken = self.batches_of(&source, max_messages);
+        let taken = self.batches_of(&stream_id, max_messages);
         let mut context = WriteContext {
-            source: &source,
-            position: position_of(&mut self.positions, &source),
+            stream_id: &stream_id,
+            position: position_of(&mut self.positions, &stream_id),
             resources,
             timeout: config.insert_timeout,
         };
@@ -201,12 +201,14 @@ impl Pipeline {
 
     /// Number of batches at the front that one transaction takes: those of one stream, up to the
     /// limit, and at least one.
-    fn batches_of(&self, source: &Arc<Source>, max_messages: usize) -> usize {
+    fn batches_of(&self, stream_id: &Arc<StreamId>, max_messages: usize) -> usize {
         let mut rows = 0;
         let fits = |batch: &&Batch| {
             let first = rows == 0;
             rows += batch.weight();
-            batch.tail().is_none() && batch.source == *source && (first || rows <= max_messages)
+            batch.tail().is_none()
+                && batch.stream_id == *stream_id
+                && (first || rows <= max_messages)
         };
         self.waiting.iter().take_while(fits).count()
     }
@@ -236,23 +238,23 @@ fn write_fresh(
         let tried = selection::count(&runs);
         return (tried, writer.write(runs, context));
     };
-    let source = context.source;
+    let stream_id = context.stream_id;
     let messages = || runs.iter().flat_map(MessageRange::iter);
     let first = messages().next().map_or(0, |first| first.sequence);
-    let most = suspects.limit(source, messages()).min(max_messages);
+    let most = suspects.limit(stream_id, messages()).min(max_messages);
     let runs = selection::take(runs, most);
     let tried = selection::count(&runs);
-    let outcome = match suspects.is_poison(source, first) {
+    let outcome = match suspects.is_poison(stream_id, first) {
         true => writer
             .set_aside(&runs, &dead_letter::crashing(), context)
             .into(),
         false => writer.write(runs, context),
     };
-    if suspects.contains(source, first) {
+    if suspects.contains(stream_id, first) {
         // The next one may be the one that crashes: what was achieved has to outlive that.
         wal::flush(wal::last_commit());
     }
-    if suspects.is_settled_by(source, context.position) {
+    if suspects.is_settled_by(stream_id, context.position) {
         context.resources.crash_journal.clear(writer.pipeline());
     }
     (tried, outcome)

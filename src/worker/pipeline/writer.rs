@@ -12,8 +12,8 @@ use crate::destination::WriteMethod;
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
 use decode::Format;
+use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
 use std::time::Duration;
-use stream::{DeadLetterMessage, Message, Sequences, Source, Witness};
 
 /// Messages that are tried one by one before a table counts as one that takes none.
 pub const SAMPLE: usize = 16;
@@ -232,7 +232,7 @@ impl Writer {
         step: &Step<'_>,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
-        let (source, resources) = (context.source, &mut *context.resources);
+        let (stream_id, resources) = (context.stream_id, &mut *context.resources);
         let passed = step.runs.iter().flat_map(|run| {
             let before = |message| SkippedRange::before(message, run.batch);
             run.iter().map(before)
@@ -243,7 +243,9 @@ impl Writer {
             next.insert(message.settles_from, message.sequence);
         }
         if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.runs)) {
-            resources.crash_journal.begin(&self.pipeline, source, ends);
+            resources
+                .crash_journal
+                .begin(&self.pipeline, stream_id, ends);
         }
         let written = transaction::run(context.timeout, || {
             let rows = match step.refused {
@@ -252,10 +254,10 @@ impl Writer {
                     .write(step.runs, step.method, &mut resources.stdin)?,
                 Some(_) => 0,
             };
-            let dead_letters = self.keep_dead_letters(source, step.runs, step.refused)?;
+            let dead_letters = self.keep_dead_letters(stream_id, step.runs, step.refused)?;
             let newest = step.runs.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
-            self.keep_position(source, &gaps, &next, newest.map(Message::witness))?;
+            self.keep_position(stream_id, &gaps, &next, newest.map(Message::witness))?;
             Ok(Written {
                 messages: selection::count(step.runs) as u64,
                 rows,
@@ -287,7 +289,7 @@ impl Writer {
             next.insert(range.first, range.last);
         }
         transaction::run(context.timeout, || {
-            self.keep_position(context.source, &gaps, &next, newest)
+            self.keep_position(context.stream_id, &gaps, &next, newest)
         })?;
         *context.position = next;
         Ok(())
@@ -296,18 +298,18 @@ impl Writer {
     /// Inside the transaction that passes over the gaps.
     fn keep_position(
         &self,
-        source: &Source,
+        stream_id: &StreamId,
         gaps: &[(u64, u64)],
         next: &Sequences,
         newest: Option<Witness>,
     ) -> Result<(), Failure> {
-        gap::record_removed(&self.pipeline, source, gaps)?;
-        position::save(&self.pipeline, source, next, newest)
+        gap::record_removed(&self.pipeline, stream_id, gaps)?;
+        position::save(&self.pipeline, stream_id, next, newest)
     }
 
     fn keep_dead_letters(
         &self,
-        source: &Source,
+        stream_id: &StreamId,
         runs: &[MessageRange<'_>],
         refused: Option<&Refused<'_>>,
     ) -> Result<Vec<DeadLetterMessage>, Failure> {
@@ -323,7 +325,7 @@ impl Writer {
             let letter = Letter {
                 pipeline: &self.pipeline,
                 processor: self.format.name(),
-                stream: &source.stream,
+                stream: &stream_id.name,
                 message,
                 stage,
                 failure: &failure,

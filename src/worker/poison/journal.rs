@@ -14,11 +14,11 @@
 
 use super::suspects::{self, ALIVE, Attempt, CRASHED, END, SuspectRange};
 use crate::pg::signals;
+use nats::StreamId;
 use pgrx::prelude::*;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use stream::Source;
 
 /// Directory of what is of no use to a copy of the server: `pg_basebackup` leaves it out.
 const DIRECTORY: &str = "pg_stat_tmp";
@@ -81,10 +81,10 @@ impl CrashJournal {
     }
 
     /// Notes that messages `first` to `last` are about to be written.
-    pub fn begin(&mut self, pipeline: &str, source: &Source, (first, last): (u64, u64)) {
+    pub fn begin(&mut self, pipeline: &str, stream_id: &StreamId, (first, last): (u64, u64)) {
         self.attempt = Some(Attempt {
             pipeline: pipeline.to_owned(),
-            created: source.created.postgres_micros(),
+            created: stream_id.created.postgres_micros(),
             first,
             last,
         });

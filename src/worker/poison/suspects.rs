@@ -1,7 +1,7 @@
 //! What a note of [`super::journal`] says once the process that wrote it is gone: which messages are
 //! suspected to have crashed it, and which one is poison. Pure: text in, text out.
 
-use stream::{Message, Sequences, Source};
+use nats::{Message, Sequences, StreamId};
 
 /// Ends what is valid; behind it may stand the rest of a longer text.
 pub const END: &str = ".";
@@ -34,14 +34,14 @@ pub struct SuspectRange {
 
 impl SuspectRange {
     /// Whether a message is among them.
-    pub fn contains(&self, source: &Source, sequence: u64) -> bool {
-        self.created == source.created.postgres_micros()
+    pub fn contains(&self, stream_id: &StreamId, sequence: u64) -> bool {
+        self.created == stream_id.created.postgres_micros()
             && (self.first..=self.last).contains(&sequence)
     }
 
     /// Whether a message is not to be tried again.
-    pub fn is_poison(&self, source: &Source, sequence: u64) -> bool {
-        self.contains(source, sequence)
+    pub fn is_poison(&self, stream_id: &StreamId, sequence: u64) -> bool {
+        self.contains(stream_id, sequence)
             && self
                 .alone
                 .is_some_and(|(alone, crashes)| alone == sequence && crashes >= self.enough)
@@ -49,15 +49,19 @@ impl SuspectRange {
 
     /// How many of these messages may be written together: those before the first suspect, or that
     /// one alone.
-    pub fn limit<'a>(&self, source: &Source, messages: impl Iterator<Item = &'a Message>) -> usize {
+    pub fn limit<'a>(
+        &self,
+        stream_id: &StreamId,
+        messages: impl Iterator<Item = &'a Message>,
+    ) -> usize {
         let mut messages = messages;
-        let suspect = messages.position(|message| self.contains(source, message.sequence));
+        let suspect = messages.position(|message| self.contains(stream_id, message.sequence));
         suspect.map_or(usize::MAX, |before| before.max(1))
     }
 
     /// Whether all of them are recorded, and suspected no more.
-    pub fn is_settled_by(&self, source: &Source, recorded: &Sequences) -> bool {
-        self.created != source.created.postgres_micros()
+    pub fn is_settled_by(&self, stream_id: &StreamId, recorded: &Sequences) -> bool {
+        self.created != stream_id.created.postgres_micros()
             || recorded.missing(self.first, self.last).is_empty()
     }
 
@@ -181,9 +185,9 @@ mod tests {
     use super::*;
     use row::Timestamp;
 
-    fn source() -> Source {
-        Source {
-            stream: "LOGS".to_owned(),
+    fn stream_id() -> StreamId {
+        StreamId {
+            name: "LOGS".to_owned(),
             created: Timestamp::from_postgres_micros(5).unwrap(),
         }
     }
@@ -220,15 +224,15 @@ mod tests {
     #[test]
     fn a_crash_makes_suspects_of_a_batch_and_they_are_written_alone() {
         let suspects = &after_crash(&[trying(10, 19)])[0];
-        assert!(suspects.contains(&source(), 10) && suspects.contains(&source(), 19));
-        assert!(!suspects.contains(&source(), 20));
+        assert!(suspects.contains(&stream_id(), 10) && suspects.contains(&stream_id(), 19));
+        assert!(!suspects.contains(&stream_id(), 20));
         assert!(
-            !suspects.is_poison(&source(), 10),
+            !suspects.is_poison(&stream_id(), 10),
             "one crash is not enough"
         );
-        assert!(!suspects.is_settled_by(&source(), &Sequences::up_to(18)));
-        assert!(suspects.is_settled_by(&source(), &Sequences::up_to(19)));
-        let mut other = source();
+        assert!(!suspects.is_settled_by(&stream_id(), &Sequences::up_to(18)));
+        assert!(suspects.is_settled_by(&stream_id(), &Sequences::up_to(19)));
+        let mut other = stream_id();
         other.created = Timestamp::from_postgres_micros(6).unwrap();
         assert!(
             !suspects.contains(&other, 10),
@@ -241,8 +245,8 @@ mod tests {
     fn a_message_that_stood_alone_is_poison_after_its_second_crash() {
         let first = &after_crash(&[trying(10, 19)])[0];
         let second = &after_crash(&[trying(13, 13), first.line()])[0];
-        assert!(second.is_poison(&source(), 13));
-        assert!(!second.is_poison(&source(), 14) && second.contains(&source(), 14));
+        assert!(second.is_poison(&stream_id(), 13));
+        assert!(!second.is_poison(&stream_id(), 14) && second.contains(&stream_id(), 14));
         // What was read is written again as it was.
         assert_eq!(&after_crash(&[second.line()])[0], second);
     }
@@ -250,9 +254,9 @@ mod tests {
     #[test]
     fn a_message_that_came_alone_is_poison_after_its_second_crash() {
         let first = &after_crash(&[trying(7, 7)])[0];
-        assert!(!first.is_poison(&source(), 7));
+        assert!(!first.is_poison(&stream_id(), 7));
         let second = &after_crash(&[trying(7, 7), first.line()])[0];
-        assert!(second.is_poison(&source(), 7));
+        assert!(second.is_poison(&stream_id(), 7));
     }
 
     #[test]
@@ -261,12 +265,12 @@ mod tests {
         let mut suspects = kill(&[trying(10, 19)]);
         for _ in 1..ENOUGH_KILLS {
             suspects = kill(&[trying(13, 13), suspects.line()]);
-            assert!(!suspects.is_poison(&source(), 13));
+            assert!(!suspects.is_poison(&stream_id(), 13));
         }
         let other = kill(&[trying(14, 14), suspects.line()]);
-        assert!(!other.is_poison(&source(), 13) && !other.is_poison(&source(), 14));
+        assert!(!other.is_poison(&stream_id(), 13) && !other.is_poison(&stream_id(), 14));
         suspects = kill(&[trying(13, 13), suspects.line()]);
-        assert!(suspects.is_poison(&source(), 13));
+        assert!(suspects.is_poison(&stream_id(), 13));
     }
 
     #[test]

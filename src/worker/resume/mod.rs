@@ -6,8 +6,8 @@ mod seek;
 
 pub use reconcile::reconcile;
 
+use nats::{Sequences, Witness};
 use row::Timestamp;
-use stream::{Sequences, Witness};
 
 /// What the NATS side is answered.
 pub enum Outcome {

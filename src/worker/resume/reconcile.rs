@@ -5,8 +5,8 @@ use super::{Outcome, seek};
 use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
+use nats::{PositionRequest, Sequences, Testimony, Witness};
 use pgrx::prelude::*;
-use stream::{PositionRequest, Sequences, Testimony, Witness};
 
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
@@ -23,15 +23,15 @@ pub fn reconcile(
     fetched: &Sequences,
     newest_fetched: Option<Witness>,
 ) -> Result<Outcome, Failure> {
-    let source = &request.source;
-    let stored = position::load(pipeline, source)?;
+    let stream_id = &request.stream_id;
+    let stored = position::load(pipeline, stream_id)?;
     let is_stored = stored.is_some();
     let recorded = match config::fault() {
         Fault::ForgetPosition => None,
         _ => stored.or(remembered),
     };
     let is_new = recorded.is_none();
-    let newest = position::newest(pipeline, source)?;
+    let newest = position::newest(pipeline, stream_id)?;
     if let Some(witness) = unverified(request, newest_fetched, newest) {
         return Ok(Outcome::Verify(witness));
     }
@@ -40,10 +40,10 @@ pub fn reconcile(
     if let Some((witness, Testimony::SetBack(last))) = request.verified {
         take_back(pipeline, request, &mut position, witness, last)?;
     }
-    if is_new && position::has_predecessor(pipeline, source)? {
+    if is_new && position::has_predecessor(pipeline, stream_id)? {
         warning!(
             "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
-            source.stream
+            stream_id.name
         );
     }
     let mut position = match seek::apply(pipeline, request, position)? {
@@ -59,7 +59,7 @@ pub fn reconcile(
     record_what_is_gone(pipeline, request, &mut position, fetched)?;
     // After DROP and CREATE EXTENSION what this process remembers must outlive it.
     if position != before || !is_stored {
-        position::save(pipeline, source, &position, None)?;
+        position::save(pipeline, stream_id, &position, None)?;
     }
     Ok(Outcome::At(position))
 }
@@ -92,14 +92,14 @@ fn take_back(
 ) -> Result<(), Failure> {
     warning!(
         "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" does not hold the message that was read as sequence {}: it was set back; going on behind {last}",
-        request.source.stream,
+        request.stream_id.name,
         witness.sequence,
     );
     if position.last() > last {
         position.forget_above(last);
-        position::save(pipeline, &request.source, position, None)?;
+        position::save(pipeline, &request.stream_id, position, None)?;
     }
-    position::forget_newest(pipeline, &request.source)
+    position::forget_newest(pipeline, &request.stream_id)
 }
 
 /// A stream that ends before what was recorded was set back, by a restore or by a server that lost
@@ -110,7 +110,7 @@ fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position:
     }
     warning!(
         "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" ends at sequence {}, but {} was recorded: it was set back; going on behind {}",
-        request.source.stream,
+        request.stream_id.name,
         request.last_sequence,
         position.last(),
         request.last_sequence
@@ -136,5 +136,5 @@ fn record_what_is_gone(
     for (first, last) in &gaps {
         position.insert(*first, *last);
     }
-    gap::record_removed(pipeline, &request.source, &gaps)
+    gap::record_removed(pipeline, &request.stream_id, &gaps)
 }

@@ -6,8 +6,8 @@ use super::Outcome;
 use crate::catalog::gap::{self, Reason};
 use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
+use nats::{PositionRequest, Sequences, StreamId};
 use pgrx::prelude::*;
-use stream::{PositionRequest, Sequences, Source};
 
 /// Returns the position after the operator's seek, if there is one; recorded, and the seek is cleared.
 /// Inside the transaction that read `position`.
@@ -32,11 +32,11 @@ pub fn apply(
     // Messages that do not exist yet are never left out.
     let target = target.clamp(1, request.last_sequence.saturating_add(1));
     leave_out(pipeline, request, &mut position, target)?;
-    take_in_again(pipeline, &request.source, &mut position, target)?;
+    take_in_again(pipeline, &request.stream_id, &mut position, target)?;
     if seek.force {
         position.remove(target, u64::MAX);
     }
-    position::save(pipeline, &request.source, &position, None)?;
+    position::save(pipeline, &request.stream_id, &position, None)?;
     pipeline_control::clear_seek(pipeline)?;
     log!(
         "sr_event_writer: stream {pipeline}: moved to sequence {target}; reads on at {}",
@@ -55,7 +55,7 @@ fn leave_out(
 ) -> Result<(), Failure> {
     let first = request.first_sequence.max(1);
     for (from, to) in position.missing(first, target - 1) {
-        gap::insert(pipeline, &request.source, &[(from, to)], Reason::Seek)?;
+        gap::insert(pipeline, &request.stream_id, &[(from, to)], Reason::Seek)?;
         warning!(
             "sr_event_writer: stream {pipeline}: sequences {from} to {to} are left out, as sr_event_writer_seek() asked for"
         );
@@ -67,14 +67,14 @@ fn leave_out(
 /// What an earlier seek has left out at or after the target is read now after all.
 fn take_in_again(
     pipeline: &str,
-    source: &Source,
+    stream_id: &StreamId,
     position: &mut Sequences,
     target: u64,
 ) -> Result<(), Failure> {
-    for (first, last) in gap::remove_from(pipeline, source, Reason::Seek, target)? {
+    for (first, last) in gap::remove_from(pipeline, stream_id, Reason::Seek, target)? {
         position.remove(first.max(target), last);
         if first < target {
-            gap::insert(pipeline, source, &[(first, target - 1)], Reason::Seek)?;
+            gap::insert(pipeline, stream_id, &[(first, target - 1)], Reason::Seek)?;
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
 use super::*;
+use nats::{AckPolicy, Progress, StreamId};
 use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use stream::{AckPolicy, Progress, Source};
 
 /// First sequence that it settles, its own, and whether it could not be decoded.
 type Given = (u64, u64, bool);
@@ -23,13 +23,13 @@ fn message((settles_from, sequence, broken): Given) -> Message {
 }
 
 fn batch(messages: &[Given]) -> Batch {
-    let source = Source {
-        stream: "LOGS".to_owned(),
+    let stream_id = StreamId {
+        name: "LOGS".to_owned(),
         created: Timestamp::default(),
     };
     let format = decode::format("Logs").unwrap();
     let progress = Arc::new(Progress::default());
-    let mut batch = Batch::new(Arc::new(source), AckPolicy::None, true, format, progress);
+    let mut batch = Batch::new(Arc::new(stream_id), AckPolicy::None, true, format, progress);
     batch.messages = messages.iter().copied().map(message).collect();
     batch
 }

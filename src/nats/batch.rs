@@ -15,11 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
-/// The stream a batch was read from. The time of its creation distinguishes it from others of its name.
+/// Which stream a batch was read from. Its creation time tells it from an earlier or later stream of
+/// the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
-    /// JetStream stream.
-    pub stream: String,
+pub struct StreamId {
+    /// Name of the JetStream stream.
+    pub name: String,
     /// When the server created the stream.
     pub created: Timestamp,
 }
@@ -83,7 +84,7 @@ pub struct Tail {
 #[derive(Debug)]
 pub struct Batch {
     /// The stream they came from.
-    pub source: Arc<Source>,
+    pub stream_id: Arc<StreamId>,
     /// How its messages are acknowledged.
     pub acks: AckPolicy,
     /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
@@ -128,14 +129,14 @@ impl Drop for Counted {
 impl Batch {
     /// Makes a batch without messages.
     pub fn new(
-        source: Arc<Source>,
+        stream_id: Arc<StreamId>,
         acks: AckPolicy,
         whole_stream: bool,
         format: &'static dyn Format,
         progress: Arc<Progress>,
     ) -> Self {
         Self {
-            source,
+            stream_id,
             acks,
             whole_stream,
             messages: Vec::new(),
@@ -156,7 +157,7 @@ impl Batch {
     /// Makes an empty batch for what comes next.
     pub(crate) fn successor(&self) -> Self {
         Self {
-            source: self.source.clone(),
+            stream_id: self.stream_id.clone(),
             messages: Vec::new(),
             rows: self.rows.successor(),
             ends: Vec::new(),

@@ -1,6 +1,6 @@
 //! Settings of the NATS side: plain values, already validated by whoever read the settings.
 
-use crate::batch::Source;
+use crate::batch::StreamId;
 use crate::subject;
 use async_nats::jetstream::stream;
 use decode::{Format, Window};
@@ -76,7 +76,7 @@ impl Pipeline {
     /// Returns what the decoder is given for a message: where it is from, its sequence and time, its contents.
     pub(crate) fn input<'a>(
         &self,
-        source: &'a Source,
+        stream_id: &'a StreamId,
         (sequence, published): (u64, Timestamp),
         subject: &'a str,
         payload: &'a [u8],
@@ -84,7 +84,7 @@ impl Pipeline {
         decode::Message {
             subject,
             payload,
-            stream: &source.stream,
+            stream: &stream_id.name,
             sequence,
             published,
             window: self.window(published),

@@ -3,7 +3,7 @@
 //! pipeline stands, put the consumer there, fetch. Nothing is patched up in place.
 
 use crate::backoff::Backoff;
-use crate::batch::{Batch, Source};
+use crate::batch::{Batch, StreamId};
 use crate::connection::Connector;
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::spec::{self, ConsumerSpec};
@@ -145,23 +145,23 @@ impl Session {
         version::refuse_old(&client.server_info())?;
         let stream = consumer::stream::find(&self.jetstream(client), &context.pipeline).await?;
         lookup::refuse_leaderless(stream.cached_info())?;
-        let source = Arc::new(consumer::stream::id(&stream));
+        let stream_id = Arc::new(consumer::stream::id(&stream));
         let domain = context.settings.domain.as_deref();
-        let messages = StoredMessages::new(client, &source.stream, domain);
-        let position = self.ask_position(&stream, &messages, &source).await?;
+        let messages = StoredMessages::new(client, &stream_id.name, domain);
+        let position = self.ask_position(&stream, &messages, &stream_id).await?;
         let (pipeline, settings) = (&context.pipeline, &context.settings);
         let mut ready = ready::prepare(client, &stream, pipeline, settings, &position).await?;
         let size = self.pull_size(client);
         if mode == ReadMode::OneByOne {
             let from = (position, ready);
-            let reader = OneByOneReader::new(context, &source, &stream, &messages, from);
+            let reader = OneByOneReader::new(context, &stream_id, &stream, &messages, from);
             ready = reader.run(client, size.messages).await?;
         }
         self.show_fetching(&ready);
         let (consumer, spec) = (ready.consumer.clone(), ready.spec.clone());
         let pull = Pull::begin(client, &consumer, domain, size).await?;
         let observed = stream.clone();
-        let fetch = self.fetch(source, stream, ready, messages);
+        let fetch = self.fetch(stream_id, stream, ready, messages);
         history.record_fetching();
         tokio::select! {
             changed = self.watch(&observed, &consumer, &spec) => Err(changed),
@@ -187,7 +187,7 @@ impl Session {
 
     fn fetch(
         &self,
-        source: Arc<Source>,
+        stream_id: Arc<StreamId>,
         stream: jetstream::stream::Stream,
         ready: ReadyConsumer,
         messages: StoredMessages,
@@ -195,7 +195,7 @@ impl Session {
         let (pipeline, progress) = (&self.context.pipeline, &self.context.progress);
         let whole_stream = pipeline.reads_all_of(&stream.cached_info().config);
         let (acks, format) = (ready.acks, pipeline.format);
-        let batch = Batch::new(source, acks, whole_stream, format, progress.clone());
+        let batch = Batch::new(stream_id, acks, whole_stream, format, progress.clone());
         let server = JetStream {
             stream,
             consumer: ready.consumer,
@@ -248,7 +248,7 @@ impl Session {
         &self,
         stream: &jetstream::stream::Stream,
         messages: &StoredMessages,
-        source: &Source,
+        stream_id: &StreamId,
     ) -> Result<Sequences, SessionError> {
         self.context.set_phase_of_a_new_session(
             PhaseKind::Positioning,
@@ -260,7 +260,7 @@ impl Session {
             let (answer, answered) = oneshot::channel();
             let request = PositionRequest {
                 pipeline: self.number,
-                source: source.clone(),
+                stream_id: stream_id.clone(),
                 first_sequence: state.first_sequence,
                 last_sequence: state.last_sequence,
                 found,

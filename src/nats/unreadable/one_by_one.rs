@@ -5,7 +5,7 @@
 //! Then the consumer is set behind all of it. Where that removes messages from the stream they have to be
 //! durable before, so that is waited for; and while it takes long, reading one by one goes on.
 
-use crate::batch::{AckPolicy, Batch, Message, Source};
+use crate::batch::{AckPolicy, Batch, Message, StreamId};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::context::Context;
@@ -33,7 +33,7 @@ const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 /// Reads a pipeline's next messages.
 pub(crate) struct OneByOneReader<'a> {
     context: &'a Context,
-    source: &'a Arc<Source>,
+    stream_id: &'a Arc<StreamId>,
     messages: &'a StoredMessages,
     accumulator: BatchAccumulator,
     /// What is recorded.
@@ -52,7 +52,7 @@ impl<'a> OneByOneReader<'a> {
     /// Begins where the consumer stands. Sequences in `position` are recorded already.
     pub(crate) fn new(
         context: &'a Context,
-        source: &'a Arc<Source>,
+        stream_id: &'a Arc<StreamId>,
         stream: &Stream,
         messages: &'a StoredMessages,
         (position, ready_consumer): (Sequences, ReadyConsumer),
@@ -60,10 +60,10 @@ impl<'a> OneByOneReader<'a> {
         let pipeline = &context.pipeline;
         Self {
             context,
-            source,
+            stream_id,
             messages,
             accumulator: BatchAccumulator::new(Batch::new(
-                source.clone(),
+                stream_id.clone(),
                 AckPolicy::None,
                 pipeline.reads_all_of(&stream.cached_info().config),
                 pipeline.format,
@@ -204,7 +204,7 @@ impl<'a> OneByOneReader<'a> {
             return Some(Reject::message(problem));
         }
         let input = pipeline.input(
-            self.source,
+            self.stream_id,
             (stored.sequence, stored.published),
             &stored.subject,
             &stored.payload,

@@ -1,6 +1,6 @@
 //! Finds the stream of a pipeline.
 
-use crate::batch::Source;
+use crate::batch::StreamId;
 use crate::error::SessionError;
 use crate::settings::Pipeline;
 use async_nats::jetstream::stream::Stream;
@@ -44,10 +44,10 @@ async fn by_subject(
 }
 
 /// Returns what tells this stream from another of its name.
-pub(crate) fn id(stream: &Stream) -> Source {
+pub(crate) fn id(stream: &Stream) -> StreamId {
     let info = stream.cached_info();
-    Source {
-        stream: info.config.name.clone(),
+    StreamId {
+        name: info.config.name.clone(),
         created: Timestamp::from_unix_nanos(info.created.unix_timestamp_nanos())
             .unwrap_or_default(),
     }

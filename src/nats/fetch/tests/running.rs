@@ -139,13 +139,13 @@ impl Running {
         };
         let scripted = ScriptedServer(server.clone());
         let ended = tokio::spawn(async move {
-            let source = Arc::new(Source {
-                stream: "S".to_owned(),
+            let stream_id = Arc::new(StreamId {
+                name: "S".to_owned(),
                 created: Timestamp::default(),
             });
             let format = context.pipeline.format;
             let progress = context.progress.clone();
-            let batch = Batch::new(source, AckPolicy::None, true, format, progress);
+            let batch = Batch::new(stream_id, AckPolicy::None, true, format, progress);
             let fetch = Fetch::new(&context, scripted, batch, POSITION);
             fetch.run(script).await
         });

@@ -97,7 +97,7 @@ impl BatchAccumulator {
 mod tests {
     use super::Release::{Later, WhenReady};
     use super::*;
-    use crate::batch::{AckPolicy, Message, Source};
+    use crate::batch::{AckPolicy, Message, StreamId};
     use crate::budget::Budget;
     use row::Timestamp;
     use std::sync::Arc;
@@ -136,13 +136,13 @@ mod tests {
 
     /// A batch with so many messages, and whether it was ready after each of them.
     fn filled(messages: u64, backlog: u64, release: Release) -> (BatchAccumulator, Vec<bool>) {
-        let source = Source {
-            stream: "S".to_owned(),
+        let stream_id = StreamId {
+            name: "S".to_owned(),
             created: Timestamp::default(),
         };
         let pipeline = pipeline();
         let batch = Batch::new(
-            Arc::new(source),
+            Arc::new(stream_id),
             AckPolicy::None,
             true,
             pipeline.format,

@@ -12,7 +12,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{AckPolicy, Batch, Message, Source};
+use crate::batch::{AckPolicy, Batch, Message, StreamId};
 use crate::budget::Reservation;
 use crate::context::Context;
 use crate::error::SessionError;
@@ -57,7 +57,7 @@ enum Event {
 pub(crate) struct Fetch<'a, S> {
     context: &'a Context,
     server: S,
-    source: Arc<Source>,
+    stream_id: Arc<StreamId>,
     /// What this session has fetched so far.
     fetched: Sequences,
     sequences: SequenceTracker,
@@ -74,7 +74,7 @@ impl<'a, S: Server> Fetch<'a, S> {
         Self {
             context,
             server,
-            source: batch.source.clone(),
+            stream_id: batch.stream_id.clone(),
             fetched: Sequences::default(),
             sequences: SequenceTracker::after(position),
             limiter: RateLimiter::new(context.pipeline.max_rate),
@@ -197,7 +197,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     fn decode(&mut self, message: &async_nats::Message, delivery: &Delivery) -> Option<Reject> {
         let pipeline = &self.context.pipeline;
         let input = pipeline.input(
-            &self.source,
+            &self.stream_id,
             (delivery.sequence, delivery.published),
             &message.subject,
             &message.payload,

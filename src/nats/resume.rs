@@ -1,7 +1,7 @@
 //! What a pipeline asks the main thread before it reads: where does the database say that it stands? The
 //! answer may first want to know something that only the stream can tell.
 
-use crate::batch::Source;
+use crate::batch::StreamId;
 use crate::sequences::Sequences;
 use row::Timestamp;
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ pub struct PositionRequest {
     /// Number of the pipeline in the list it was started with.
     pub pipeline: usize,
     /// The stream as it is now.
-    pub source: Source,
+    pub stream_id: StreamId,
     /// First sequence that the stream still holds.
     pub first_sequence: u64,
     /// Last sequence of the stream.
