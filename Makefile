@@ -87,7 +87,8 @@ MINUTES ?= 10
 soak: install-$(MAJOR) ## seven live streams under faults, and an account of every message (MINUTES=10, SEED=...)
 	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
 
-# The fast loop: no server and no installed extension; under a minute once the dependencies are built.
+# The fast loop: no server and no installed extension; under a minute once the dependencies are
+# built.
 check: ## formatting, clippy and all unit tests; needs no server
 	@$(ENTER) cargo fmt --all --check
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' cargo lint

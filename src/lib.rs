@@ -1,9 +1,10 @@
 //! NATS JetStream messages become rows in TimescaleDB, inside PostgreSQL.
 //!
-//! The way of a message, folder by folder: `nats` (one thread for all connections to NATS) → `decode` → `row`
-//! → [`worker`] (one transaction: rows into the [`destination`], dead letters and position into the
-//! [`catalog`]) → back to `nats` to acknowledge. Beside it: [`config`] (settings), [`status`] (what
-//! operators see), [`control`] (what they do). Below it: [`pg`] (PostgreSQL, made safe).
+//! The way of a message, folder by folder: `nats` (one thread for all connections to NATS) →
+//! `decode` → `row` → [`worker`] (one transaction: rows into the [`destination`], dead letters and
+//! position into the [`catalog`]) → back to `nats` to acknowledge. Beside it: [`config`]
+//! (settings), [`status`] (what operators see), [`control`] (what they do). Below it: [`pg`]
+//! (PostgreSQL, made safe).
 
 mod catalog;
 mod config;

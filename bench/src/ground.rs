@@ -193,9 +193,9 @@ impl Ground {
         Ok(row.map_err(|error| format!("{error:?}"))?.get(0))
     }
 
-    /// Waits until these pipelines have recorded `total` messages since the server started, and writes
-    /// the log to the disk up to there. The consumer does not tell: NATS counts a message of a
-    /// stream with limits as done when it is sent.
+    /// Waits until these pipelines have recorded `total` messages since the server started, and
+    /// writes the log to the disk up to there. The consumer does not tell: NATS counts a message of
+    /// a stream with limits as done when it is sent.
     pub async fn recorded_and_flushed(&self, pipelines: &[&str], total: i64) -> Result<(), String> {
         let deadline = Instant::now() + ROUND;
         while self.recorded(pipelines).await? < total {
@@ -207,8 +207,8 @@ impl Ground {
         self.flush().await
     }
 
-    /// Writes the log to the disk up to its end. Asynchronous commits are on the disk only after up to
-    /// three naps of the WAL writer, 200 ms each, in which nobody works: waiting for these would
+    /// Writes the log to the disk up to its end. Asynchronous commits are on the disk only after up
+    /// to three naps of the WAL writer, 200 ms each, in which nobody works: waiting for these would
     /// measure the nap, and the less so the longer the round is. The writing itself is counted.
     pub async fn flush(&self) -> Result<(), String> {
         let sql = "SELECT pg_logical_emit_message(false, 'bench', '', flush => true)";

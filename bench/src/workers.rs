@@ -52,7 +52,8 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         ground.prepare(&workload::TELEMETRY).await;
-        // Like a restart of the server with nothing recorded: what the workers remember is gone too.
+        // Like a restart of the server with nothing recorded: what the workers remember is gone
+        // too.
         ground
             .execute("DELETE FROM sr_event_writer.stream_position")
             .await;

@@ -19,8 +19,8 @@ pub const PREFIX: &str = "sr_event_writer-test-";
 /// Mount point in a temporary directory.
 pub const MOUNT_POINT: &str = "mounted";
 
-/// Below which temporary directories are made: `SR_TMPDIR` where the system's own is too small, as one in
-/// memory is. It has to be one that the testbed shows, such as `/var/tmp`.
+/// Below which temporary directories are made: `SR_TMPDIR` where the system's own is too small, as
+/// one in memory is. It has to be one that the testbed shows, such as `/var/tmp`.
 pub fn base() -> PathBuf {
     std::env::var_os("SR_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }

@@ -84,8 +84,8 @@ impl Generator {
         }
     }
 
-    /// A backlog of so many weeks: the same messages in the same order, but so far apart that it takes
-    /// `messages` of them to come to now.
+    /// A backlog of so many weeks: the same messages in the same order, but so far apart that it
+    /// takes `messages` of them to come to now.
     pub fn since_weeks(self, weeks: u64, messages: u64) -> Self {
         Self {
             start: self.start - weeks * WEEK_MILLIS,

@@ -1,4 +1,5 @@
-//! One PostgreSQL cluster: made from a template in a fraction of a second, started, stopped, killed.
+//! One PostgreSQL cluster: made from a template in a fraction of a second, started, stopped,
+//! killed.
 //!
 //! It listens on loopback TCP only and trusts everyone. Unless asked otherwise it does not force
 //! its writes to the disk: a killed process loses nothing by that, only a lost machine would.

@@ -320,8 +320,8 @@ impl Stack {
         );
     }
 
-    /// Waits a moment until nothing that was fetched waits to be written, where somebody can be asked
-    /// that. A pipeline that is held up has something, and that is no fault.
+    /// Waits a moment until nothing that was fetched waits to be written, where somebody can be
+    /// asked that. A pipeline that is held up has something, and that is no fault.
     async fn settle(&self, feed: Feed) {
         let idle = async || match self.stream_status(feed).await {
             Ok(status) => status["pending"] == 0,

@@ -31,8 +31,8 @@ impl Extension {
     }
 }
 
-/// Whether `timescaledb_pre_restore()` was called. It sets the database's default for sessions, which
-/// one that is running does not hear of.
+/// Whether `timescaledb_pre_restore()` was called. It sets the database's default for sessions,
+/// which one that is running does not hear of.
 fn is_restoring() -> Result<bool, Failure> {
     let query = "SELECT EXISTS (
             SELECT FROM pg_catalog.pg_db_role_setting s

@@ -25,8 +25,8 @@ impl Reason {
 }
 
 /// Makes removed ranges known: each is a row, and all are one line in the log, since a stream that
-/// keeps only the last message of each subject may have thousands. Inside the transaction that passes
-/// over them.
+/// keeps only the last message of each subject may have thousands. Inside the transaction that
+/// passes over them.
 ///
 /// # Errors
 /// What the database says.

@@ -1,9 +1,9 @@
-//! The extension's own tables, one file each. No other file has SQL about them; the background worker
-//! and the SQL functions use the same.
+//! The extension's own tables, one file each. No other file has SQL about them; the background
+//! worker and the SQL functions use the same.
 //!
 //! All of it runs inside a transaction of the caller and returns what the database says as a
-//! [`Failure`]. As in all statements of the worker, every function is named with its schema: they run
-//! as superuser. Operators and types are found along the pinned path (`src/pg/search_path.rs`).
+//! [`Failure`]. As in all statements of the worker, every function is named with its schema: they
+//! run as superuser. Operators and types are found along the pinned path (`src/pg/search_path.rs`).
 
 pub mod dead_letter;
 mod extension;

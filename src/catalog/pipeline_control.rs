@@ -83,8 +83,9 @@ pub fn request_seek(
     Ok(found > 0)
 }
 
-/// Reads and locks the seek of a pipeline. One that is still paused keeps it for later: the operator
-/// may change it. While a session is at that, this fails instead of waiting: other pipelines go on.
+/// Reads and locks the seek of a pipeline. One that is still paused keeps it for later: the
+/// operator may change it. While a session is at that, this fails instead of waiting: other
+/// pipelines go on.
 ///
 /// # Errors
 /// What the database says.

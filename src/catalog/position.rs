@@ -1,4 +1,5 @@
-//! `sr_event_writer.stream_position`: how far a pipeline is, in the database that also holds its rows.
+//! `sr_event_writer.stream_position`: how far a pipeline is, in the database that also holds its
+//! rows.
 
 use super::gap::Reason;
 use super::{created, from_timestamptz, to_bigint, to_timestamptz};
@@ -11,7 +12,8 @@ use std::sync::Arc;
 
 /// Positions by stream, as this process has committed them.
 ///
-/// They outlive a pipeline: where DROP EXTENSION has taken the record away, they are what is left of it.
+/// They outlive a pipeline: where DROP EXTENSION has taken the record away, they are what is left
+/// of it.
 pub type Positions = Vec<(Arc<StreamId>, Sequences)>;
 
 /// Reads what is recorded for a pipeline and a stream. `None` when nothing is.

@@ -116,8 +116,8 @@ pub(super) fn subject_prefix(text: &str) -> Result<(), ParseError> {
     refuse(format!("\"{text}\" is not a NATS subject to publish to."))
 }
 
-/// `dead_letter_subject` of a pipeline may be in no pipeline's subjects: a notice that is read again
-/// would become a dead letter, and that another notice.
+/// `dead_letter_subject` of a pipeline may be in no pipeline's subjects: a notice that is read
+/// again would become a dead letter, and that another notice.
 pub(super) fn apart(prefix: &str, pipelines: &[(&str, &[String])]) -> Result<(), ParseError> {
     for (name, _) in pipelines {
         let subject = format!("{prefix}.{name}");

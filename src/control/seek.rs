@@ -1,5 +1,6 @@
-//! Letting a pipeline go on from elsewhere. A session does not talk to NATS, so it leaves its request
-//! in a table; the worker carries it out (`src/worker/resume/seek.rs`) when the pipeline resumes.
+//! Letting a pipeline go on from elsewhere. A session does not talk to NATS, so it leaves its
+//! request in a table; the worker carries it out (`src/worker/resume/seek.rs`) when the pipeline
+//! resumes.
 
 use super::workers;
 use crate::catalog::pipeline_control;

@@ -1,9 +1,10 @@
 //! Rows straight into the columnstore of a hypertable, where an operator asks for it with
-//! `columnstore=direct` and TimescaleDB can do it. TimescaleDB itself says at each statement that it
-//! cannot, in a warning, and versions before 2.29 lose or miscount rows; so all that stands against it
-//! is looked for here, once, when the destination is looked up.
+//! `columnstore=direct` and TimescaleDB can do it. TimescaleDB itself says at each statement that
+//! it cannot, in a warning, and versions before 2.29 lose or miscount rows; so all that stands
+//! against it is looked for here, once, when the destination is looked up.
 //!
-//! Untested with the columnstore itself: the testbed has TimescaleDB's Apache edition, which lacks it.
+//! Untested with the columnstore itself: the testbed has TimescaleDB's Apache edition, which lacks
+//! it.
 
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
@@ -43,7 +44,8 @@ impl Columnstore {
             Self::Direct if rows >= ROWS => c"on",
             Self::Direct => c"off",
         };
-        // SAFETY: main thread, inside a transaction, whose end undoes it; both are constant strings.
+        // SAFETY: main thread, inside a transaction, whose end undoes it; both are constant
+        // strings.
         unsafe {
             pg_sys::set_config_option(
                 c"timescaledb.enable_direct_compress_copy".as_ptr(),

@@ -19,7 +19,8 @@ unsafe extern "C" {
     static stdin: *mut libc::FILE;
 }
 
-/// Memory in bytes that is kept from one batch to the next. What a rare large one took is given back.
+/// Memory in bytes that is kept from one batch to the next. What a rare large one took is given
+/// back.
 const KEPT: usize = 16 << 20;
 
 /// Standard input of this process as a file in memory.
@@ -34,9 +35,9 @@ impl Stdin {
     /// # Errors
     /// When the operating system refuses.
     pub fn replace() -> std::io::Result<Self> {
-        // SAFETY: the descriptor made here is owned by the File alone; descriptor 0 becomes a second
-        // one of the same file. Standard input is made unbuffered before its first use, or a buffer
-        // could outlive the batch it was read from.
+        // SAFETY: the descriptor made here is owned by the File alone; descriptor 0 becomes a
+        // second one of the same file. Standard input is made unbuffered before its first use, or a
+        // buffer could outlive the batch it was read from.
         unsafe {
             let fd = libc::memfd_create(c"sr_event_writer_batch".as_ptr(), libc::MFD_CLOEXEC);
             if fd < 0 || libc::dup2(fd, libc::STDIN_FILENO) < 0 {

@@ -46,8 +46,8 @@ pub fn lookup_destination(
     })
 }
 
-/// The order of the oldest index that does not begin with the time. With several of them the others'
-/// entries are no better off, and no worse.
+/// The order of the oldest index that does not begin with the time. With several of them the
+/// others' entries are no better off, and no worse.
 fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
@@ -89,7 +89,8 @@ type Client<'a> = spi::SpiClient<'a>;
 fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Relation, Failure> {
     // The name alone depends on the path.
     let found = path.within(|| {
-        // SAFETY: main thread, inside a transaction; a function of PostgreSQL with its one argument.
+        // SAFETY: main thread, inside a transaction; a function of PostgreSQL with its one
+        // argument.
         unsafe {
             pgrx::fcinfo::direct_function_call::<pg_sys::Oid>(
                 pg_sys::to_regclass,

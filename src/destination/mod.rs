@@ -61,8 +61,8 @@ impl Destination {
         }
     }
 
-    /// Writes `count` rows and gives the number that were inserted or updated. Inside a transaction and an
-    /// SPI connection.
+    /// Writes `count` rows and gives the number that were inserted or updated. Inside a transaction
+    /// and an SPI connection.
     ///
     /// # Errors
     /// Raises PostgreSQL errors; returns what is refused otherwise.

@@ -94,8 +94,8 @@ fn update_clause(key: &[&str], columns: &[&str], matched: &[Matched<'_>]) -> Str
 }
 
 /// Returns what to write into a column. Text reaches types that are no strings by an explicit cast.
-/// Everything else is left to the assignment, which refuses what does not fit where a cast would cut it
-/// off.
+/// Everything else is left to the assignment, which refuses what does not fit where a cast would
+/// cut it off.
 pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String {
     let name = batch_column(number);
     match column.kind {

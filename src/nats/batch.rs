@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
-/// Which stream a batch was read from. Its creation time tells it from an earlier or later stream of
-/// the same name.
+/// Which stream a batch was read from. Its creation time tells it from an earlier or later stream
+/// of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId {
     /// Name of the JetStream stream.
@@ -40,8 +40,8 @@ pub enum AckPolicy {
 pub struct Message {
     /// Sequence in the stream.
     pub sequence: u64,
-    /// First of the sequences that writing this message settles: no other message of the pipeline lies in
-    /// `settles_from..sequence`.
+    /// First of the sequences that writing this message settles: no other message of the pipeline
+    /// lies in `settles_from..sequence`.
     pub settles_from: u64,
     /// How often the server has sent it, this time included.
     pub delivered: i64,
@@ -223,7 +223,8 @@ impl Batch {
         self.tail = Some(tail);
     }
 
-    /// Returns the sequences behind the last message that are known to hold no message of this pipeline.
+    /// Returns the sequences behind the last message that are known to hold no message of this
+    /// pipeline.
     pub fn tail(&self) -> Option<Tail> {
         self.tail
     }
@@ -247,8 +248,8 @@ impl Batch {
         self.messages.len()
     }
 
-    /// Returns what it counts for in a transaction, in rows or messages, whichever are more: an array message
-    /// may be many rows, a dead letter is none.
+    /// Returns what it counts for in a transaction, in rows or messages, whichever are more: an
+    /// array message may be many rows, a dead letter is none.
     pub fn weight(&self) -> usize {
         self.len().max(self.rows.len())
     }

@@ -1,7 +1,7 @@
-//! One byte budget for every message in memory. Half of it is common; the other half is dealt out, so
-//! that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch reserves
-//! bytes before it keeps a message; dropping a batch gives them back. When nothing is left,
-//! fetching stops and the server keeps the messages.
+//! One byte budget for every message in memory. Half of it is common; the other half is dealt out,
+//! so that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch
+//! reserves bytes before it keeps a message; dropping a batch gives them back. When nothing is
+//! left, fetching stops and the server keeps the messages.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -66,8 +66,8 @@ impl Budget {
 
 /// The budget as one pipeline may take it: its own part, and the common one while that lasts.
 ///
-/// A message is paid from one of the two. One that is larger than the own part may take all of it, so
-/// whatever the others hold, each pipeline gets one message at a time through.
+/// A message is paid from one of the two. One that is larger than the own part may take all of it,
+/// so whatever the others hold, each pipeline gets one message at a time through.
 #[derive(Clone, Debug)]
 pub struct PipelineBudget {
     own: Part,

@@ -42,8 +42,8 @@ impl Connector {
         &self.state
     }
 
-    /// Makes a client for these settings, which connects in the background and for ever; and another one
-    /// whenever that has come to its end. A message can make it panic.
+    /// Makes a client for these settings, which connects in the background and for ever; and
+    /// another one whenever that has come to its end. A message can make it panic.
     pub(crate) async fn open(&self, settings: &Settings) -> Result<(), async_nats::ConnectError> {
         loop {
             let (alive, gone) = oneshot::channel();

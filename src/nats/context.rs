@@ -23,8 +23,8 @@ pub(crate) struct Context {
     /// Takes batches to the main thread.
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) wake: Waker,
-    /// Highest stream sequence that the newest session with a fetch has taken. The session after it knows by
-    /// it which messages the client has read already.
+    /// Highest stream sequence that the newest session with a fetch has taken. The session after it
+    /// knows by it which messages the client has read already.
     pub(crate) last_fetched: AtomicU64,
 }
 
@@ -43,8 +43,9 @@ impl Context {
         (self.wake)();
     }
 
-    /// Shows the steps of a new session, but not in place of an error or of fetching: an error stays shown
-    /// until it is over, and a connection that was cut and is there again is nothing to be shown.
+    /// Shows the steps of a new session, but not in place of an error or of fetching: an error
+    /// stays shown until it is over, and a connection that was cut and is there again is nothing to
+    /// be shown.
     pub(crate) fn set_phase_of_a_new_session(&self, kind: PhaseKind, detail: &str) {
         let shown = self.progress.phase().kind;
         if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {

@@ -3,9 +3,9 @@
 //! To follow a message, read in this order: [`runtime`] starts the thread and the pipelines,
 //! [`connection`] holds the one connection, [`session`] brings a pipeline to its first message (its
 //! position by [`resume`], its consumer by [`consumer`]), [`fetch`] turns messages into batches,
-//! [`publish`] tells the server what is durable; [`unreadable`] is the way around messages that cut the
-//! connection. No PostgreSQL call may appear here: this code runs on a thread of its own, and PostgreSQL
-//! belongs to the worker's main thread.
+//! [`publish`] tells the server what is durable; [`unreadable`] is the way around messages that cut
+//! the connection. No PostgreSQL call may appear here: this code runs on a thread of its own, and
+//! PostgreSQL belongs to the worker's main thread.
 
 mod backoff;
 mod batch;

@@ -1,5 +1,5 @@
-//! What a pipeline asks the main thread before it reads: where does the database say that it stands? The
-//! answer may first want to know something that only the stream can tell.
+//! What a pipeline asks the main thread before it reads: where does the database say that it
+//! stands? The answer may first want to know something that only the stream can tell.
 
 use crate::batch::StreamId;
 use crate::sequences::Sequences;

@@ -20,9 +20,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-/// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this is
-/// enough for it never to be idle. What is fetched further ahead than that makes NATS keep a longer
-/// record of what is on its way, and falls out of the caches before it is written.
+/// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this
+/// is enough for it never to be idle. What is fetched further ahead than that makes NATS keep a
+/// longer record of what is on its way, and falls out of the caches before it is written.
 const BATCHES_WAITING: usize = 1;
 /// Lists of acknowledgements, one for each commit, that may wait to be sent.
 const ACK_LISTS_WAITING: usize = 256;
@@ -52,7 +52,8 @@ struct Subscription {
 }
 
 impl Handle {
-    /// Starts the thread and the connection, and nothing else: pipelines start with [`Handle::start`].
+    /// Starts the thread and the connection, and nothing else: pipelines start with
+    /// [`Handle::start`].
     ///
     /// `wake` is called from other threads whenever there is something for the main thread.
     ///
@@ -145,8 +146,8 @@ impl Handle {
             .map_or(0, |subscription| subscription.batches.len())
     }
 
-    /// Drops a batch on the thread that made it, which spares the main thread thousands of calls, and the
-    /// memory then serves the next batch.
+    /// Drops a batch on the thread that made it, which spares the main thread thousands of calls,
+    /// and the memory then serves the next batch.
     pub fn discard(&self, batch: Batch) {
         if let Some(runtime) = &self.runtime {
             runtime.spawn(async move { drop(batch) });

@@ -207,8 +207,8 @@ impl Session {
         Fetch::new(&self.context, server, batch, ready.position)
     }
 
-    /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the stream
-    /// would drop what it is sent.
+    /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the
+    /// stream would drop what it is sent.
     async fn watch(
         &self,
         stream: &jetstream::stream::Stream,

@@ -53,7 +53,8 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Returns the name of the durable consumer: the prefix and the pipeline's name with `_` as `-`.
+    /// Returns the name of the durable consumer: the prefix and the pipeline's name with `_` as
+    /// `-`.
     pub fn consumer_name(&self, settings: &Settings) -> String {
         format!(
             "{}-{}",
@@ -73,7 +74,8 @@ impl Pipeline {
         filters.any(|filter| subject::matches(filter, subject))
     }
 
-    /// Returns what the decoder is given for a message: where it is from, its sequence and time, its contents.
+    /// Returns what the decoder is given for a message: where it is from, its sequence and time,
+    /// its contents.
     pub(crate) fn input<'a>(
         &self,
         stream_id: &'a StreamId,

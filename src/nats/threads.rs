@@ -1,5 +1,5 @@
-//! The thread that all of the NATS side runs on: it takes no signals, and leaves the processor to the
-//! main thread when both want it.
+//! The thread that all of the NATS side runs on: it takes no signals, and leaves the processor to
+//! the main thread when both want it.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -49,9 +49,9 @@ fn restore_signals(before: &libc::sigset_t) -> std::io::Result<()> {
     }
 }
 
-/// Lets the main thread have the processor when both want it: it is the one that all wait for, and being
-/// interrupted for every few messages cost it 5 % of its speed. The thread keeps a third of the share that
-/// it would have had. That is a matter of speed only, so a refusal is no error.
+/// Lets the main thread have the processor when both want it: it is the one that all wait for, and
+/// being interrupted for every few messages cost it 5 % of its speed. The thread keeps a third of
+/// the share that it would have had. That is a matter of speed only, so a refusal is no error.
 fn lower_priority() {
     // Elsewhere this would concern the whole process.
     #[cfg(target_os = "linux")]

@@ -1,4 +1,5 @@
-//! Which servers are new enough: only from 2.14 on a consumer can be set to where the database stands.
+//! Which servers are new enough: only from 2.14 on a consumer can be set to where the database
+//! stands.
 
 use crate::error::SessionError;
 use async_nats::ServerInfo;
@@ -17,8 +18,8 @@ pub(crate) fn refuse_old(info: &ServerInfo) -> Result<(), SessionError> {
     })
 }
 
-/// Versions look like `2.14.0` or `2.15.0-dev`. One that cannot be read is let pass: the server itself will
-/// say what it cannot do.
+/// Versions look like `2.14.0` or `2.15.0-dev`. One that cannot be read is let pass: the server
+/// itself will say what it cannot do.
 fn is_new_enough(version: &str) -> bool {
     let version = version.trim_start_matches('v');
     let mut numbers = version.split('.').map(str::parse::<u64>);

@@ -1,6 +1,6 @@
 //! Constraints and triggers that are put off to the end of the transaction. There they would run
-//! with the rights of whoever is current then, and PostgreSQL refuses to put any off in a restricted
-//! context. So those of a destination run after its statement, as the owner.
+//! with the rights of whoever is current then, and PostgreSQL refuses to put any off in a
+//! restricted context. So those of a destination run after its statement, as the owner.
 
 use super::failure::Failure;
 use pgrx::prelude::*;

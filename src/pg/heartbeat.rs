@@ -1,5 +1,5 @@
-//! A sign of life in shared memory: from each turn of the main loop and, while a transaction runs, from
-//! a timer of PostgreSQL. So a long statement is alive, and a process that is stopped is not.
+//! A sign of life in shared memory: from each turn of the main loop and, while a transaction runs,
+//! from a timer of PostgreSQL. So a long statement is alive, and a process that is stopped is not.
 
 use super::clock::now;
 use super::signals;
@@ -23,8 +23,9 @@ unsafe extern "C-unwind" {
     fn enable_timeout_every(id: c_int, first: i64, delay_ms: c_int);
 }
 
-/// For so many periods a transaction whose time is up may go on, and then the process ends. A trigger can
-/// catch the cancel and go on for ever: no other pipeline of this worker would be written any more.
+/// For so many periods a transaction whose time is up may go on, and then the process ends. A
+/// trigger can catch the cancel and go on for ever: no other pipeline of this worker would be
+/// written any more.
 const GRACE: u32 = 10;
 
 /// Where this process shows its sign of life.

@@ -51,7 +51,8 @@ pub fn changes() -> u64 {
 /// Waits until nobody changes the relation, and keeps it so until the end of the transaction. What
 /// was changed before has been heard of then.
 pub fn lock(relation: pg_sys::Oid) {
-    // SAFETY: main thread, inside a transaction. A relation that is gone may be locked all the same.
+    // SAFETY: main thread, inside a transaction. A relation that is gone may be locked all the
+    // same.
     unsafe { pg_sys::LockRelationOid(relation, pg_sys::RowExclusiveLock as i32) };
 }
 

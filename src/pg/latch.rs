@@ -11,13 +11,14 @@ pub struct WaitEvent(u32);
 impl WaitEvent {
     /// Asks PostgreSQL for the number of a name. To be called when attached to shared memory.
     pub fn register(name: &CStr) -> Self {
-        // SAFETY: main thread; the name is copied, and one that is known gives the same number again.
+        // SAFETY: main thread; the name is copied, and one that is known gives the same number
+        // again.
         Self(unsafe { pg_sys::WaitEventExtensionNew(name.as_ptr()) })
     }
 }
 
-/// Waits until the latch is set or `longest` has passed, at least a millisecond. Ends the process with
-/// the postmaster.
+/// Waits until the latch is set or `longest` has passed, at least a millisecond. Ends the process
+/// with the postmaster.
 pub fn wait(event: WaitEvent, longest: Duration) {
     let flags = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
     let ms = i64::try_from(longest.as_millis())

@@ -1,6 +1,7 @@
-//! `search_path` of a background worker and of sessions that do its work. Statements that run as superuser
-//! look their operators and types up where nobody else can create any. The configured path is for
-//! two things only: finding a destination by its name, and what the destination's owner has written.
+//! `search_path` of a background worker and of sessions that do its work. Statements that run as
+//! superuser look their operators and types up where nobody else can create any. The configured
+//! path is for two things only: finding a destination by its name, and what the destination's owner
+//! has written.
 
 use super::failure::Failure;
 use super::sql_state::SqlState;

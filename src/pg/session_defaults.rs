@@ -1,6 +1,6 @@
 //! Settings of the worker's own session. What an administrator sets as a default for the sessions
-//! of a role, of a database or of everybody (time limits, read only, another isolation) is meant for
-//! clients; here it would end the worker again and again, or fail each batch.
+//! of a role, of a database or of everybody (time limits, read only, another isolation) is meant
+//! for clients; here it would end the worker again and again, or fail each batch.
 
 use pgrx::prelude::*;
 use std::ffi::CStr;

@@ -1,5 +1,6 @@
-//! Signals of a background worker: PostgreSQL's own handlers, so that a lock wait or a long statement ends
-//! at once when the server stops. They run on the main thread only: every other thread blocks them.
+//! Signals of a background worker: PostgreSQL's own handlers, so that a lock wait or a long
+//! statement ends at once when the server stops. They run on the main thread only: every other
+//! thread blocks them.
 
 use pgrx::prelude::*;
 use std::ffi::c_int;
@@ -112,7 +113,8 @@ fn mark_crash() {
 fn forget() {
     let descriptor = NOTE.load(Ordering::Relaxed);
     if descriptor >= 0 {
-        // SAFETY: a system call that may be made in a signal handler; what it cannot do stays undone.
+        // SAFETY: a system call that may be made in a signal handler; what it cannot do stays
+        // undone.
         unsafe { libc::ftruncate(descriptor, 0) };
     }
 }

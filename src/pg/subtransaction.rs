@@ -48,7 +48,8 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
             let failure = Failure::from_report(&report);
             if failure.is_cancelled() {
-                // Whoever cancels means the whole statement. Raised anew: PostgreSQL's own copy of the error is gone since it was caught.
+                // Whoever cancels means the whole statement. Raised anew: PostgreSQL's own copy of
+                // the error is gone since it was caught.
                 CaughtError::ErrorReport(report).rethrow()
             }
             Err(failure)

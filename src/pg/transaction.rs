@@ -55,6 +55,7 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
 
 /// Those of the session are the one kind of lock that a trigger could leave behind.
 fn release_advisory_locks() {
-    // SAFETY: main thread, outside a transaction; they are of this session, which takes none itself.
+    // SAFETY: main thread, outside a transaction; they are of this session, which takes none
+    // itself.
     unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD as pg_sys::LOCKMETHODID) };
 }

@@ -46,9 +46,9 @@ impl UserContext {
     /// Acts as before again, with the settings as they were: the owner's code may have changed any.
     ///
     /// # Errors
-    /// When that code has made a temporary object, which would last as long as the session: types among
-    /// them come before all others in what a later owner's code names. PostgreSQL refuses no more than
-    /// temporary tables.
+    /// When that code has made a temporary object, which would last as long as the session: types
+    /// among them come before all others in what a later owner's code names. PostgreSQL refuses no
+    /// more than temporary tables.
     pub fn restore(self) -> Result<(), Failure> {
         // SAFETY: main thread; the level is the innermost one, and the values were in force when
         // this was made.

@@ -5,11 +5,12 @@ use pgrx::prelude::*;
 /// A position in the write-ahead log.
 pub type Lsn = u64;
 
-/// Gives the end of the newest commit that this process can have seen, its own or an earlier worker's.
+/// Gives the end of the newest commit that this process can have seen, its own or an earlier
+/// worker's.
 pub fn last_commit() -> Lsn {
     // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
-    // is in the log so far covers what an earlier worker may have left unflushed. No test tells whether
-    // it does: to look for a seek takes a transaction id, so each worker has committed
+    // is in the log so far covers what an earlier worker may have left unflushed. No test tells
+    // whether it does: to look for a seek takes a transaction id, so each worker has committed
     // something before its first message.
     unsafe {
         match (&raw const pg_sys::XactLastCommitEnd).read() {
@@ -40,7 +41,8 @@ pub enum Standby {
     Applied,
 }
 
-/// Gives the position up to which the synchronous standbys have confirmed; everything when there are none to wait for.
+/// Gives the position up to which the synchronous standbys have confirmed; everything when there
+/// are none to wait for.
 pub fn confirmed(standby: Standby) -> Lsn {
     let mode = match standby {
         Standby::Flushed => pg_sys::SYNC_REP_WAIT_FLUSH,

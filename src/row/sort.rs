@@ -1,6 +1,6 @@
-//! The order in which rows go into a table. A batch comes in order of arrival; an index that does not
-//! begin with the time then gets its entries all over the place. Written in the order of that index,
-//! neighbours in it follow each other, and its pages are in the processor's caches.
+//! The order in which rows go into a table. A batch comes in order of arrival; an index that does
+//! not begin with the time then gets its entries all over the place. Written in the order of that
+//! index, neighbours in it follow each other, and its pages are in the processor's caches.
 
 use crate::{Row, Table};
 
@@ -17,8 +17,8 @@ pub struct SortKey {
 }
 
 impl SortKey {
-    /// Sorts by this column of a table. `None` for the time itself, by which rows are sorted when they
-    /// arrive, and for what is not a column of the table.
+    /// Sorts by this column of a table. `None` for the time itself, by which rows are sorted when
+    /// they arrive, and for what is not a column of the table.
     pub fn new(table: &Table, column: &str) -> Option<Self> {
         let time = table.position(table.time)?;
         let column = table.position(column)?;

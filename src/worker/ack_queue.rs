@@ -43,14 +43,15 @@ impl PendingAcks {
         }
     }
 
-    /// What acknowledgements of pipeline number `pipeline` wait for, if that is a standby and takes long.
+    /// What acknowledgements of pipeline number `pipeline` wait for, if that is a standby and takes
+    /// long.
     pub fn held(&self, pipeline: usize) -> Option<&'static str> {
         let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
         self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
-    /// Drops what pipeline number `pipeline` has not acknowledged yet. Its new session is sent again what the
-    /// server holds, and may have to write it again.
+    /// Drops what pipeline number `pipeline` has not acknowledged yet. Its new session is sent
+    /// again what the server holds, and may have to write it again.
     pub fn forget(&mut self, pipeline: usize) {
         self.lists.retain(|list| list.pipeline != pipeline);
     }

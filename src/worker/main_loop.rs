@@ -213,8 +213,8 @@ impl Worker {
         self.retention.run_due(self.number, &config.write);
     }
 
-    /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away, from
-    /// now on this process knows it.
+    /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away,
+    /// from now on this process knows it.
     fn remember(&mut self, config: &Config) {
         match transaction::run(config.write.insert_timeout, position::load_all) {
             Ok(recorded) => self.remembered.extend(recorded),

@@ -2,7 +2,8 @@
 //!
 //! [`main_loop`] is its loop. A message enters through [`pipeline`], is written by it (with
 //! [`crate::destination`] and [`crate::catalog`] in one transaction) and leaves through
-//! [`ack_queue`]. Everything here runs on the main thread; it waits nowhere but in [`crate::pg::latch`].
+//! [`ack_queue`]. Everything here runs on the main thread; it waits nowhere but in
+//! [`crate::pg::latch`].
 
 mod ack_queue;
 mod breaker;

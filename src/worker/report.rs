@@ -1,5 +1,5 @@
-//! Copies the worker's state into shared memory, where everybody reads it, and writes one line in the
-//! server log for each change of state.
+//! Copies the worker's state into shared memory, where everybody reads it, and writes one line in
+//! the server log for each change of state.
 
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
@@ -135,7 +135,8 @@ fn show_position(stream: &mut StreamPage, pipeline: &Pipeline) {
     }
 }
 
-/// Adds what one transaction has done. After its commits, and at once: sessions wait for the position.
+/// Adds what one transaction has done. After its commits, and at once: sessions wait for the
+/// position.
 pub fn written(pipeline: &Pipeline, report: &WriteReport) {
     page::update_stream(pipeline.slot, |stream| {
         show_position(stream, pipeline);

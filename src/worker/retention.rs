@@ -1,5 +1,5 @@
-//! Upkeep of the dead letters: those that are too old are removed, and the oldest of those that take too
-//! much room.
+//! Upkeep of the dead letters: those that are too old are removed, and the oldest of those that
+//! take too much room.
 
 use crate::catalog::dead_letter::{self, Removed};
 use crate::config::WriteConfig;
@@ -19,8 +19,8 @@ const MEASURE: Duration = Duration::from_secs(2);
 const RARELY: u32 = 50;
 /// How long nothing is tried after removing has failed.
 const LATER: Duration = Duration::from_secs(60);
-/// Letters are removed until they are below the limit by this part of it, as a divisor: otherwise each
-/// further one would make work.
+/// Letters are removed until they are below the limit by this part of it, as a divisor: otherwise
+/// each further one would make work.
 const BELOW: u64 = 10;
 
 /// What one worker does about dead letters.

@@ -37,7 +37,8 @@ impl Schedule {
         }
     }
 
-    /// Ends the threads, which may take `longest`. Returns what is to be remembered of the pipelines.
+    /// Ends the threads, which may take `longest`. Returns what is to be remembered of the
+    /// pipelines.
     pub fn shut_down(mut self, longest: Duration) -> impl Iterator<Item = (String, Positions)> {
         self.acks.release_durable(&self.handle);
         self.handle.shut_down(longest);

@@ -106,8 +106,8 @@ impl Access {
 }
 
 impl Access {
-    /// Publishes a message once, as [`Access::publish_surely`] does, with header lines that the client's
-    /// library cannot read; its sequence number.
+    /// Publishes a message once, as [`Access::publish_surely`] does, with header lines that the
+    /// client's library cannot read; its sequence number.
     pub async fn publish_unreadable_surely(&self, message: &Message, lines: &[u8]) -> u64 {
         let (subject, payload) = (&message.subject, &message.payload);
         let id = format!("NATS/1.0\r\nNats-Msg-Id: {subject} {}\r\n", message.marker);

@@ -54,8 +54,8 @@ impl RawPublisher {
         }
     }
 
-    /// Publishes one message to JetStream, as [`RawPublisher::publish_with_headers`] does; what that
-    /// answered.
+    /// Publishes one message to JetStream, as [`RawPublisher::publish_with_headers`] does; what
+    /// that answered.
     pub async fn request(
         server: &str,
         subject: &str,

@@ -2,8 +2,8 @@
 //!
 //! The clusters of the tests run with `fsync = off`, so what counts as forced is what the server
 //! itself believes to be: its flush position in the log. All its processes are frozen, the position
-//! is read through the one session that still runs, and the log is cut there. Pages of tables may be
-//! on disk or not; the server never writes one before its log, so those that are there may stay.
+//! is read through the one session that still runs, and the log is cut there. Pages of tables may
+//! be on disk or not; the server never writes one before its log, so those that are there may stay.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,8 +15,8 @@ use super::{Postgres, make_parent};
 use crate::process::{self, Signal};
 use crate::wait;
 
-/// A frozen process may hold a lock that the question for the position needs: then it is let go, and
-/// frozen again.
+/// A frozen process may hold a lock that the question for the position needs: then it is let go,
+/// and frozen again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const TRIES: usize = 10;
 

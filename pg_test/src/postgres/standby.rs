@@ -44,7 +44,8 @@ impl Postgres {
         self.copy_by_base_backup(&[], "base_backup").await
     }
 
-    /// Makes this stopped server, which has left the history of `primary` or has not, a standby of it.
+    /// Makes this stopped server, which has left the history of `primary` or has not, a standby of
+    /// it.
     pub async fn rejoin(&self, primary: &Self, name: &str) {
         self.run(
             "pg_rewind",
@@ -100,8 +101,8 @@ impl Postgres {
         }
     }
 
-    /// Lets a program receive the log of this running server as `name`, as a standby does: it writes at
-    /// once, and forces to disk only what is whole, at the end of a segment.
+    /// Lets a program receive the log of this running server as `name`, as a standby does: it
+    /// writes at once, and forces to disk only what is whole, at the end of a segment.
     pub async fn receive_log(&self, name: &str) -> LogReceiver {
         let slot = format!("SELECT pg_create_physical_replication_slot('{name}')");
         self.execute(&slot).await;

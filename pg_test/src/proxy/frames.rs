@@ -1,4 +1,5 @@
-//! The NATS protocol as a sequence of frames: a line, and a payload whose length the line ends with.
+//! The NATS protocol as a sequence of frames: a line, and a payload whose length the line ends
+//! with.
 
 use std::mem;
 

@@ -127,7 +127,8 @@ impl Ground {
             let number = number.unwrap_or_else(|| panic!("{marker} in {table}"));
             rows.entry(number).or_default().push(row.get(1));
         }
-        // The publishers' message id is the subject and the number, also where headers were not read.
+        // The publishers' message id is the subject and the number, also where headers were not
+        // read.
         let letters = format!(
             "SELECT coalesce(split_part(headers -> 'Nats-Msg-Id' ->> 0, ' ', 2),
                 substring(encode(raw_headers, 'escape') FROM 'Nats-Msg-Id: \\S+ (\\d+)')), {LETTER}

@@ -64,7 +64,8 @@ async fn text_and_jsonb_stand_in_for_each_other() {
     assert_eq!(stack.pg.value::<i64>(attributes).await, 100);
 }
 
-/// Messages have values for them, and neither way may give any. On their own no message need have one.
+/// Messages have values for them, and neither way may give any. On their own no message need have
+/// one.
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_and_identity_columns_fill_themselves() {
     let stack = Stack::builder().disabled().plain_tables().start().await;

@@ -43,8 +43,8 @@ async fn some_are_acknowledged(stack: &Stack, beyond: u64) {
     .await;
 }
 
-/// The generator numbers messages from 0, and the stream from 1: those acknowledged up to `floor` that
-/// are no rows.
+/// The generator numbers messages from 0, and the stream from 1: those acknowledged up to `floor`
+/// that are no rows.
 async fn missing(pg: &Postgres, floor: u64) -> i64 {
     let (table, marker) = (FEED.table(), FEED.marker_column());
     let sql = format!(

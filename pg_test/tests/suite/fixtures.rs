@@ -133,8 +133,8 @@ pub async fn under_load<T>(
     tokio::join!(publish, work)
 }
 
-/// Waits until every message of these feeds, numbered from 0 to `count`, is a row, and only one; none
-/// is a dead letter, and all are acknowledged.
+/// Waits until every message of these feeds, numbered from 0 to `count`, is a row, and only one;
+/// none is a dead letter, and all are acknowledged.
 pub async fn expect_exactly_once(stack: &Stack, feeds: &[Feed], count: u64) {
     for &feed in feeds {
         stack

@@ -6,8 +6,8 @@ use pg_test::wait::eventually;
 
 use crate::fixtures::state;
 
-/// A process that has just been forked has the settings of the server as they were then, and takes no
-/// signal yet.
+/// A process that has just been forked has the settings of the server as they were then, and takes
+/// no signal yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_change_while_a_worker_is_being_started_take_effect() {
     let stack = Stack::start().await;

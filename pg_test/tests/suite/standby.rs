@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::fixtures::expect_exactly_once;
 
-/// Their tables have no unique keys. The first stream keeps what is acknowledged, the others do not.
+/// Their tables have no unique keys. The first stream keeps what is acknowledged, the others do
+/// not.
 pub const KEPT: Feed = Feed::Netflow;
 pub const QUEUE: Feed = Feed::Logs;
 pub const INTEREST: Feed = Feed::Telemetry;

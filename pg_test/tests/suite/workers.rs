@@ -7,8 +7,8 @@ use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, eventually_equal};
 
-/// While a worker waits for the same lock all the time, a row of another one can only be its own doing.
-/// A wait ends after two seconds, so this may take some tries.
+/// While a worker waits for the same lock all the time, a row of another one can only be its own
+/// doing. A wait ends after two seconds, so this may take some tries.
 const TRIES: u64 = 20;
 
 /// Since when a worker has been waiting for a lock on the telemetry table.

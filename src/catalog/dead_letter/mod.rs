@@ -1,5 +1,5 @@
-//! `sr_event_writer.dead_letter`: messages that no row could be made of, or that a table refuses, kept
-//! whole with the reason.
+//! `sr_event_writer.dead_letter`: messages that no row could be made of, or that a table refuses,
+//! kept whole with the reason.
 
 mod insert;
 mod resolve;
@@ -15,8 +15,8 @@ use crate::pg::sql_state::SqlState;
 /// SQLSTATE of a payload that cannot be decoded.
 const UNDECODABLE: SqlState = SqlState::DATA_EXCEPTION;
 
-/// SQLSTATE of [`crashing`]. No other dead letter has one of this class: it is about the server, so it
-/// sets no message aside.
+/// SQLSTATE of [`crashing`]. No other dead letter has one of this class: it is about the server, so
+/// it sets no message aside.
 const CRASHING: SqlState = SqlState::INTERNAL_ERROR;
 
 /// Returns a decoder's refusal as a failure.

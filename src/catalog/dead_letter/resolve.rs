@@ -50,8 +50,8 @@ pub fn discard(ids: Vec<Option<i64>>) -> Result<usize, Failure> {
     })?)
 }
 
-/// Selects the letters that are meant. A message that crashes the process would crash the session and
-/// the whole server with it: it has to be asked for by its number.
+/// Selects the letters that are meant. A message that crashes the process would crash the session
+/// and the whole server with it: it has to be asked for by its number.
 ///
 /// # Errors
 /// What the database says.

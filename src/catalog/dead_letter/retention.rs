@@ -57,8 +57,8 @@ pub struct Freed {
     pub bytes: u64,
 }
 
-/// Removes the oldest dead letters until `bytes` are free, some at a time, and passes over those that a
-/// session is replaying.
+/// Removes the oldest dead letters until `bytes` are free, some at a time, and passes over those
+/// that a session is replaying.
 ///
 /// # Errors
 /// What the database says.

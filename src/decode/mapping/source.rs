@@ -49,8 +49,8 @@ impl<'s, 'a> Source<'s, 'a> {
         }
     }
 
-    /// The first value, if it is a string that stands for itself. It is taken without a [`Value`] in
-    /// between, whose way through memory costs more than all the rest.
+    /// The first value, if it is a string that stands for itself. It is taken without a [`Value`]
+    /// in between, whose way through memory costs more than all the rest.
     pub fn plain_text(self) -> Option<&'a str> {
         match self.found().next()?.raw {
             Raw::String(string) => string.plain(),

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// A member of a cluster that its leader has not heard of for this long counts as away.
 const HEARD_OF: Duration = Duration::from_secs(3);
 
-/// Finds the first sequence of `stream` that was published at `time` or later. Sequences of one stream
-/// are in the order of their times.
+/// Finds the first sequence of `stream` that was published at `time` or later. Sequences of one
+/// stream are in the order of their times.
 pub(crate) async fn first_at(
     stream: &Stream,
     messages: &StoredMessages,
@@ -35,8 +35,8 @@ pub(crate) async fn first_at(
     })
 }
 
-/// Fails if the stream has no leader. Without one any server that holds a copy answers with what its copy
-/// has, which may be less than was read from the leader before.
+/// Fails if the stream has no leader. Without one any server that holds a copy answers with what
+/// its copy has, which may be less than was read from the leader before.
 pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     match &info.cluster {
         Some(cluster) if cluster.leader.as_deref().unwrap_or_default().is_empty() => {
@@ -46,8 +46,8 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     }
 }
 
-/// Asks the stream's leader whether a message that was read is still what it was. That it never was is
-/// believed only of a leader whom most of the others follow: one that was cut off may be behind.
+/// Asks the stream's leader whether a message that was read is still what it was. That it never was
+/// is believed only of a leader whom most of the others follow: one that was cut off may be behind.
 pub(crate) async fn verify(
     stream: &Stream,
     messages: &StoredMessages,
@@ -75,8 +75,8 @@ pub(crate) async fn verify(
     Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
 }
 
-/// Returns what tells the message with this sequence from another one that gets it after the stream was
-/// set back.
+/// Returns what tells the message with this sequence from another one that gets it after the stream
+/// was set back.
 pub(crate) async fn witness(
     messages: &StoredMessages,
     sequence: u64,
@@ -96,8 +96,8 @@ fn is_followed(cluster: &ClusterInfo) -> bool {
     2 * present > 1 + cluster.replicas.len()
 }
 
-/// Returns whether no message with one of these subjects lies in `first..=last`; false when the server
-/// does not answer.
+/// Returns whether no message with one of these subjects lies in `first..=last`; false when the
+/// server does not answer.
 pub(crate) async fn is_empty(
     messages: &StoredMessages,
     subjects: &[String],

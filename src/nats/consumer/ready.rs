@@ -15,8 +15,8 @@ use async_nats::{Client, Subject};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Deliveries the server lets be on their way at once, where it counts them. The byte budget is the real
-/// bound; this only has to be out of its way.
+/// Deliveries the server lets be on their way at once, where it counts them. The byte budget is the
+/// real bound; this only has to be out of its way.
 const MAX_ACK_PENDING: i64 = 65_536;
 /// No number of deliveries may lose a message.
 const UNLIMITED: i64 = -1;
@@ -52,7 +52,8 @@ pub(crate) async fn prepare(
     move_to(consumer, before).await
 }
 
-/// Moves a consumer on, if it is still what it was: the next delivery is the first message after `last`.
+/// Moves a consumer on, if it is still what it was: the next delivery is the first message after
+/// `last`.
 pub(crate) async fn move_behind(
     before: ReadyConsumer,
     last: u64,
@@ -64,10 +65,11 @@ pub(crate) async fn move_behind(
     move_to(consumer, last).await
 }
 
-/// Acknowledges messages that the consumer has passed over, and waits until the server has taken that.
+/// Acknowledges messages that the consumer has passed over, and waits until the server has taken
+/// that.
 ///
-/// It asks for the sequence alone, so whether it has sent a message does not matter: only what lies before
-/// the consumer counts, and elsewhere nothing happens.
+/// It asks for the sequence alone, so whether it has sent a message does not matter: only what lies
+/// before the consumer counts, and elsewhere nothing happens.
 pub(crate) async fn acknowledge(
     client: &Client,
     consumer: &Consumer<pull::Config>,
@@ -87,18 +89,18 @@ pub(crate) async fn acknowledge(
     Ok(())
 }
 
-/// Returns the subject that takes the acknowledgement of a message, as if it had been delivered once (ADR-15 of
-/// NATS); of the numbers behind the sequence none is looked at.
+/// Returns the subject that takes the acknowledgement of a message, as if it had been delivered
+/// once (ADR-15 of NATS); of the numbers behind the sequence none is looked at.
 fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
     Subject::from(format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0"))
 }
 
-/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever its
-/// consumers do needs no acknowledgements: where the pipeline stands is in the database, and each session
-/// sets its consumer there. The server then has nothing to remember, to send again or to wait for. The
-/// others drop what is acknowledged, and each message is acknowledged for itself: a work queue knows
-/// nothing else, and to an interest stream the deletion of a message that is on its way is an
-/// acknowledgement too, which must not stand for others.
+/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever
+/// its consumers do needs no acknowledgements: where the pipeline stands is in the database, and
+/// each session sets its consumer there. The server then has nothing to remember, to send again or
+/// to wait for. The others drop what is acknowledged, and each message is acknowledged for itself:
+/// a work queue knows nothing else, and to an interest stream the deletion of a message that is on
+/// its way is an acknowledgement too, which must not stand for others.
 fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> pull::Config {
     let (ack_policy, ack_wait, max_ack_pending) = match stream.retention {
         RetentionPolicy::WorkQueue | RetentionPolicy::Interest => {
@@ -123,10 +125,10 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
     }
 }
 
-/// Returns the filters of the consumer. Without one the server finds the next message for less, so a
-/// pipeline that reads a whole stream has none. What nevertheless comes on another subject, of a time when
-/// the stream took more or will take more, is passed over by the fetch. Where an acknowledgement removes a
-/// message it would take it from other consumers.
+/// Returns the filters of the consumer. Without one the server finds the next message for less, so
+/// a pipeline that reads a whole stream has none. What nevertheless comes on another subject, of a
+/// time when the stream took more or will take more, is passed over by the fetch. Where an
+/// acknowledgement removes a message it would take it from other consumers.
 fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
     match stream.retention {
         RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],
@@ -144,8 +146,9 @@ async fn find(stream: &Stream, name: &str) -> Result<Option<consumer::Info>, Ses
     }
 }
 
-/// Applies changed settings to a consumer that exists. What cannot be changed is made anew where that
-/// costs nothing, since the database knows where the pipeline stands; else it is refused by name.
+/// Applies changed settings to a consumer that exists. What cannot be changed is made anew where
+/// that costs nothing, since the database knows where the pipeline stands; else it is refused by
+/// name.
 async fn keep_in_line(
     stream: &Stream,
     info: consumer::Info,
@@ -175,8 +178,9 @@ async fn keep_in_line(
     }
 }
 
-/// Returns the sequence after which to begin. A stream that keeps what is not acknowledged may hold messages
-/// that were recorded before a crash kept their acknowledgement back; they have to come once more.
+/// Returns the sequence after which to begin. A stream that keeps what is not acknowledged may hold
+/// messages that were recorded before a crash kept their acknowledgement back; they have to come
+/// once more.
 fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
     let info = stream.cached_info();
     let kept_after = match info.config.retention {
@@ -190,8 +194,8 @@ fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) 
 
 /// Makes the next delivery the first message after `floor`, and number 1 of the consumer.
 ///
-/// This is done also when that is where it seems to be: what the consumer has passed over under another filter
-/// does not show.
+/// This is done also when that is where it seems to be: what the consumer has passed over under
+/// another filter does not show.
 async fn move_to(
     mut consumer: Consumer<pull::Config>,
     floor: u64,

@@ -1,5 +1,5 @@
-//! The part of a consumer's configuration that decides which messages come, how often and when. Whoever
-//! changes it by hand makes the consumer unfit for us, so it is watched and put right.
+//! The part of a consumer's configuration that decides which messages come, how often and when.
+//! Whoever changes it by hand makes the consumer unfit for us, so it is watched and put right.
 
 use crate::error::SessionError;
 use async_nats::jetstream::{
@@ -8,10 +8,11 @@ use async_nats::jetstream::{
 };
 use std::time::Duration;
 
-/// Key in the consumer's metadata under which each session writes a name that no other has. So it is
-/// noticed when another writer uses the same consumer.
+/// Key in the consumer's metadata under which each session writes a name that no other has. So it
+/// is noticed when another writer uses the same consumer.
 pub(crate) const SESSION: &str = "sr_event_writer.session";
-/// With fewer requests that may wait at once, the next one could be refused while the last one is open.
+/// With fewer requests that may wait at once, the next one could be refused while the last one is
+/// open.
 const FEWEST_WAITING: i64 = 8;
 
 /// The part of a configuration that matters here.
@@ -74,8 +75,8 @@ impl ConsumerSpec {
     }
 }
 
-/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a consumer
-/// without acknowledgements was sent, and what an acknowledgement for many stands for.
+/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a
+/// consumer without acknowledgements was sent, and what an acknowledgement for many stands for.
 pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
     match (stream.retention, info.config.ack_policy) {
         (RetentionPolicy::Limits, _) | (_, AckPolicy::Explicit) => Ok(()),
@@ -103,7 +104,8 @@ pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'st
     }
 }
 
-/// Fails if the consumer is paused. Whoever has paused it wants just that, so it stays so, and is shown.
+/// Fails if the consumer is paused. Whoever has paused it wants just that, so it stays so, and is
+/// shown.
 pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     if info.paused {
         let consumer = info.name.clone();
@@ -112,7 +114,8 @@ pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     Ok(())
 }
 
-/// Returns `found` with what matters of `wanted`; what does not matter stays as whoever made it likes it.
+/// Returns `found` with what matters of `wanted`; what does not matter stays as whoever made it
+/// likes it.
 pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
     let mut metadata = found.metadata.clone();
     metadata.extend(wanted.metadata.clone());

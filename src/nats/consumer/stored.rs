@@ -78,7 +78,8 @@ impl StoredMessages {
             .await
     }
 
-    /// Returns whether the subject is what was published, and not what became of bytes that are no text.
+    /// Returns whether the subject is what was published, and not what became of bytes that are no
+    /// text.
     pub(crate) async fn has_a_readable_subject(
         &self,
         stored: &StoredMessage,

@@ -1,5 +1,5 @@
-//! The batch that is being filled: when it may be handed over, and when it must not grow any more. It
-//! knows no server and waits for nothing.
+//! The batch that is being filled: when it may be handed over, and when it must not grow any more.
+//! It knows no server and waits for nothing.
 
 use crate::batch::Batch;
 use crate::settings::Pipeline;
@@ -46,7 +46,8 @@ impl BatchAccumulator {
         }
     }
 
-    /// Decides after a message whether the batch is ready; `backlog` more messages wait on the server.
+    /// Decides after a message whether the batch is ready; `backlog` more messages wait on the
+    /// server.
     pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, release: Release) {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.backlog = backlog;
@@ -56,8 +57,8 @@ impl BatchAccumulator {
         self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
-    /// Returns whether to wait for more. Large transactions cost less for each row, so under backlog a
-    /// batch waits a moment for the rows that are about to come.
+    /// Returns whether to wait for more. Large transactions cost less for each row, so under
+    /// backlog a batch waits a moment for the rows that are about to come.
     fn grows(&self, pipeline: &Pipeline, backlog: u64, since: Instant) -> bool {
         let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
         backlog > pipeline.max_batch_rows as u64 && (!looks_at_clock || since.elapsed() < GROW_FOR)

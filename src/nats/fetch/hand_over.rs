@@ -1,4 +1,5 @@
-//! From the fetch to the main thread: when a batch is handed over, and what has to be confirmed before.
+//! From the fetch to the main thread: when a batch is handed over, and what has to be confirmed
+//! before.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -11,8 +12,8 @@ pub(super) const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 
 /// What the server has to confirm before the open batch is handed over.
 pub(super) struct Confirmation {
-    /// The open batch settles sequences that did not come, which is right only if consumer and stream are
-    /// what they were.
+    /// The open batch settles sequences that did not come, which is right only if consumer and
+    /// stream are what they were.
     pub(super) is_needed: bool,
     /// When the server last said that the consumer is as it has to be.
     last: Instant,
@@ -50,8 +51,8 @@ impl<S: Server> Fetch<'_, S> {
         if self.accumulator.batch.is_empty() {
             return Ok(());
         }
-        // With another filter on the consumer there may be messages in between after all, and with more
-        // subjects in the stream the consumer needs one.
+        // With another filter on the consumer there may be messages in between after all, and with
+        // more subjects in the stream the consumer needs one.
         if std::mem::take(&mut self.confirmation.is_needed) {
             self.confirm_consumer().await?;
             if self.accumulator.batch.whole_stream {

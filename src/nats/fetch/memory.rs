@@ -35,8 +35,8 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Waits for `bytes` of the budget. Before that the open batch is handed over: it may hold the very
-    /// bytes that are waited for.
+    /// Waits for `bytes` of the budget. Before that the open batch is handed over: it may hold the
+    /// very bytes that are waited for.
     async fn wait_for_memory(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
         let context = self.context;
         let reservation = {

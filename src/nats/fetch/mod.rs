@@ -1,5 +1,6 @@
-//! Messages of one session become batches: receive, recognise what was already fetched, decode, hand
-//! over. It ends at the first sign that a message could be missing; the session then starts over.
+//! Messages of one session become batches: receive, recognise what was already fetched, decode,
+//! hand over. It ends at the first sign that a message could be missing; the session then starts
+//! over.
 
 pub(crate) mod accumulator;
 mod hand_over;
@@ -68,7 +69,8 @@ pub(crate) struct Fetch<'a, S> {
 }
 
 impl<'a, S: Server> Fetch<'a, S> {
-    /// Begins behind sequence `position`, where the consumer was just set. `batch` takes the first messages.
+    /// Begins behind sequence `position`, where the consumer was just set. `batch` takes the first
+    /// messages.
     pub(crate) fn new(context: &'a Context, server: S, batch: Batch, position: u64) -> Self {
         context.last_fetched.store(0, Ordering::Relaxed);
         Self {
@@ -169,9 +171,10 @@ impl<'a, S: Server> Fetch<'a, S> {
         }
     }
 
-    /// Returns whether this session has fetched the message before, and no acknowledgement of a second copy is
-    /// needed. Where messages are acknowledged the copy says that the first acknowledgement may be lost: it
-    /// passes, and the main thread acknowledges it once the message is recorded.
+    /// Returns whether this session has fetched the message before, and no acknowledgement of a
+    /// second copy is needed. Where messages are acknowledged the copy says that the first
+    /// acknowledgement may be lost: it passes, and the main thread acknowledges it once the message
+    /// is recorded.
     fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
         let acks = self.accumulator.batch.acks;
         let settled = acks == AckPolicy::None && self.fetched.contains(sequence);
@@ -205,8 +208,8 @@ impl<'a, S: Server> Fetch<'a, S> {
         decode::decode_message(pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
     }
 
-    /// Rejects a message whose headers begin with a status, as only the server's own messages do. The client
-    /// does not give these bytes away, so they are asked for.
+    /// Rejects a message whose headers begin with a status, as only the server's own messages do.
+    /// The client does not give these bytes away, so they are asked for.
     async fn reject_status(
         &self,
         status: StatusCode,

@@ -1,9 +1,9 @@
-//! The messages of a consumer: asks for more before the last one has come, and notices when the server
-//! refuses or falls silent.
+//! The messages of a consumer: asks for more before the last one has come, and notices when the
+//! server refuses or falls silent.
 //!
-//! `async_nats::jetstream::consumer::pull::Stream` does the same for everybody. It clones the whole client
-//! for each message so that the message can acknowledge itself, which we do once per transaction, and
-//! that took a tenth of the reading thread's time.
+//! `async_nats::jetstream::consumer::pull::Stream` does the same for everybody. It clones the whole
+//! client for each message so that the message can acknowledge itself, which we do once per
+//! transaction, and that took a tenth of the reading thread's time.
 
 use crate::error::SessionError;
 use crate::settings::{Pipeline, Settings};
@@ -18,8 +18,8 @@ use tokio::time::Instant;
 const EXPIRES: Duration = Duration::from_secs(30);
 /// The server says that it is alive this often while there is nothing to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// So many refusals in a row, without a message or a sign of life between them, are no accident. To ask again
-/// at once would be a loop at the speed of the link.
+/// So many refusals in a row, without a message or a sign of life between them, are no accident. To
+/// ask again at once would be a loop at the speed of the link.
 const MOST_REFUSALS: u32 = 8;
 /// No message is larger than half of this, so no request has to ask for more bytes.
 const MOST_BYTES: usize = 128 << 20;
@@ -31,8 +31,8 @@ const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
 
 /// Messages of a request, at least: enough to keep the way to the server full.
 const LEAST_MESSAGES: usize = 1_000;
-/// Bytes of a request, at most, unless a single message needs more. What a link does not carry within ten
-/// seconds makes the server cut it.
+/// Bytes of a request, at most, unless a single message needs more. What a link does not carry
+/// within ten seconds makes the server cut it.
 const USUAL_BYTES: usize = 1 << 20;
 /// Protocol bytes that the server counts with a message.
 const PROTOCOL_BYTES: usize = 64 << 10;
@@ -54,9 +54,9 @@ pub(crate) struct PullSize {
 }
 
 impl PullSize {
-    /// Returns what one of so many pipelines asks for at once: a part of the budget, and no more than a slow
-    /// link brings in seconds; but always enough for the largest message, since the server answers a request
-    /// that cannot hold the next message with an error, for ever.
+    /// Returns what one of so many pipelines asks for at once: a part of the budget, and no more
+    /// than a slow link brings in seconds; but always enough for the largest message, since the
+    /// server answers a request that cannot hold the next message with an error, for ever.
     pub(crate) fn new(
         settings: &Settings,
         pipeline: &Pipeline,
@@ -214,7 +214,8 @@ fn body(request: PullSize) -> Bytes {
     ))
 }
 
-/// Returns whether a consumer has sent it: it wants an acknowledgement, which the word of a server never does.
+/// Returns whether a consumer has sent it: it wants an acknowledgement, which the word of a server
+/// never does.
 fn is_delivery(message: &Message) -> bool {
     let reply = message.reply.as_ref();
     reply.is_some_and(|reply| reply.starts_with("$JS.ACK."))

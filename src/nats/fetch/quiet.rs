@@ -1,5 +1,5 @@
-//! No message comes: is there none? After a while the server is asked. If so, all that the stream holds
-//! counts as settled; if not, a new session begins a little later.
+//! No message comes: is there none? After a while the server is asked. If so, all that the stream
+//! holds counts as settled; if not, a new session begins a little later.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -21,8 +21,8 @@ pub(super) enum Health {
     Unknown,
     /// They do, and the shown phase says so: fetching, without a problem.
     Good,
-    /// One that ought to have come did not. It may be on its way this very moment; if it does not come until
-    /// the next time that the server is asked, something is wrong.
+    /// One that ought to have come did not. It may be on its way this very moment; if it does not
+    /// come until the next time that the server is asked, something is wrong.
     Suspect,
 }
 
@@ -45,8 +45,8 @@ impl Health {
 }
 
 impl<S: Server> Fetch<'_, S> {
-    /// Asks the server why no message comes. What the stream holds when there is none for this pipeline
-    /// counts as settled, so that its later removal is no loss.
+    /// Asks the server why no message comes. What the stream holds when there is none for this
+    /// pipeline counts as settled, so that its later removal is no loss.
     pub(super) async fn ask_why_quiet(&mut self) -> Result<(), SessionError> {
         let last = self.server.last_sequence().await?;
         let counts = self.confirm_consumer().await?;
@@ -74,7 +74,8 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Records that messages come, or that there is none to come, and shows that earlier trouble is over.
+    /// Records that messages come, or that there is none to come, and shows that earlier trouble is
+    /// over.
     pub(super) fn set_good(&mut self) {
         if self.health != Health::Good {
             self.health = Health::Good;
@@ -113,8 +114,8 @@ impl<S: Server> Fetch<'_, S> {
         self.context.progress.set_phase(PhaseKind::Fetching, detail);
     }
 
-    /// Hands over that `first..=last`, the end of the stream, holds nothing for this pipeline. Later, if the
-    /// main thread still has a batch to take.
+    /// Hands over that `first..=last`, the end of the stream, holds nothing for this pipeline.
+    /// Later, if the main thread still has a batch to take.
     async fn settle_to_the_end(&mut self, first: u64, last: u64) -> Result<(), SessionError> {
         if self.context.batches.capacity() == 0 {
             return Ok(());

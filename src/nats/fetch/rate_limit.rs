@@ -23,7 +23,8 @@ impl RateLimiter {
         })
     }
 
-    /// Takes a slot. Returns the instant before which its message may not be kept, if it has to wait.
+    /// Takes a slot. Returns the instant before which its message may not be kept, if it has to
+    /// wait.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
         let paid = self.paid_until.map_or(now, |at| at.max(now)) + self.interval;
         self.paid_until = Some(paid);

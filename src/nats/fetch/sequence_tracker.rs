@@ -13,9 +13,9 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Reads the subject that takes the acknowledgement (ADR-15 of NATS): behind the names of domain,
-    /// account, stream and consumer, or in old servers the latter two, it has these numbers. `None` for
-    /// what is not a delivery of a consumer, or has an impossible time.
+    /// Reads the subject that takes the acknowledgement (ADR-15 of NATS): behind the names of
+    /// domain, account, stream and consumer, or in old servers the latter two, it has these
+    /// numbers. `None` for what is not a delivery of a consumer, or has an impossible time.
     pub(crate) fn of(reply: &str) -> Option<Self> {
         let particulars = reply.strip_prefix("$JS.ACK.")?;
         let tokens = 1 + particulars.bytes().filter(|byte| *byte == b'.').count();
@@ -42,13 +42,14 @@ pub(crate) struct SequenceTracker {
     next: u64,
     /// Highest stream sequence delivered so far.
     last_new: u64,
-    /// What the first delivery has passed over, until the stream has said that it holds nothing there.
+    /// What the first delivery has passed over, until the stream has said that it holds nothing
+    /// there.
     unverified: Option<(u64, u64)>,
 }
 
 impl SequenceTracker {
-    /// Begins before the first delivery of a consumer that was just set to `position`. Such a consumer
-    /// counts from 1: what its answer counts already went to somebody else.
+    /// Begins before the first delivery of a consumer that was just set to `position`. Such a
+    /// consumer counts from 1: what its answer counts already went to somebody else.
     pub(crate) fn after(position: u64) -> Self {
         Self {
             next: 1,
@@ -62,7 +63,8 @@ impl SequenceTracker {
         (last + 1).saturating_sub(self.next)
     }
 
-    /// Returns the first sequence up to `last` that no delivery has settled. `None` when there is none.
+    /// Returns the first sequence up to `last` that no delivery has settled. `None` when there is
+    /// none.
     pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
         (self.last_new < last).then_some(self.last_new + 1)
     }
@@ -72,16 +74,16 @@ impl SequenceTracker {
         self.last_new = self.last_new.max(last);
     }
 
-    /// Returns what the first delivery has passed over, once. That the consumer stood where it was set shows in
-    /// all later ones, but in this one only if nothing of ours is there.
+    /// Returns what the first delivery has passed over, once. That the consumer stood where it was
+    /// set shows in all later ones, but in this one only if nothing of ours is there.
     pub(crate) fn take_unverified(&mut self) -> Option<(u64, u64)> {
         self.unverified.take()
     }
 
     /// Returns the first sequence that this delivery settles, the one after the delivery before it.
     ///
-    /// Numbers that go back belong to a new leader of the consumer, who repeats what the one before it
-    /// has sent. New messages under such numbers were reached by somebody else's hand.
+    /// Numbers that go back belong to a new leader of the consumer, who repeats what the one before
+    /// it has sent. New messages under such numbers were reached by somebody else's hand.
     pub(crate) fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
         let (number, sequence) = (delivery.consumer_sequence, delivery.sequence);
         if number > self.next {

@@ -1,5 +1,5 @@
-//! What a fetch asks the server beside messages: whether stream and consumer still are what they were when
-//! the session began, and what the stream holds.
+//! What a fetch asks the server beside messages: whether stream and consumer still are what they
+//! were when the session began, and what the stream holds.
 
 use crate::consumer::lookup;
 use crate::consumer::spec::ConsumerSpec;
@@ -33,7 +33,8 @@ pub(crate) trait Server {
     /// Returns what the server counts. Fails if the consumer is not what it was.
     async fn consumer(&self) -> Result<ConsumerCounts, SessionError>;
 
-    /// Returns whether `first..=last` holds no message of this pipeline; false if that cannot be told.
+    /// Returns whether `first..=last` holds no message of this pipeline; false if that cannot be
+    /// told.
     async fn is_empty(&self, first: u64, last: u64) -> bool;
 
     /// Returns what tells this message from a later one with its sequence, if it is there.

@@ -16,8 +16,8 @@ pub enum Receipt {
     Report(oneshot::Sender<()>),
 }
 
-/// Publishes acknowledgements in the order in which they come, and passes reports on, until the channel
-/// closes.
+/// Publishes acknowledgements in the order in which they come, and passes reports on, until the
+/// channel closes.
 ///
 /// While there is no connection they are dropped: the server has forgotten or will forget these
 /// deliveries, and keeping them would only hold memory.

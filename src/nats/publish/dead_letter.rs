@@ -50,7 +50,8 @@ pub(crate) struct Queued {
 }
 
 impl DeadLetterQueue {
-    /// Makes a queue that takes a part of `bytes`, and no more. What comes out of it is for [`run`].
+    /// Makes a queue that takes a part of `bytes`, and no more. What comes out of it is for
+    /// [`run`].
     pub(crate) fn new(bytes: usize) -> (Self, mpsc::Receiver<Queued>) {
         let (sender, ready) = mpsc::channel(WAITING);
         let room = Part::new(bytes / PART);
@@ -76,8 +77,8 @@ impl DeadLetterQueue {
     }
 }
 
-/// Publishes dead letters to the subjects that come with them, until the channel closes. What a slow link has
-/// not taken yet counts as waiting, wherever it is.
+/// Publishes dead letters to the subjects that come with them, until the channel closes. What a
+/// slow link has not taken yet counts as waiting, wherever it is.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connector>) {
     while let Some(first) = ready.recv().await {
         let Some(client) = connector.client() else {
@@ -111,8 +112,8 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
 const SEQUENCE: &str = "Sr-Event-Writer-Sequence";
 
 impl DeadLetterMessage {
-    /// Returns whether the message was a published dead letter itself: to publish another one about it could go
-    /// on for ever.
+    /// Returns whether the message was a published dead letter itself: to publish another one about
+    /// it could go on for ever.
     fn is_about_a_dead_letter(&self) -> bool {
         let headers = self.headers.as_ref();
         headers.is_some_and(|headers| headers.get(SEQUENCE).is_some())
@@ -132,8 +133,9 @@ impl DeadLetterMessage {
     }
 }
 
-/// Returns the message's own headers and what is known about it. Those that tell a JetStream server what to do
-/// were meant for the message: they could make the dead letter vanish, or empty the stream it goes to.
+/// Returns the message's own headers and what is known about it. Those that tell a JetStream server
+/// what to do were meant for the message: they could make the dead letter vanish, or empty the
+/// stream it goes to.
 fn headers(message: &DeadLetterMessage) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let for_the_server = |name: &str| {

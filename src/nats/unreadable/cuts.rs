@@ -1,6 +1,7 @@
-//! What a cut connection says about the messages that come next. One cut says nothing. Two in a row, each
-//! right after fetching began, may mean that the client cannot read a message and takes the connection for
-//! broken: then the next messages are looked at one by one before they are fetched.
+//! What a cut connection says about the messages that come next. One cut says nothing. Two in a
+//! row, each right after fetching began, may mean that the client cannot read a message and takes
+//! the connection for broken: then the next messages are looked at one by one before they are
+//! fetched.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -8,7 +9,8 @@ use tokio::time::Instant;
 /// A connection that is cut so soon after fetching began was cut by what was fetched, perhaps.
 const SOON: Duration = Duration::from_secs(5);
 
-/// After so many of them in a row messages are read one by one: a server that is restarted twice is rare.
+/// After so many of them in a row messages are read one by one: a server that is restarted twice is
+/// rare.
 const ENOUGH: u32 = 2;
 
 /// How a session reads its first messages.

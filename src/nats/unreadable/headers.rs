@@ -1,6 +1,6 @@
-//! Headers as bytes. The server stores and delivers any bytes as headers; the client takes the connection
-//! for broken when it cannot read them, or panics, and so would stop all pipelines. What is read one by
-//! one is therefore judged here first, by the client's own rules.
+//! Headers as bytes. The server stores and delivers any bytes as headers; the client takes the
+//! connection for broken when it cannot read them, or panics, and so would stop all pipelines. What
+//! is read one by one is therefore judged here first, by the client's own rules.
 
 use async_nats::{HeaderMap, HeaderName, StatusCode};
 use bytes::Bytes;
@@ -28,8 +28,8 @@ impl Headers {
     }
 }
 
-/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once more as
-/// they were read.
+/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once
+/// more as they were read.
 pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     if headers.is_empty() {
         return 0;

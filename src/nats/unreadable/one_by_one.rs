@@ -1,9 +1,11 @@
-//! Reads messages one by one. When the client cannot read a message it takes the connection for broken, and
-//! with it go all pipelines. So after such cuts the next messages are asked for one at a time, in a form
-//! that cannot disturb it; what it could not read is set aside, and everything else handled as always.
+//! Reads messages one by one. When the client cannot read a message it takes the connection for
+//! broken, and with it go all pipelines. So after such cuts the next messages are asked for one at
+//! a time, in a form that cannot disturb it; what it could not read is set aside, and everything
+//! else handled as always.
 //!
-//! Then the consumer is set behind all of it. Where that removes messages from the stream they have to be
-//! durable before, so that is waited for; and while it takes long, reading one by one goes on.
+//! Then the consumer is set behind all of it. Where that removes messages from the stream they have
+//! to be durable before, so that is waited for; and while it takes long, reading one by one goes
+//! on.
 
 use crate::batch::{AckPolicy, Batch, Message, StreamId};
 use crate::consumer::ready::{self, ReadyConsumer};
@@ -77,8 +79,8 @@ impl<'a> OneByOneReader<'a> {
         }
     }
 
-    /// Reads all that may have been on its way when the connection was cut, or to the end of the stream,
-    /// and sets the consumer behind it.
+    /// Reads all that may have been on its way when the connection was cut, or to the end of the
+    /// stream, and sets the consumer behind it.
     pub(crate) async fn run(
         mut self,
         client: &Client,

@@ -1,5 +1,5 @@
-//! The destinations of one pipeline, one for each of its format's tables: looked up when needed, forgotten
-//! when they may have changed, and locked while they are written to.
+//! The destinations of one pipeline, one for each of its format's tables: looked up when needed,
+//! forgotten when they may have changed, and locked while they are written to.
 
 use super::selection::{self, MessageRange};
 use crate::config::{self, PipelineConfig};
@@ -88,7 +88,8 @@ impl Destinations {
             .for_each(|known| known.succeeded(method));
     }
 
-    /// Writes the rows of messages. Returns how many were inserted or updated. Inside a transaction.
+    /// Writes the rows of messages. Returns how many were inserted or updated. Inside a
+    /// transaction.
     ///
     /// # Errors
     /// What the database says.
@@ -117,9 +118,10 @@ impl Destinations {
         Ok(written)
     }
 
-    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A COPY
-    /// that waited for its lock would go into what the table was before: TimescaleDB looks first
-    /// whether it is a hypertable, and rows then end up beside the chunks, where nobody sees them.
+    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A
+    /// COPY that waited for its lock would go into what the table was before: TimescaleDB looks
+    /// first whether it is a hypertable, and rows then end up beside the chunks, where nobody sees
+    /// them.
     fn lock(&mut self) -> Result<(), Failure> {
         if self.seen != invalidation::changes() {
             self.forget();

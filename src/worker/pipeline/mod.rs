@@ -1,5 +1,5 @@
 //! One pipeline on the main thread: batches that wait, the position, and when to try again. What it
-//! does when it is its turn is in [`write`].
+//! does when it is its turn is in [`write`](mod@write).
 
 mod context;
 mod destinations;
@@ -253,8 +253,8 @@ impl Pipeline {
         }
     }
 
-    /// What this pipeline may try. An open breaker stops those that have failed; of the others a single
-    /// message tells whether it is the server or a table.
+    /// What this pipeline may try. An open breaker stops those that have failed; of the others a
+    /// single message tells whether it is the server or a table.
     pub fn permitted(&self, permission: Permission) -> Permission {
         match (permission, &self.hold) {
             (Permission::Wait(_), None | Some(Hold::Schema(_) | Hold::Paused)) => Permission::Probe,

@@ -1,5 +1,5 @@
-//! One turn of a pipeline: as many of the batches that wait as one transaction takes, written, counted,
-//! and handed on to be acknowledged.
+//! One turn of a pipeline: as many of the batches that wait as one transaction takes, written,
+//! counted, and handed on to be acknowledged.
 
 use super::context::{WriteContext, WriteOutcome, WriteResources, Written};
 use super::selection::{self, MessageRange, SkippedRange};
@@ -76,12 +76,14 @@ impl Pipeline {
     fn acknowledge_all(&self, handle: &Handle) {
         let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
         let receipts = messages.map(|message| Receipt::Reply(message.reply.clone()));
-        // Best effort: if the queue is full, the normal acknowledgement after the commit still happens.
+        // Best effort: if the queue is full, the normal acknowledgement after the commit still
+        // happens.
         let _ = handle.acknowledge(receipts.collect());
     }
 
-    /// Takes batches until a transaction is full. What cannot be written must not grow with each try,
-    /// so a few large messages are enough, as long as they can tell a bad row from a bad table.
+    /// Takes batches until a transaction is full. What cannot be written must not grow with each
+    /// try, so a few large messages are enough, as long as they can tell a bad row from a bad
+    /// table.
     fn gather(&mut self, handle: &mut Handle, max_messages: usize) {
         let enough = BYTES.min(handle.memory_of_each());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
@@ -224,8 +226,8 @@ impl Pipeline {
     }
 }
 
-/// Writes the first of the messages that are not recorded yet, suspects one by one. Returns how many
-/// were tried together, and what became of them.
+/// Writes the first of the messages that are not recorded yet, suspects one by one. Returns how
+/// many were tried together, and what became of them.
 fn write_fresh(
     writer: &mut Writer,
     runs: Vec<MessageRange<'_>>,

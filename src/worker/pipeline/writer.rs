@@ -149,7 +149,8 @@ impl Writer {
         done
     }
 
-    /// What an error of a write is about. Only a table that was looked up and fits can leave that open.
+    /// What an error of a write is about. Only a table that was looked up and fits can leave that
+    /// open.
     fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
         match failure.class() {
             Class::Data => Blame::Row,
@@ -160,8 +161,8 @@ impl Writer {
         }
     }
 
-    /// Writes one of the messages, to find out whether the table takes any. `failure` if it seems to
-    /// take none.
+    /// Writes one of the messages, to find out whether the table takes any. `failure` if it seems
+    /// to take none.
     fn sample(
         &mut self,
         step: &Step<'_>,
@@ -272,8 +273,8 @@ impl Writer {
         Ok(written)
     }
 
-    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with the
-    /// message `newest` if that is known.
+    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with
+    /// the message `newest` if that is known.
     ///
     /// # Errors
     /// What the database says; nothing has changed then.

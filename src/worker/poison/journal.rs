@@ -3,14 +3,14 @@
 //! A message can take the whole process down with it: a trigger or an extension that crashes, or
 //! memory that the operating system does not grant. The database forgets that it was ever tried, so
 //! the next process would try it again, for ever. Hence this note, made before each transaction and
-//! taken back after it: no row of a table, for that would have to be committed and flushed first, and
-//! no flush at all, for a machine that loses power is no message's fault.
+//! taken back after it: no row of a table, for that would have to be committed and flushed first,
+//! and no flush at all, for a machine that loses power is no message's fault.
 //!
 //! The first crash makes suspects of all messages of the transaction: they are written one by one.
-//! A message that takes the process down again while it stands alone is a poison message: it becomes a dead
-//! letter without being tried. A process that was killed may have been killed for any reason, so then
-//! it takes more of that. Processes that end in an orderly way, or because another one crashed, leave
-//! no suspects.
+//! A message that takes the process down again while it stands alone is a poison message: it
+//! becomes a dead letter without being tried. A process that was killed may have been killed for
+//! any reason, so then it takes more of that. Processes that end in an orderly way, or because
+//! another one crashed, leave no suspects.
 
 use super::suspects::{self, ALIVE, Attempt, CRASHED, END, SuspectRange};
 use crate::pg::signals;

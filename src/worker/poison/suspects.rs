@@ -1,5 +1,5 @@
-//! What a note of [`super::journal`] says once the process that wrote it is gone: which messages are
-//! suspected to have crashed it, and which one is poison. Pure: text in, text out.
+//! What a note of [`super::journal`] says once the process that wrote it is gone: which messages
+//! are suspected to have crashed it, and which one is poison. Pure: text in, text out.
 
 use nats::{Message, Sequences, StreamId};
 
@@ -105,7 +105,8 @@ impl Attempt {
         format!("trying {pipeline} {created} {first} {last}\n")
     }
 
-    /// What the end of the process in the middle of this attempt says, when `known` was known before.
+    /// What the end of the process in the middle of this attempt says, when `known` was known
+    /// before.
     fn suspects(&self, known: Option<&SuspectRange>, enough: u32) -> SuspectRange {
         let known = known.filter(|known| known.created == self.created);
         let alone = match known {

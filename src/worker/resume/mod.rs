@@ -1,5 +1,6 @@
-//! Where a pipeline goes on after it has (re)connected: what the database has recorded, compared with
-//! what the stream holds, and moved where an operator wants it. Inside a transaction of the caller.
+//! Where a pipeline goes on after it has (re)connected: what the database has recorded, compared
+//! with what the stream holds, and moved where an operator wants it. Inside a transaction of the
+//! caller.
 
 mod reconcile;
 mod seek;

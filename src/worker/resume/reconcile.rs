@@ -11,8 +11,8 @@ use pgrx::prelude::*;
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
 /// `remembered` is what this process has committed itself; it counts where the record is gone.
-/// `fetched` is what it has fetched and not committed yet: not lost, whatever the stream removes; the
-/// last message of it is `newest_fetched`.
+/// `fetched` is what it has fetched and not committed yet: not lost, whatever the stream removes;
+/// the last message of it is `newest_fetched`.
 ///
 /// # Errors
 /// What the database says.
@@ -64,8 +64,8 @@ pub fn reconcile(
     Ok(Outcome::At(position))
 }
 
-/// Which message the stream has to be asked about first: the newest one that is known. When that was
-/// removed, the newest one that is recorded.
+/// Which message the stream has to be asked about first: the newest one that is known. When that
+/// was removed, the newest one that is recorded.
 fn unverified(
     request: &PositionRequest,
     fetched: Option<Witness>,
@@ -81,8 +81,8 @@ fn unverified(
     }
 }
 
-/// A stream in which a message that was read is another one, or none, was set back, by a restore or by a
-/// server that lost its newest messages. Above `last` it holds new ones under old sequences.
+/// A stream in which a message that was read is another one, or none, was set back, by a restore or
+/// by a server that lost its newest messages. Above `last` it holds new ones under old sequences.
 fn take_back(
     pipeline: &str,
     request: &PositionRequest,

@@ -9,8 +9,8 @@ use crate::pg::failure::Failure;
 use nats::{PositionRequest, Sequences, StreamId};
 use pgrx::prelude::*;
 
-/// Returns the position after the operator's seek, if there is one; recorded, and the seek is cleared.
-/// Inside the transaction that read `position`.
+/// Returns the position after the operator's seek, if there is one; recorded, and the seek is
+/// cleared. Inside the transaction that read `position`.
 ///
 /// # Errors
 /// What the database says.

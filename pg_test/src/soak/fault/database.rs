@@ -54,8 +54,8 @@ impl Ground {
         struck
     }
 
-    /// A table is held while the connections are cut, again and again: what was fetched waits, and is
-    /// fetched once more by each session.
+    /// A table is held while the connections are cut, again and again: what was fetched waits, and
+    /// is fetched once more by each session.
     pub(super) async fn held_table(&self, feed: Feed, random: &mut Random) -> Outcome {
         let lock = format!(
             "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",

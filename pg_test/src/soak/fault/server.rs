@@ -28,8 +28,8 @@ fn dropping() -> impl Iterator<Item = Feed> {
 }
 
 impl Ground {
-    /// Messages that were fetched wait for a lock when the process is killed: those that would be lost
-    /// if they were acknowledged already.
+    /// Messages that were fetched wait for a lock when the process is killed: those that would be
+    /// lost if they were acknowledged already.
     pub(super) async fn kill_worker_in_lock(&self) {
         let tables: Vec<_> = dropping().map(Feed::table).collect();
         let tables = tables.join(", ");
@@ -148,8 +148,8 @@ impl Ground {
         .await
     }
 
-    /// A backup takes the place of the primary. What an acknowledgement has removed after the backup
-    /// would be gone for good, so only streams that keep everything get messages meanwhile.
+    /// A backup takes the place of the primary. What an acknowledgement has removed after the
+    /// backup would be gone for good, so only streams that keep everything get messages meanwhile.
     pub(super) async fn restore_backup(&self, load: &Load) {
         let mut quiet = Vec::new();
         for feed in dropping() {

@@ -34,7 +34,8 @@ async fn a_connection_cut_anywhere_neither_loses_nor_doubles_a_message() {
     expect_exactly(&stack, count).await;
 }
 
-/// Each cut comes while the session after the last one reads its first messages, if it has come that far.
+/// Each cut comes while the session after the last one reads its first messages, if it has come
+/// that far.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_cut_twice_a_second_neither_loses_nor_doubles_a_message() {
     let cuts = number("SR_CUTS", 30);

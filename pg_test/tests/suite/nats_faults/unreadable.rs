@@ -10,7 +10,8 @@ use pg_test::stack::Stack;
 use pg_test::wait::{eventually, eventually_equal};
 use tokio::time::Instant;
 
-/// A block of headers, what is behind the first token of the subject, and what the dead letter says.
+/// A block of headers, what is behind the first token of the subject, and what the dead letter
+/// says.
 pub type Kind = (&'static [u8], &'static [u8], &'static str);
 
 const PLAIN: &[u8] = b".odd";

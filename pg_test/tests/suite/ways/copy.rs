@@ -30,7 +30,8 @@ async fn descents(stack: &Stack, column: &str) -> i64 {
 async fn rows_lie_in_the_order_of_the_index_that_does_not_begin_with_the_time() {
     let stack = Stack::builder().disabled().plain_tables().start().await;
     written(&stack).await;
-    // One for each transaction but the first; in order of arrival it would be about every second row.
+    // One for each transaction but the first; in order of arrival it would be about every second
+    // row.
     let by_device = descents(&stack, "device_id COLLATE \"C\"").await;
     assert!(by_device < 20, "{by_device} of {MESSAGES} rows");
     assert!(descents(&stack, "\"timestamp\"").await > 300);

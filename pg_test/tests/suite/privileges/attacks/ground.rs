@@ -155,7 +155,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Destinations that are plain tables, and what the attacker has prepared: `sql` is run as `app`.
+    /// Destinations that are plain tables, and what the attacker has prepared: `sql` is run as
+    /// `app`.
     pub async fn prepared(sql: &str) -> Self {
         let builder = Stack::builder().plain_tables().without_keys();
         Self::built(builder, "platform, public", sql).await
@@ -246,8 +247,8 @@ impl Ground {
         self.ours().await;
     }
 
-    /// [`Ground::provoke`], and then nothing was gained: the attack ran on these ways, as `app` alone,
-    /// and left nothing behind.
+    /// [`Ground::provoke`], and then nothing was gained: the attack ran on these ways, as `app`
+    /// alone, and left nothing behind.
     pub async fn withstands(&mut self, ways: &[&str]) {
         self.provoke().await;
         assert_eq!(self.ways().await, ways, "ways on which the attack ran");

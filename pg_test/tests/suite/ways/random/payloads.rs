@@ -121,8 +121,8 @@ fn refused(random: &mut Random, feed: Feed) -> String {
     format!("\"{key}\":{}", noise(random, 400))
 }
 
-/// A number of messages of one feed. In some lots messages are there more than once, and in some there
-/// are such as the table refuses: both end a COPY, so the other lots have neither.
+/// A number of messages of one feed. In some lots messages are there more than once, and in some
+/// there are such as the table refuses: both end a COPY, so the other lots have neither.
 pub fn draw_messages(random: &mut Random, feed: Feed, count: usize) -> Vec<Odd> {
     let (repeats, refusals) = (random.below(3) == 0, random.below(3) == 0);
     let mut drawn: Vec<Odd> = Vec::with_capacity(count);
