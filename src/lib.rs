@@ -6,6 +6,10 @@
 //! (settings), [`status`] (what operators see), [`control`] (what they do). Below it: [`pg`]
 //! (PostgreSQL, made safe).
 
+// PostgreSQL errors pass through Rust frames as panics.
+#[cfg(not(panic = "unwind"))]
+compile_error!("build with panic = \"unwind\": an abort would restart the whole cluster");
+
 mod catalog;
 mod config;
 mod control;
@@ -23,8 +27,7 @@ pgrx::pg_module_magic!(name, version);
 #[allow(non_snake_case, reason = "PostgreSQL gives the name")]
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
-    // SAFETY: a flag of the postmaster, read on the only thread there is.
-    if !unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+    if !pg::server::is_preloading() {
         error::UserError::NotPreloaded.raise();
     }
     config::define();

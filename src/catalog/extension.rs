@@ -1,6 +1,7 @@
 //! The extension itself: whether its tables are there, and may be touched.
 
 use crate::pg::failure::Failure;
+use crate::pg::server;
 use pgrx::prelude::*;
 
 /// The extension's tables as the worker finds them.
@@ -19,11 +20,9 @@ impl Extension {
     /// # Errors
     /// What the database says.
     pub fn look_up() -> Result<Self, Failure> {
-        // SAFETY: inside a transaction; the name is a constant string.
-        let extension = unsafe { pg_sys::get_extension_oid(c"sr_event_writer".as_ptr(), true) };
-        if extension == pg_sys::Oid::INVALID {
+        let Some(extension) = server::extension(c"sr_event_writer") else {
             return Ok(Self::Missing);
-        }
+        };
         if is_restoring()? {
             return Ok(Self::Restoring);
         }

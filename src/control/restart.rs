@@ -2,6 +2,7 @@
 //! a savepoint that is rolled back takes its request along.
 
 use super::workers;
+use crate::pg::subtransaction;
 use pgrx::prelude::*;
 use pgrx::{PgSubXactCallbackEvent, PgXactCallbackEvent};
 use std::cell::RefCell;
@@ -16,8 +17,7 @@ thread_local! {
 fn sr_event_writer_restart() {
     let first = change(|wanted| {
         let first = wanted.is_empty();
-        // SAFETY: inside a transaction.
-        wanted.push(unsafe { pg_sys::GetCurrentSubTransactionId() });
+        wanted.push(subtransaction::current());
         first
     });
     if !first {

@@ -11,6 +11,7 @@ pub mod invalidation;
 pub mod latch;
 pub mod other_processes;
 pub mod search_path;
+pub mod server;
 pub mod session_defaults;
 pub mod signals;
 pub mod sql_state;

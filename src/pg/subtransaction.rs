@@ -14,6 +14,13 @@ pub enum End {
     Undo,
 }
 
+/// Returns the number of the innermost subtransaction, or of the transaction itself. Inside one.
+#[must_use]
+pub fn current() -> pg_sys::SubTransactionId {
+    // SAFETY: main thread, inside a transaction.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
 /// Runs `body`. When it fails, whatever it did is undone, and only that.
 ///
 /// A cancelled statement and a Rust panic pass on, after that.

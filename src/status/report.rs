@@ -3,6 +3,7 @@
 use super::page::{self, Page, State, StreamPage, WorkerPage};
 use crate::config;
 use crate::pg::clock::now;
+use crate::pg::server;
 use pgrx::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::Ordering;
@@ -38,8 +39,7 @@ const ORDER: [State; 9] = [
 
 /// Sums the workers up.
 pub fn overall(page: &Page) -> Overall {
-    // SAFETY: reads shared memory.
-    if unsafe { pg_sys::RecoveryInProgress() } {
+    if server::is_standby() {
         let reason = "this server is a standby; only the primary consumes".to_owned();
         return Overall {
             state: State::Standby,

@@ -18,7 +18,7 @@ mod wait_reason;
 
 use crate::config;
 use crate::destination::Stdin;
-use crate::pg::{heartbeat, invalidation, session_defaults, signals};
+use crate::pg::{heartbeat, invalidation, server, session_defaults, signals};
 use crate::status::page;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
@@ -30,12 +30,7 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// Registers the workers with the postmaster. Only under `shared_preload_libraries`.
 pub fn register() {
-    // SAFETY: set before libraries are loaded, and only read here.
-    let (upgrading, postmaster) =
-        unsafe { (pg_sys::IsBinaryUpgrade, pg_sys::IsPostmasterEnvironment) };
-    // pg_upgrade makes a copy that nobody may write to meanwhile, and a server in single-user mode
-    // has no workers.
-    if upgrading || !postmaster {
+    if !server::takes_workers() {
         return;
     }
     for number in 0..config::workers() {
