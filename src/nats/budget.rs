@@ -32,30 +32,41 @@ fn join(mine: &mut Option<OwnedSemaphorePermit>, other: Option<OwnedSemaphorePer
 #[derive(Debug)]
 pub struct Budget {
     common: Part,
+    /// Bytes that each pipeline has for itself.
+    own_bytes: usize,
+    /// Pipelines that the budget is divided for.
+    pipelines: usize,
+    /// The parts of those that have taken theirs.
     own: Vec<Part>,
 }
 
 impl Budget {
     /// Makes a budget of `total` bytes for so many pipelines.
     pub fn new(total: usize, pipelines: usize) -> Self {
-        let own = total / (2 * pipelines.max(1));
+        let own_bytes = total / (2 * pipelines.max(1));
         Self {
-            common: Part::new(total - own * pipelines),
-            own: (0..pipelines).map(|_| Part::new(own)).collect(),
+            common: Part::new(total - own_bytes * pipelines),
+            own_bytes,
+            pipelines,
+            own: Vec::new(),
         }
     }
 
-    /// Returns the part that pipeline number `number` may take.
-    pub fn of_pipeline(&self, number: usize) -> PipelineBudget {
+    /// Returns what the next pipeline may take. One more than it is divided for has only the common
+    /// part.
+    pub fn of_next_pipeline(&mut self) -> PipelineBudget {
+        let own = match self.own.len() < self.pipelines {
+            true => {
+                let own = Part::new(self.own_bytes);
+                self.own.push(own.clone());
+                own
+            }
+            false => self.common.clone(),
+        };
         PipelineBudget {
-            own: self.own.get(number).unwrap_or(&self.common).clone(),
+            own,
             common: self.common.clone(),
         }
-    }
-
-    /// Returns the bytes that each pipeline has for itself.
-    pub fn own_bytes(&self) -> usize {
-        self.own.first().map_or(0, |own| own.size)
     }
 
     /// Returns the bytes in use.
@@ -75,6 +86,11 @@ pub struct PipelineBudget {
 }
 
 impl PipelineBudget {
+    /// Returns the bytes that the pipeline has for itself.
+    pub fn own_bytes(&self) -> usize {
+        self.own.size
+    }
+
     /// Takes `bytes` if they are free now.
     pub fn try_take(&self, bytes: usize) -> Option<Reservation> {
         let whole = |part: &Part| (bytes <= part.size).then(|| part.try_take(bytes)).flatten();
@@ -159,8 +175,8 @@ mod tests {
 
     /// 100 bytes for two pipelines: 25 each, and 50 for both.
     fn two() -> (Budget, PipelineBudget, PipelineBudget) {
-        let budget = Budget::new(100, 2);
-        let (first, second) = (budget.of_pipeline(0), budget.of_pipeline(1));
+        let mut budget = Budget::new(100, 2);
+        let (first, second) = (budget.of_next_pipeline(), budget.of_next_pipeline());
         (budget, first, second)
     }
 
@@ -198,6 +214,15 @@ mod tests {
         assert!(second.try_take(1_000_000).is_some());
         drop(large);
         assert!(first.take(1_000_000).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_pipeline_that_the_budget_is_not_divided_for_takes_nothing_from_the_others() {
+        let (mut budget, first, second) = two();
+        let third = budget.of_next_pipeline();
+        let held: Vec<_> = std::iter::from_fn(|| third.try_take(5)).collect();
+        assert_eq!((held.len(), budget.used()), (10, 50));
+        assert!(first.try_take(25).is_some() && second.try_take(25).is_some());
     }
 
     #[test]

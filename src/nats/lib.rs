@@ -1,11 +1,11 @@
 //! The NATS side of the way of a message: connect, fetch, decode, batch, and later acknowledge.
 //!
-//! To follow a message, read in this order: [`runtime`] starts the thread and the pipelines,
-//! [`connection`] holds the one connection, [`session`] brings a pipeline to its first message (its
-//! position by [`resume`], its consumer by [`consumer`]), [`fetch`] turns messages into batches,
-//! [`publish`] tells the server what is durable; [`unreadable`] is the way around messages that cut
-//! the connection. No PostgreSQL call may appear here: this code runs on a thread of its own, and
-//! PostgreSQL belongs to the worker's main thread.
+//! To follow a message, read in this order: [`runtime`] starts the thread, [`connection`] holds the
+//! one connection, [`subscription`] is the main thread's end of a pipeline, [`session`] brings a
+//! pipeline to its first message (its position by [`resume`], its consumer by [`consumer`]),
+//! [`fetch`] turns messages into batches, [`publish`] tells the server what is durable;
+//! [`unreadable`] is the way around messages that cut the connection. No PostgreSQL call may appear
+//! here: this code runs on a thread of its own, and PostgreSQL belongs to the worker's main thread.
 
 mod backoff;
 mod batch;
@@ -23,6 +23,7 @@ mod session;
 mod settings;
 mod state;
 mod subject;
+mod subscription;
 mod threads;
 mod unreadable;
 mod version;
@@ -32,9 +33,10 @@ pub use batch::{AckPolicy, Batch, Message, StreamId, Tail};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::DeadLetterMessage;
 pub use resume::{PositionReply, PositionRequest, Testimony, TimeLookup, Witness};
-pub use runtime::Handle;
+pub use runtime::Nats;
 pub use sequences::Sequences;
 pub use settings::{Pipeline, Settings};
 pub use state::{Connection, Link, Phase, PhaseKind, Progress};
 pub use subject::matches;
+pub use subscription::Subscription;
 pub use unreadable::headers::Headers;

@@ -9,8 +9,6 @@ use tokio::sync::oneshot;
 /// A pipeline's question to the main thread: where does the database say that I am?
 #[derive(Debug)]
 pub struct PositionRequest {
-    /// Number of the pipeline in the list it was started with.
-    pub pipeline: usize,
     /// The stream as it is now.
     pub stream_id: StreamId,
     /// First sequence that the stream still holds.

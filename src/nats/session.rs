@@ -43,13 +43,12 @@ const TAKEN_DELAY: Duration = Duration::from_secs(10);
 
 /// The NATS side of one pipeline.
 pub(crate) struct Session {
-    /// Number of the pipeline in the list it was started with …
-    pub(crate) number: usize,
-    /// … which is so long.
+    /// How many pipelines share the connection.
     pub(crate) pipelines: usize,
     pub(crate) context: Context,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) position: mpsc::Sender<PositionRequest>,
+    /// Takes questions to the main thread.
+    pub(crate) questions: mpsc::Sender<PositionRequest>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -259,7 +258,6 @@ impl Session {
         loop {
             let (answer, answered) = oneshot::channel();
             let request = PositionRequest {
-                pipeline: self.number,
                 stream_id: stream_id.clone(),
                 first_sequence: state.first_sequence,
                 last_sequence: state.last_sequence,
@@ -267,7 +265,7 @@ impl Session {
                 verified,
                 answer,
             };
-            self.position
+            self.questions
                 .send(request)
                 .await
                 .map_err(|_| SessionError::Stopped)?;

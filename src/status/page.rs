@@ -226,9 +226,13 @@ pub fn update_worker(worker: usize, change: impl FnOnce(&mut WorkerPage)) {
     }
 }
 
+/// Place of a pipeline in the page: its number among all pipelines of all workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub usize);
+
 /// Changes one pipeline's part of the page.
-pub fn update_stream(number: usize, change: impl FnOnce(&mut StreamPage)) {
-    if let Some(page) = PAGE.exclusive().streams.get_mut(number) {
+pub fn update_stream(slot: Slot, change: impl FnOnce(&mut StreamPage)) {
+    if let Some(page) = PAGE.exclusive().streams.get_mut(slot.0) {
         change(page);
     }
 }

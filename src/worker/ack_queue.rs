@@ -3,7 +3,8 @@
 
 use crate::config::AckAfter;
 use crate::pg::wal::{self, Lsn, Standby};
-use nats::{Handle, Receipt};
+use crate::status::page::Slot;
+use nats::{Nats, Receipt};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,13 @@ struct List {
     /// End of the commit.
     lsn: Lsn,
     at: Instant,
-    pipeline: usize,
+    pipeline: Slot,
     receipts: Vec<Receipt>,
 }
 
 impl PendingAcks {
-    /// Adds what pipeline number `pipeline` has committed just now.
-    pub fn after_commit(&mut self, pipeline: usize, receipts: Vec<Receipt>) {
+    /// Adds what a pipeline has committed just now.
+    pub fn after_commit(&mut self, pipeline: Slot, receipts: Vec<Receipt>) {
         if !receipts.is_empty() {
             self.lists.push_back(List {
                 lsn: wal::last_commit(),
@@ -43,16 +44,15 @@ impl PendingAcks {
         }
     }
 
-    /// What acknowledgements of pipeline number `pipeline` wait for, if that is a standby and takes
-    /// long.
-    pub fn held(&self, pipeline: usize) -> Option<&'static str> {
+    /// What acknowledgements of a pipeline wait for, if that is a standby and takes long.
+    pub fn held(&self, pipeline: Slot) -> Option<&'static str> {
         let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
         self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
-    /// Drops what pipeline number `pipeline` has not acknowledged yet. Its new session is sent
-    /// again what the server holds, and may have to write it again.
-    pub fn forget(&mut self, pipeline: usize) {
+    /// Drops what a pipeline has not acknowledged yet. Its new session is sent again what the
+    /// server holds, and may have to write it again.
+    pub fn forget(&mut self, pipeline: Slot) {
         self.lists.retain(|list| list.pipeline != pipeline);
     }
 
@@ -62,13 +62,13 @@ impl PendingAcks {
     }
 
     /// Hands over what is durable on every level already, without waiting for anything.
-    pub fn release_durable(&mut self, handle: &Handle) {
-        self.release(AckAfter::Applied, false, handle);
+    pub fn release_durable(&mut self, nats: &Nats) {
+        self.release(AckAfter::Applied, false, nats);
     }
 
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
     /// not come by for long.
-    pub fn release(&mut self, after: AckAfter, idle: bool, handle: &Handle) {
+    pub fn release(&mut self, after: AckAfter, idle: bool, nats: &Nats) {
         self.held = None;
         let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {
             return;
@@ -83,7 +83,7 @@ impl PendingAcks {
                 self.lists.push_front(list);
                 return;
             }
-            if let Err(receipts) = handle.acknowledge(list.receipts) {
+            if let Err(receipts) = nats.acknowledge(list.receipts) {
                 self.lists.push_front(List { receipts, ..list });
                 return;
             }

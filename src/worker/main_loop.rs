@@ -12,13 +12,13 @@ use crate::catalog::pipeline_control::{self, OperatorRequests};
 use crate::catalog::position::{self, Positions};
 #[cfg(feature = "faults")]
 use crate::config::Fault;
-use crate::config::{self, Config};
+use crate::config::{self, Config, PipelineConfig};
 use crate::pg::failure::Failure;
 use crate::pg::waker::Waker;
 use crate::pg::{activity, heartbeat, invalidation, latch, signals, transaction};
 use crate::status::State;
-use crate::status::page;
-use nats::Handle;
+use crate::status::page::{self, Slot};
+use nats::Nats;
 use pgrx::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -100,7 +100,7 @@ impl Worker {
     fn panic_if_asked(&self) {
         match (config::fault(), &self.active) {
             (Fault::PanicOnMainThread, Some(_)) => panic!("a test asked for it"),
-            (Fault::PanicOnOtherThread, Some(active)) => active.handle().panic_on_a_thread(),
+            (Fault::PanicOnOtherThread, Some(active)) => active.nats().panic_on_a_thread(),
             _ => {}
         }
     }
@@ -110,7 +110,7 @@ impl Worker {
         let panicked = self
             .active
             .as_ref()
-            .is_some_and(|active| active.handle().panicked());
+            .is_some_and(|active| active.nats().panicked());
         if !panicked && !signals::told_to_stop() {
             return;
         }
@@ -152,8 +152,8 @@ impl Worker {
         report::worker_state(self.number, state, reason);
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
-            for pipeline in self.pipelines(&config) {
-                report::stream_idle(&pipeline, &config.stream, state, reason);
+            for pipeline in self.share(&config) {
+                report::stream_idle(pipeline, &config.stream, state, reason);
             }
         }
     }
@@ -224,14 +224,15 @@ impl Worker {
     }
 
     fn start(&mut self, config: &Config) {
-        let pipelines = self.pipelines(config);
-        let settings = pipelines
-            .iter()
-            .map(|pipeline| pipeline.config.nats.clone())
-            .collect();
+        let number_of_pipelines = self.share(config).count();
         let waker = self.waker.clone();
-        match Handle::new(config.stream.clone(), settings, move || waker.wake()) {
-            Ok(handle) => self.active = Some(Schedule::start(handle, pipelines)),
+        match Nats::start(config.stream.clone(), number_of_pipelines, move || {
+            waker.wake();
+        }) {
+            Ok(mut nats) => {
+                let pipelines = self.subscribe(&mut nats, config);
+                self.active = Some(Schedule::start(nats, pipelines));
+            }
             Err(error) => {
                 let reason = format!("threads cannot be started: {error}");
                 report::worker_state(self.number, State::Degraded, &reason);
@@ -240,19 +241,30 @@ impl Worker {
     }
 
     /// This worker's share of the pipelines.
-    fn pipelines(&self, config: &Config) -> Vec<Pipeline> {
-        let workers = config::workers();
-        let mine = config
-            .pipelines
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| n % workers == self.number);
-        let new = |(number, (slot, pipeline)): (usize, (usize, &config::PipelineConfig))| {
+    fn share<'a>(
+        &self,
+        config: &'a Config,
+    ) -> impl Iterator<Item = (Slot, &'a PipelineConfig)> + use<'a> {
+        let (workers, number) = (config::workers(), self.number);
+        let pipelines = config.pipelines.iter().enumerate();
+        let mine = pipelines.filter(move |(n, _)| n % workers == number);
+        mine.map(|(n, pipeline)| (Slot(n), pipeline))
+    }
+
+    fn subscribe(&self, nats: &mut Nats, config: &Config) -> Vec<Pipeline> {
+        let new = |(slot, pipeline): (Slot, &PipelineConfig)| {
             let positions = self.remembered.get(&pipeline.nats.name).cloned();
             let positions = positions.unwrap_or_default();
-            Pipeline::new(number, slot, pipeline.clone(), &config.write, positions)
+            let subscription = nats.subscribe(pipeline.nats.clone());
+            Pipeline::new(
+                slot,
+                pipeline.clone(),
+                subscription,
+                &config.write,
+                positions,
+            )
         };
-        mine.enumerate().map(new).collect()
+        self.share(config).map(new).collect()
     }
 
     /// Does one thing that is due. Whether there may be more.
@@ -279,7 +291,7 @@ impl Worker {
             return;
         };
         active.show(&config.stream);
-        report::worker_figures(self.number, Some(active.handle()), &self.breaker);
+        report::worker_figures(self.number, Some(active.nats()), &self.breaker);
         let (state, reason) = active.state(&self.breaker, now);
         report::worker_state(self.number, state, &reason);
     }

@@ -3,10 +3,11 @@
 
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
-use super::pipeline::{Hold, Pipeline, WriteReport};
+use super::pipeline::{Hold, Pipeline, WriteReport, configured_table};
+use crate::config::PipelineConfig;
 use crate::pg::clock::now;
-use crate::status::page::{self, State, StreamPage};
-use nats::{Handle, Link, PhaseKind, Progress, Settings};
+use crate::status::page::{self, Slot, State, StreamPage};
+use nats::{Connection, Link, Nats, PhaseKind, Settings};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -47,17 +48,17 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
 }
 
 /// Shows the connection, the breaker and the memory in use.
-pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker) {
+pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
     page::update_worker(number, |worker| {
         worker.breaker.set(breaker.state_name(Instant::now()));
         worker.breaker_failures = breaker.failures();
-        let Some(handle) = handle else {
+        let Some(nats) = nats else {
             worker.nats.set("disconnected");
             worker.server.set("");
             worker.memory = 0;
             return;
         };
-        let connection = handle.connection();
+        let connection = nats.connection();
         worker.nats.set(match connection.link() {
             Link::Connected => "connected",
             Link::LameDuck => "lame duck",
@@ -68,14 +69,21 @@ pub fn worker_figures(number: usize, handle: Option<&Handle>, breaker: &Breaker)
         worker
             .nats_error
             .set(&connection.last_error().unwrap_or_default());
-        worker.memory = handle.memory_in_use() as u64;
+        worker.memory = nats.memory_in_use() as u64;
     });
 }
 
 /// Shows a pipeline that is not running.
-pub fn stream_idle(pipeline: &Pipeline, settings: &Settings, state: State, detail: &str) {
-    page::update_stream(pipeline.slot, |stream| {
-        describe(stream, pipeline, settings);
+pub fn stream_idle(
+    (slot, config): (Slot, &PipelineConfig),
+    settings: &Settings,
+    state: State,
+    detail: &str,
+) {
+    page::update_stream(slot, |stream| {
+        describe(stream, config, settings);
+        let table = configured_table(config.table.as_deref(), config.nats.format);
+        stream.table.set(table);
         stream.state = state;
         stream.detail.set(detail);
         stream.pending = 0;
@@ -84,23 +92,28 @@ pub fn stream_idle(pipeline: &Pipeline, settings: &Settings, state: State, detai
 }
 
 /// Shows a pipeline, and logs its state when that has changed.
-pub fn stream(pipeline: &Pipeline, settings: &Settings, handle: &Handle, acks: &PendingAcks) {
-    let (state, detail) = state_of(pipeline, handle, acks);
+pub fn stream(
+    pipeline: &Pipeline,
+    settings: &Settings,
+    connection: &Connection,
+    acks: &PendingAcks,
+) {
+    let (state, detail) = state_of(pipeline, connection, acks);
     let mut log_it = false;
     page::update_stream(pipeline.slot, |stream| {
         log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
-        describe(stream, pipeline, settings);
+        describe(stream, &pipeline.config, settings);
+        stream.table.set(pipeline.writer.table());
         stream.state = state;
         stream.detail.set(&detail);
         show_position(stream, pipeline);
-        if let Some(progress) = handle.progress(pipeline.number) {
-            let in_memory = progress.in_memory.load(Ordering::Relaxed);
-            stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
-            stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
-            let counters = &mut stream.counters;
-            counters.redelivered += progress.redelivered.swap(0, Ordering::Relaxed);
-            counters.duplicates_skipped += progress.duplicates_in_flight.swap(0, Ordering::Relaxed);
-        }
+        let progress = pipeline.subscription.progress();
+        let in_memory = progress.in_memory.load(Ordering::Relaxed);
+        stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
+        stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
+        let counters = &mut stream.counters;
+        counters.redelivered += progress.redelivered.swap(0, Ordering::Relaxed);
+        counters.duplicates_skipped += progress.duplicates_in_flight.swap(0, Ordering::Relaxed);
     });
     if log_it {
         let name = &pipeline.config.nats.name;
@@ -162,22 +175,25 @@ pub fn written(pipeline: &Pipeline, report: &WriteReport) {
     });
 }
 
-fn describe(stream: &mut StreamPage, pipeline: &Pipeline, settings: &Settings) {
-    let nats = &pipeline.config.nats;
+fn describe(stream: &mut StreamPage, config: &PipelineConfig, settings: &Settings) {
+    let nats = &config.nats;
     stream.name.set(&nats.name);
     stream.processor.set(nats.format.name());
     stream.consumer.set(&nats.consumer_name(settings));
-    stream.table.set(pipeline.writer.table());
     if let Some(name) = &nats.stream {
         stream.nats_stream.set(name);
     }
 }
 
 /// What a pipeline is doing, in the words of the status functions.
-pub fn state_of(pipeline: &Pipeline, handle: &Handle, acks: &PendingAcks) -> (State, String) {
-    let phase = handle.progress(pipeline.number).map(Progress::phase);
-    let short = match &phase {
-        Some(phase) if phase.kind == PhaseKind::OutOfMemory => format!("; {}", phase.detail),
+pub fn state_of(
+    pipeline: &Pipeline,
+    connection: &Connection,
+    acks: &PendingAcks,
+) -> (State, String) {
+    let phase = pipeline.subscription.progress().phase();
+    let short = match phase.kind {
+        PhaseKind::OutOfMemory => format!("; {}", phase.detail),
         _ => String::new(),
     };
     match &pipeline.hold {
@@ -198,20 +214,17 @@ pub fn state_of(pipeline: &Pipeline, handle: &Handle, acks: &PendingAcks) -> (St
         }
         None => {}
     }
-    let Some(phase) = phase else {
-        return (State::Stopped, String::new());
-    };
     match phase.kind {
-        PhaseKind::Fetching => match acks.held(pipeline.number) {
+        PhaseKind::Fetching => match acks.held(pipeline.slot) {
             Some(reason) => (State::Degraded, reason.to_owned()),
             None => (State::Running, phase.detail),
         },
         PhaseKind::Waiting | PhaseKind::OutOfMemory => (State::Degraded, phase.detail),
         PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
-        PhaseKind::Connecting if handle.connection().is_trying_first() => {
+        PhaseKind::Connecting if connection.is_trying_first() => {
             (State::Starting, "connecting to NATS".to_owned())
         }
-        PhaseKind::Connecting => match handle.connection().link() {
+        PhaseKind::Connecting => match connection.link() {
             Link::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
             Link::Connected | Link::LameDuck => (State::Starting, phase.detail),
         },

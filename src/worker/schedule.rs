@@ -8,17 +8,17 @@ use super::report;
 use super::wait_reason::WaitReason;
 use crate::catalog::pipeline_control::OperatorRequests;
 use crate::catalog::position::Positions;
-use crate::config::{AckAfter, Config};
+use crate::config::{self, AckAfter, Config, Fault};
 use crate::pg::failure::Failure;
 use crate::pg::{activity, transaction};
 use crate::status::State;
-use nats::{Handle, Settings};
+use nats::{Nats, Settings};
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
 /// The pipelines of one worker while they are consumed.
 pub struct Schedule {
-    handle: Handle,
+    nats: Nats,
     pipelines: Vec<Pipeline>,
     acks: PendingAcks,
     /// Pipeline whose turn comes next.
@@ -27,10 +27,12 @@ pub struct Schedule {
 
 impl Schedule {
     /// Starts fetching for all pipelines.
-    pub fn start(mut handle: Handle, pipelines: Vec<Pipeline>) -> Self {
-        (0..pipelines.len()).for_each(|number| handle.start(number));
+    pub fn start(nats: Nats, mut pipelines: Vec<Pipeline>) -> Self {
+        pipelines
+            .iter_mut()
+            .for_each(|pipeline| pipeline.subscription.start());
         Self {
-            handle,
+            nats,
             pipelines,
             acks: PendingAcks::default(),
             next: 0,
@@ -40,35 +42,37 @@ impl Schedule {
     /// Ends the threads, which may take `longest`. Returns what is to be remembered of the
     /// pipelines.
     pub fn shut_down(mut self, longest: Duration) -> impl Iterator<Item = (String, Positions)> {
-        self.acks.release_durable(&self.handle);
-        self.handle.shut_down(longest);
+        self.acks.release_durable(&self.nats);
+        self.pipelines
+            .iter_mut()
+            .for_each(|pipeline| pipeline.subscription.stop());
+        self.nats.shut_down(longest);
         self.pipelines.into_iter().map(Pipeline::into_positions)
     }
 
     /// The NATS side.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
+    pub fn nats(&self) -> &Nats {
+        &self.nats
     }
 
     /// Applies what operators have asked for.
     pub fn apply(&mut self, requests: &OperatorRequests) {
         for pipeline in &mut self.pipelines {
             let name = pipeline.config.nats.name.clone();
-            pipeline.pause(requests.paused.contains(&name), &mut self.handle);
-            pipeline.seek(requests.seeking.contains(&name), &mut self.handle);
+            pipeline.pause(requests.paused.contains(&name));
+            pipeline.seek(requests.seeking.contains(&name));
         }
     }
 
     /// Tells each pipeline that asks where it stands.
     pub fn answer_position_requests(&mut self, timeout: Duration) {
-        while let Some(request) = self.handle.try_resume() {
-            let Some(pipeline) = self.pipelines.get_mut(request.pipeline) else {
+        for pipeline in &mut self.pipelines {
+            let Some(request) = pipeline.subscription.next_position_request() else {
                 continue;
             };
-            let number = request.pipeline;
-            match pipeline.resume(request, &mut self.handle, timeout) {
+            match pipeline.resume(request, timeout) {
                 Ok(()) => {
-                    self.acks.forget(number);
+                    self.acks.forget(pipeline.slot);
                     report::position(pipeline);
                 }
                 Err(failure) => {
@@ -87,7 +91,7 @@ impl Schedule {
 
     /// Hands over the acknowledgements whose commits have become durable.
     pub fn release_acks(&mut self, after: AckAfter, idle: bool) {
-        self.acks.release(after, idle, &self.handle);
+        self.acks.release(after, idle, &self.nats);
     }
 
     /// Returns whether any acknowledgement waits.
@@ -98,7 +102,7 @@ impl Schedule {
     /// Shows all pipelines.
     pub fn show(&self, settings: &Settings) {
         for pipeline in &self.pipelines {
-            report::stream(pipeline, settings, &self.handle, &self.acks);
+            report::stream(pipeline, settings, self.nats.connection(), &self.acks);
         }
     }
 
@@ -117,7 +121,7 @@ impl Schedule {
                 return false;
             };
             let own = pipeline.permitted(permission);
-            if pipeline.readiness(&self.handle, now, own) != Readiness::Ready {
+            if pipeline.readiness(now, own) != Readiness::Ready {
                 continue;
             }
             if permission == Permission::Probe
@@ -126,9 +130,12 @@ impl Schedule {
                 breaker.record(Some(&failure), Instant::now());
                 return false;
             }
+            if config::fault() == Fault::AckBeforeCommit {
+                // Best effort: if the queue is full, the normal one after the commit still happens.
+                let _ = self.nats.acknowledge(pipeline.premature_receipts());
+            }
             activity::report_running(c"writing a batch");
-            let Some(done) = pipeline.write_batch(&mut self.handle, own, resources, &config.write)
-            else {
+            let Some(done) = pipeline.write_batch(own, resources, &config.write) else {
                 continue;
             };
             report::written(pipeline, &done);
@@ -137,10 +144,10 @@ impl Schedule {
                 let letters = done.written.dead_letters;
                 letters
                     .into_iter()
-                    .for_each(|l| self.handle.notify(subject.clone(), l));
+                    .for_each(|l| self.nats.publish_dead_letter(subject.clone(), l));
             }
             breaker.record(done.failure.as_ref(), Instant::now());
-            self.acks.after_commit(self.next, done.receipts);
+            self.acks.after_commit(pipeline.slot, done.receipts);
             return true;
         }
         false
@@ -152,7 +159,7 @@ impl Schedule {
         let readiness = self
             .pipelines
             .iter()
-            .map(|pipeline| pipeline.readiness(&self.handle, now, pipeline.permitted(permission)));
+            .map(|pipeline| pipeline.readiness(now, pipeline.permitted(permission)));
         readiness
             .filter_map(|readiness| match readiness {
                 Readiness::Ready => Some(now),
@@ -163,7 +170,7 @@ impl Schedule {
     }
 
     pub fn wait_reason(&self) -> WaitReason {
-        match self.handle.connection().link() {
+        match self.nats.connection().link() {
             nats::Link::Disconnected => WaitReason::Nats,
             nats::Link::Connected | nats::Link::LameDuck => WaitReason::Messages,
         }
@@ -177,11 +184,11 @@ impl Schedule {
                 "the circuit breaker is open after database errors".to_owned(),
             );
         }
-        if self.handle.connection().is_trying_first() {
+        if self.nats.connection().is_trying_first() {
             return (State::Starting, "connecting to NATS".to_owned());
         }
         if self.wait_reason() == WaitReason::Nats {
-            let error = self.handle.connection().last_error();
+            let error = self.nats.connection().last_error();
             let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
             return (
                 State::Degraded,
@@ -191,7 +198,7 @@ impl Schedule {
         let states: Vec<State> = self
             .pipelines
             .iter()
-            .map(|pipeline| report::state_of(pipeline, &self.handle, &self.acks).0)
+            .map(|pipeline| report::state_of(pipeline, self.nats.connection(), &self.acks).0)
             .collect();
         let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
         let any = |state| states.contains(&state);

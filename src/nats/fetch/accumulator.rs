@@ -150,7 +150,7 @@ mod tests {
             Arc::default(),
         );
         let mut open = BatchAccumulator::new(batch);
-        let budget = Budget::new(1_000, 1).of_pipeline(0);
+        let budget = Budget::new(1_000, 1).of_next_pipeline();
         let mut ready = Vec::new();
         for sequence in 1..=messages {
             open.batch
@@ -180,7 +180,7 @@ mod tests {
     async fn the_rest_of_a_backlog_is_ready_when_it_is_complete() {
         let (mut open, _) = filled(100, BACKLOG, WhenReady);
         open.take(&pipeline());
-        let budget = Budget::new(1_000, 1).of_pipeline(0);
+        let budget = Budget::new(1_000, 1).of_next_pipeline();
         for (backlog, ready) in [(1, false), (0, true)] {
             let reservation = budget.try_take(1).unwrap();
             open.batch.push(message(100), 2, reservation);

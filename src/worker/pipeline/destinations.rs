@@ -11,6 +11,12 @@ use crate::pg::sql_state::SqlState;
 use decode::Format;
 use pgrx::prelude::*;
 
+/// Returns the name of a pipeline's destination as its settings or its format say.
+pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'static dyn Format) -> &'a str {
+    let own = format.tables().first().map_or("", |table| table.name);
+    chosen.unwrap_or(own)
+}
+
 /// The destinations of one pipeline.
 pub struct Destinations {
     pipeline: String,
@@ -44,9 +50,8 @@ impl Destinations {
     /// Name of the destination: qualified once it was looked up, before that as the settings or
     /// the format say.
     pub fn table(&self) -> &str {
-        let own = self.format.tables().first().map_or("", |table| table.name);
-        let named = self.table.as_deref().or(self.chosen.as_deref());
-        named.unwrap_or(own)
+        let found = self.table.as_deref();
+        found.unwrap_or_else(|| configured_table(self.chosen.as_deref(), self.format))
     }
 
     /// Forgets what is known about the destinations: they may have changed.

@@ -9,16 +9,18 @@ mod write;
 mod writer;
 
 pub use context::WriteResources;
+pub use destinations::configured_table;
 pub use write::WriteReport;
 
 use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
+use crate::status::page::Slot;
 use crate::worker::breaker::Permission;
 use crate::worker::resume::{self, Outcome};
 use nats::{
-    Backoff, Batch, Handle, Message, PositionReply, PositionRequest, Sequences, StreamId,
+    Backoff, Batch, Message, PositionReply, PositionRequest, Sequences, StreamId, Subscription,
     Testimony, Witness,
 };
 use std::collections::VecDeque;
@@ -42,21 +44,14 @@ pub enum Hold {
     Retry(Failure),
 }
 
-/// Whether messages are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fetching {
-    Yes,
-    No,
-}
-
 /// One pipeline.
 pub struct Pipeline {
-    /// Number among this worker's pipelines.
-    pub number: usize,
-    /// Number among all pipelines: its place in shared memory.
-    pub slot: usize,
+    /// Its place in shared memory.
+    pub slot: Slot,
     /// Its settings.
     pub config: PipelineConfig,
+    /// Its end in NATS.
+    pub subscription: Subscription,
     /// Its way into the database.
     pub writer: Writer,
     /// Why it writes nothing, if so.
@@ -66,7 +61,6 @@ pub struct Pipeline {
     begun: usize,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
-    fetching: Fetching,
     /// The session was told that its position will be another one.
     seeking: bool,
     backoff: Backoff,
@@ -78,22 +72,21 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that has fetched nothing.
     pub fn new(
-        number: usize,
-        slot: usize,
+        slot: Slot,
         config: PipelineConfig,
+        subscription: Subscription,
         write: &WriteConfig,
         positions: Positions,
     ) -> Self {
         Self {
-            number,
             slot,
+            subscription,
             writer: Writer::new(&config),
             config,
             hold: None,
             waiting: VecDeque::new(),
             begun: 0,
             positions,
-            fetching: Fetching::Yes,
             seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
@@ -114,7 +107,7 @@ impl Pipeline {
     }
 
     /// Stops or resumes on an operator's word. What was fetched is dropped; the server keeps it.
-    pub fn pause(&mut self, paused: bool, handle: &mut Handle) {
+    pub fn pause(&mut self, paused: bool) {
         if paused == (self.hold == Some(Hold::Paused)) {
             return;
         }
@@ -124,21 +117,15 @@ impl Pipeline {
         // A session that starts now asks for its position anyway.
         self.seeking = true;
         match paused {
-            true => self.stop_fetching(handle),
-            false => self.start_fetching(handle),
+            true => self.stop_fetching(),
+            false => self.subscription.start(),
         }
     }
 
     /// Nothing is fetched any more, and what was takes no memory from other pipelines.
-    fn stop_fetching(&mut self, handle: &mut Handle) {
+    fn stop_fetching(&mut self) {
         self.drop_waiting();
-        handle.stop(self.number);
-        self.fetching = Fetching::No;
-    }
-
-    fn start_fetching(&mut self, handle: &mut Handle) {
-        handle.start(self.number);
-        self.fetching = Fetching::Yes;
+        self.subscription.stop();
     }
 
     /// Drops what was fetched; the server keeps it.
@@ -149,11 +136,11 @@ impl Pipeline {
 
     /// Lets the session ask for its position once when an operator wants another one. Usually a
     /// paused session is started anyway; this is for a pause that was over before it was seen.
-    pub fn seek(&mut self, wanted: bool, handle: &mut Handle) {
+    pub fn seek(&mut self, wanted: bool) {
         // One that does not fetch now asks for its position when it starts.
-        if wanted && !self.seeking && self.fetching == Fetching::Yes {
+        if wanted && !self.seeking && self.subscription.is_started() {
             self.drop_waiting();
-            self.start_fetching(handle);
+            self.subscription.start();
         }
         self.seeking = wanted;
     }
@@ -163,19 +150,14 @@ impl Pipeline {
     ///
     /// # Errors
     /// What the database says; the question then waits for another try.
-    pub fn resume(
-        &mut self,
-        request: PositionRequest,
-        handle: &mut Handle,
-        timeout: Duration,
-    ) -> Result<(), Failure> {
+    pub fn resume(&mut self, request: PositionRequest, timeout: Duration) -> Result<(), Failure> {
         let name = self.config.nats.name.clone();
         if let Some((_, Testimony::SetBack(_))) = request.verified {
             // Its sequences may be given to other messages. What is there still is read again.
-            self.gather_all(handle);
+            self.gather_all();
             self.drop_waiting();
         }
-        let fetched = self.fetched_not_committed(handle, &request.stream_id);
+        let fetched = self.fetched_not_committed(&request.stream_id);
         let newest = self.newest_fetched(&request.stream_id);
         let known = |(stream_id, _): &(Arc<StreamId>, Sequences)| **stream_id == request.stream_id;
         let remembered = self.positions.iter().position(known);
@@ -210,8 +192,8 @@ impl Pipeline {
     }
 
     /// What was fetched from this stream and is not written yet.
-    fn fetched_not_committed(&mut self, handle: &mut Handle, stream_id: &StreamId) -> Sequences {
-        self.gather_all(handle);
+    fn fetched_not_committed(&mut self, stream_id: &StreamId) -> Sequences {
+        self.gather_all();
         let mut fetched = Sequences::default();
         let batches = self
             .waiting
@@ -237,7 +219,7 @@ impl Pipeline {
     }
 
     /// Returns whether something could be written now, or when that may be.
-    pub fn readiness(&self, handle: &Handle, now: Instant, permission: Permission) -> Readiness {
+    pub fn readiness(&self, now: Instant, permission: Permission) -> Readiness {
         if self.hold == Some(Hold::Paused) {
             return Readiness::Idle;
         }
@@ -248,7 +230,7 @@ impl Pipeline {
             Some(at) if at > now => Readiness::NotBefore(at),
             // A destination that did not fit is looked at again even when nothing waits.
             Some(_) => Readiness::Ready,
-            None if self.waiting.is_empty() && handle.ready(self.number) == 0 => Readiness::Idle,
+            None if self.waiting.is_empty() && !self.subscription.has_batch() => Readiness::Idle,
             None => Readiness::Ready,
         }
     }
@@ -263,19 +245,19 @@ impl Pipeline {
     }
 
     /// Looks a destination up that did not fit, although nothing waits to be written.
-    fn look_again(&mut self, handle: &mut Handle, config: &WriteConfig) {
+    fn look_again(&mut self, config: &WriteConfig) {
         match self.writer.probe(config.insert_timeout) {
             Ok(()) => {
                 self.free();
-                if self.fetching == Fetching::No {
-                    self.start_fetching(handle);
+                if !self.subscription.is_started() {
+                    self.subscription.start();
                 }
             }
-            Err(failure) => self.hold_for(failure, handle),
+            Err(failure) => self.hold_for(failure),
         }
     }
 
-    fn after(&mut self, report: &WriteReport, handle: &mut Handle, config: &WriteConfig) {
+    fn after(&mut self, report: &WriteReport, config: &WriteConfig) {
         match &report.failure {
             None => {
                 self.free();
@@ -285,7 +267,7 @@ impl Pipeline {
                 if failure.wants_smaller_batch() && report.tried > 0 {
                     self.max_messages = (self.max_messages.min(report.tried) / 2).max(1);
                 }
-                self.hold_for(failure.clone(), handle);
+                self.hold_for(failure.clone());
             }
         }
     }
@@ -296,10 +278,10 @@ impl Pipeline {
         self.backoff.reset();
     }
 
-    fn hold_for(&mut self, failure: Failure, handle: &mut Handle) {
+    fn hold_for(&mut self, failure: Failure) {
         if failure.class() == Class::Schema && !self.writer.fits() {
             // What it holds could be any pipeline's memory until somebody mends the table.
-            self.stop_fetching(handle);
+            self.stop_fetching();
         }
         // A plan or a column may be stale whatever the error was.
         self.writer.forget_targets();

@@ -6,11 +6,11 @@ use super::selection::{self, MessageRange, SkippedRange};
 use super::writer::{SAMPLE, Writer};
 use super::{Pipeline, position_of};
 use crate::catalog::dead_letter;
-use crate::config::{self, Fault, WriteConfig};
+use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
 use crate::pg::wal;
 use crate::worker::breaker::Permission;
-use nats::{Batch, Handle, Receipt, Sequences, StreamId, Tail};
+use nats::{Batch, Receipt, Sequences, StreamId, Tail};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,6 @@ impl Pipeline {
     /// Writes one transaction's worth of what waits. `None` when nothing does.
     pub fn write_batch(
         &mut self,
-        handle: &mut Handle,
         permission: Permission,
         resources: &mut WriteResources,
         config: &WriteConfig,
@@ -54,43 +53,40 @@ impl Pipeline {
             Permission::Probe => self.max_messages.min(PROBE_MESSAGES),
             Permission::Wait(_) => return None,
         };
-        self.gather(handle, max_messages);
-        if config::fault() == Fault::AckBeforeCommit {
-            self.acknowledge_all(handle);
-        }
+        self.gather(max_messages);
         if self.waiting.is_empty() {
-            self.look_again(handle, config);
+            self.look_again(config);
             return None;
         }
         let started = Instant::now();
         let mut report = match self.waiting.front().and_then(Batch::tail) {
             Some(tail) => self.settle(tail, resources, config),
-            None => self.write(max_messages, handle, resources, config),
+            None => self.write(max_messages, resources, config),
         };
         report.took = started.elapsed();
-        self.after(&report, handle, config);
+        self.after(&report, config);
         Some(report)
     }
 
-    /// What must not be done: a message that is acknowledged now is lost if it is not written.
-    fn acknowledge_all(&self, handle: &Handle) {
+    /// Returns the acknowledgements of what is not written yet, which only a test build has a use
+    /// for: a message that is acknowledged now is lost if it is not written.
+    pub fn premature_receipts(&mut self) -> Vec<Receipt> {
+        self.gather_all();
         let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
         let receipts = messages.map(|message| Receipt::Reply(message.reply.clone()));
-        // Best effort: if the queue is full, the normal acknowledgement after the commit still
-        // happens.
-        let _ = handle.acknowledge(receipts.collect());
+        receipts.collect()
     }
 
     /// Takes batches until a transaction is full. What cannot be written must not grow with each
     /// try, so a few large messages are enough, as long as they can tell a bad row from a bad
     /// table.
-    fn gather(&mut self, handle: &mut Handle, max_messages: usize) {
-        let enough = BYTES.min(handle.memory_of_each());
+    fn gather(&mut self, max_messages: usize) {
+        let enough = BYTES.min(self.subscription.own_memory());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
         let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
         let mut bytes = sum(Batch::size);
         while rows < max_messages && (bytes < enough || messages <= SAMPLE) {
-            let Some(batch) = handle.try_batch(self.number) else {
+            let Some(batch) = self.subscription.next_batch() else {
                 return;
             };
             rows += batch.weight();
@@ -101,8 +97,8 @@ impl Pipeline {
     }
 
     /// Takes all batches that are ready.
-    pub(super) fn gather_all(&mut self, handle: &mut Handle) {
-        while let Some(batch) = handle.try_batch(self.number) {
+    pub(super) fn gather_all(&mut self) {
+        while let Some(batch) = self.subscription.next_batch() {
             self.waiting.push_back(batch);
         }
     }
@@ -143,7 +139,6 @@ impl Pipeline {
     fn write(
         &mut self,
         max_messages: usize,
-        handle: &Handle,
         resources: &mut WriteResources,
         config: &WriteConfig,
     ) -> WriteReport {
@@ -196,7 +191,7 @@ impl Pipeline {
             newest: newest.max(),
             tried,
             took: Duration::ZERO,
-            receipts: self.finish(done, handle),
+            receipts: self.finish(done),
             failure,
         }
     }
@@ -216,11 +211,11 @@ impl Pipeline {
     }
 
     /// Drops the first `count` batches and gives who has to know when they are durable.
-    fn finish(&mut self, count: usize, handle: &Handle) -> Vec<Receipt> {
+    fn finish(&mut self, count: usize) -> Vec<Receipt> {
         let mut receipts = Vec::new();
         for mut batch in self.waiting.drain(..count) {
             batch.take_receipts(&mut receipts);
-            handle.discard(batch);
+            self.subscription.discard(batch);
         }
         receipts
     }

@@ -127,7 +127,7 @@ impl Running {
         let context = Context {
             settings: Arc::new(settings()),
             pipeline: Arc::new(pipeline),
-            budget: Budget::new(buffer_bytes, 1).of_pipeline(0),
+            budget: Budget::new(buffer_bytes, 1).of_next_pipeline(),
             progress: progress.clone(),
             batches: sender,
             wake: Arc::new(|| {}),

@@ -1,0 +1,118 @@
+//! The main thread's end of one pipeline: batches and questions come out of it, and through it the
+//! pipeline is started and stopped. Everything here returns at once.
+
+use crate::batch::Batch;
+use crate::budget::PipelineBudget;
+use crate::context::Context;
+use crate::resume::PositionRequest;
+use crate::runtime::Shared;
+use crate::session::Session;
+use crate::settings::Pipeline;
+use crate::state::Progress;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::{mpsc, watch};
+
+/// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this
+/// is enough for it never to be idle. What is fetched further ahead than that makes NATS keep a
+/// longer record of what is on its way, and falls out of the caches before it is written.
+const BATCHES_WAITING: usize = 1;
+/// A session asks one question at a time.
+const QUESTIONS_WAITING: usize = 1;
+
+/// One pipeline as the main thread sees it. To drop it stops the pipeline.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    pipeline: Arc<Pipeline>,
+    budget: PipelineBudget,
+    progress: Arc<Progress>,
+    batches: mpsc::Receiver<Batch>,
+    questions: mpsc::Receiver<PositionRequest>,
+    stop: watch::Sender<bool>,
+}
+
+impl Subscription {
+    /// Returns one that fetches nothing yet.
+    pub(crate) fn stopped(shared: Arc<Shared>, pipeline: Pipeline, budget: PipelineBudget) -> Self {
+        Self {
+            shared,
+            pipeline: Arc::new(pipeline),
+            budget,
+            progress: Arc::new(Progress::default()),
+            batches: mpsc::channel(1).1,
+            questions: mpsc::channel(1).1,
+            stop: watch::channel(true).0,
+        }
+    }
+
+    /// Starts fetching, or starts it over; what was fetched and not taken is dropped.
+    pub fn start(&mut self) {
+        self.stop();
+        let (stop, stopped) = watch::channel(false);
+        let (batch_sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let (question_sender, questions) = mpsc::channel(QUESTIONS_WAITING);
+        self.stop = stop;
+        self.batches = batches;
+        self.questions = questions;
+        let context = Context {
+            settings: self.shared.settings.clone(),
+            pipeline: self.pipeline.clone(),
+            budget: self.budget.clone(),
+            progress: self.progress.clone(),
+            batches: batch_sender,
+            wake: self.shared.wake.clone(),
+            last_fetched: AtomicU64::default(),
+        };
+        let session = Session {
+            pipelines: self.shared.pipelines,
+            context,
+            connector: self.shared.connector.clone(),
+            questions: question_sender,
+            stop: stopped,
+        };
+        self.shared.spawn(session.run());
+    }
+
+    /// Stops fetching and drops what was fetched and not taken; the server keeps it.
+    pub fn stop(&mut self) {
+        self.stop.send_replace(true);
+        self.batches = mpsc::channel(1).1;
+        self.questions = mpsc::channel(1).1;
+    }
+
+    /// Returns whether it was started and not stopped since.
+    pub fn is_started(&self) -> bool {
+        !*self.stop.borrow()
+    }
+
+    /// Returns the next batch, if one is ready.
+    pub fn next_batch(&mut self) -> Option<Batch> {
+        self.batches.try_recv().ok()
+    }
+
+    /// Returns whether a batch is ready.
+    pub fn has_batch(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
+    /// Drops a batch on the thread that made it, which spares the main thread thousands of calls,
+    /// and the memory then serves the next batch.
+    pub fn discard(&self, batch: Batch) {
+        self.shared.runtime.spawn(async move { drop(batch) });
+    }
+
+    /// Returns the question of the session where the pipeline stands, if it asks.
+    pub fn next_position_request(&mut self) -> Option<PositionRequest> {
+        self.questions.try_recv().ok()
+    }
+
+    /// Returns what the pipeline is doing.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Returns the bytes of memory that the pipeline has for itself.
+    pub fn own_memory(&self) -> usize {
+        self.budget.own_bytes()
+    }
+}
