@@ -3,7 +3,7 @@
 use pgrx::prelude::*;
 use std::ffi::CStr;
 
-/// Makes what the transaction counted visible in `pg_stat_*`, and the session idle.
+/// Publishes the transaction's statistics to `pg_stat_*` and shows the session as idle.
 pub fn report_idle() {
     // SAFETY: on the main thread, outside a transaction.
     unsafe {

@@ -1,30 +1,33 @@
-//! Constraints and triggers that are put off to the end of the transaction. There they would run
-//! with the rights of whoever is current then, and PostgreSQL refuses to put any off in a
-//! restricted context. So those of a destination run after its statement, as the owner.
+//! Deferred constraints and triggers. At the end of a transaction they would run with the rights of
+//! whoever is the current user then, and PostgreSQL refuses to defer any in a security-restricted
+//! context. So those of a destination fire right after its statement, as the table's owner.
 
 use super::failure::Failure;
 use pgrx::prelude::*;
 
-/// Puts nothing off from here on, to the end of a transaction that has put nothing off so far.
+/// Makes all constraints immediate until the end of the transaction. Call it before the transaction
+/// has deferred anything.
 pub fn fire_at_once() {
     set(false, std::ptr::null_mut());
 }
 
-/// What of a session's transaction was changed.
-#[must_use = "it has to be restored"]
+/// What was changed in the transaction of a client session.
+#[must_use = "call restore"]
 pub enum OfSession {
-    /// Nothing, since something of the caller's is put off already: to fire it here would run it
-    /// with the rights of the function. A destination that needs it is refused by PostgreSQL.
+    /// Nothing: the caller has deferred triggers pending already, and firing them here would run
+    /// them with the rights of the function. PostgreSQL then refuses a destination that has
+    /// deferred ones.
     Untouched,
-    /// Nothing is put off.
+    /// All constraints are immediate.
     AtOnce,
 }
 
 impl OfSession {
-    /// [`fire_at_once`] in a transaction of somebody else, where that fires nothing of his.
+    /// Makes all constraints immediate in a client's transaction, unless that would fire triggers
+    /// that the client has deferred.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn fire_at_once() -> Result<Self, Failure> {
         if anything_pending()? {
             return Ok(Self::Untouched);
@@ -33,10 +36,10 @@ impl OfSession {
         Ok(Self::AtOnce)
     }
 
-    /// Puts off again what is put off from the start, for what the caller does afterwards.
+    /// Defers what is declared `INITIALLY DEFERRED` again, for the caller's later statements.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn restore(self) -> Result<(), Failure> {
         match self {
             Self::Untouched => Ok(()),
@@ -59,8 +62,8 @@ fn anything_pending() -> Result<bool, Failure> {
     })
 }
 
-/// Names are not unique: one that also stands for a constraint that is never put off would be
-/// refused.
+/// Defers all `INITIALLY DEFERRED` constraints, by name. Names are not unique: PostgreSQL refuses
+/// one that a constraint which is not deferrable has as well, so such names are left out.
 fn defer_as_declared() -> Result<(), Failure> {
     let query = "SELECT n.nspname::pg_catalog.text, c.conname::pg_catalog.text
         FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_namespace n ON n.oid = c.connamespace
@@ -78,7 +81,7 @@ fn defer_as_declared() -> Result<(), Failure> {
                 pg_sys::lappend(names, name.cast())
             };
         }
-        // No name at all would stand for all of them.
+        // An empty list would mean all constraints.
         if !names.is_null() {
             set(true, names);
         }

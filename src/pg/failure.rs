@@ -1,4 +1,4 @@
-//! What a database error means for a batch. The SQLSTATE decides, and only here.
+//! Errors of the database, and what they mean for a batch. SQLSTATEs are judged only here.
 
 use super::sql_state::SqlState;
 use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
@@ -7,12 +7,12 @@ use pgrx::prelude::*;
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// A row is at fault: find it and write the others.
+    /// A row caused it: find that row and write the others.
     Data,
-    /// The destination is at fault: stop this pipeline until the table fits. Unless it takes other
-    /// rows: then it is a row after all.
+    /// The destination table caused it: stop this pipeline until the table fits. If the table
+    /// accepts other rows, a row caused it after all.
     Schema,
-    /// The server is at fault: keep everything and try again later.
+    /// The server caused it: keep everything and try again later.
     Environment,
 }
 
@@ -21,12 +21,12 @@ pub enum Class {
 pub struct Failure {
     /// What kind of error it is.
     pub sqlstate: SqlState,
-    /// Message and DETAIL.
+    /// Message, and DETAIL if there is one.
     pub message: String,
 }
 
 impl Failure {
-    /// A failure that this extension finds itself.
+    /// Creates a failure that this extension has found itself.
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
         Self {
             sqlstate,
@@ -34,12 +34,12 @@ impl Failure {
         }
     }
 
-    /// A destination that rows cannot be written to.
+    /// Creates the failure of a destination that rows cannot be written to.
     pub fn schema(message: impl Into<String>) -> Self {
         Self::new(SqlState::INVALID_COLUMN_REFERENCE, message)
     }
 
-    /// What was raised.
+    /// Creates one from an error that PostgreSQL has raised.
     pub fn from_report(report: &ErrorReportWithLevel) -> Self {
         let message = match report.detail() {
             Some(detail) => format!("{}: {detail}", report.message()),
@@ -51,12 +51,12 @@ impl Failure {
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub fn class(&self) -> Class {
         class(self.sqlstate)
     }
 
-    /// Whether a row with the same key is there already.
+    /// Returns whether a row with the same key exists already.
     pub fn is_taken_key(&self) -> bool {
         matches!(
             self.sqlstate,
@@ -64,7 +64,8 @@ impl Failure {
         )
     }
 
-    /// Whether another session was in the way, which says nothing about the state of the server.
+    /// Returns whether another session was in the way, which says nothing about the server's
+    /// health.
     pub fn is_contention(&self) -> bool {
         matches!(
             self.sqlstate,
@@ -74,7 +75,7 @@ impl Failure {
         )
     }
 
-    /// Whether a smaller batch may get through where this one did not.
+    /// Returns whether a smaller batch might succeed.
     pub fn wants_smaller_batch(&self) -> bool {
         matches!(
             self.sqlstate,
@@ -85,7 +86,7 @@ impl Failure {
         )
     }
 
-    /// Whether the statement was cancelled, by its time limit or by somebody.
+    /// Returns whether the statement was cancelled, by its timeout or by a user.
     pub fn is_cancelled(&self) -> bool {
         self.sqlstate == SqlState::QUERY_CANCELED
     }
@@ -118,19 +119,20 @@ impl From<CaughtError> for Failure {
 
 fn class(sqlstate: SqlState) -> Class {
     match sqlstate {
-        // More than one statement may do: a smaller one may do it. Waiting cures nothing.
+        // Exceeds what one statement may do. Fewer rows may be within the limit; waiting does not
+        // help.
         SqlState::CONFIGURATION_LIMIT_EXCEEDED => return Class::Data,
-        // What the table is does not go with the statement.
+        // The kind of table does not permit the statement.
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => return Class::Schema,
         _ => {}
     }
     match sqlstate.class() {
-        // A foreign key or exclusion that fails, a value out of range, a row touched twice, a value
-        // beyond a limit of the server: all are about rows.
+        // A violated constraint, a value out of range, a row updated twice, a value beyond a limit
+        // of the server: all are properties of rows.
         "21" | "22" | "23" | "44" | "54" => Class::Data,
-        // Insufficient privilege is a matter of the table, as the missing column is.
+        // A missing privilege is a property of the table, as a missing column is.
         "42" | "3F" | "0A" => Class::Schema,
-        // Raised by a trigger of the table: about a row, unless it says otherwise.
+        // Raised by a trigger of the table, so most likely because of a row.
         "P0" => Class::Data,
         _ => Class::Environment,
     }

@@ -1,5 +1,6 @@
-//! A sign of life in shared memory: from each turn of the main loop and, while a transaction runs,
-//! from a timer of PostgreSQL. So a long statement is alive, and a process that is stopped is not.
+//! The worker's heartbeat in shared memory: written by each iteration of the main loop and, while a
+//! transaction runs, by a timer of PostgreSQL. So a worker with a long statement shows as alive,
+//! and a stopped process does not.
 
 use super::clock::now;
 use super::signals;
@@ -11,11 +12,11 @@ use std::time::{Duration, SystemTime};
 /// `USER_TIMEOUT` of `utils/timeout.h`, the same in PostgreSQL 17 and 18.
 const USER_TIMEOUT: c_int = 13;
 
-/// Between two signs of life.
+/// Milliseconds between two heartbeats of the timer.
 const PERIOD_MS: c_int = 1_000;
 
-/// From 1970-01-01 to 2000-01-01, where PostgreSQL counts from.
-const EPOCH: Duration = Duration::from_secs(946_684_800);
+/// From 1970-01-01 to 2000-01-01, where PostgreSQL's timestamps begin.
+const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
 
 // Not in pgrx's bindings. Both only touch the timer of this process.
 unsafe extern "C-unwind" {
@@ -23,25 +24,26 @@ unsafe extern "C-unwind" {
     fn enable_timeout_every(id: c_int, first: i64, delay_ms: c_int);
 }
 
-/// For so many periods a transaction whose time is up may go on, and then the process ends. A
-/// trigger can catch the cancel and go on for ever: no other pipeline of this worker would be
-/// written any more.
-const GRACE: u32 = 10;
+/// Periods for which a transaction may go on after its timeout before the process ends. A trigger
+/// can catch the cancel and run for ever, and then no other pipeline of this worker would be
+/// written.
+const GRACE_PERIODS: u32 = 10;
 
-/// Where this process shows its sign of life.
-static PLACE: OnceLock<&AtomicI64> = OnceLock::new();
+/// Where the heartbeat is written, in microseconds since 2000-01-01.
+static HEARTBEAT: OnceLock<&AtomicI64> = OnceLock::new();
 
-/// Until when the timer speaks for the transaction that runs, in microseconds since 2000-01-01; 0
-/// while none does, for then the loop speaks for itself.
-static UNTIL: AtomicI64 = AtomicI64::new(0);
+/// When the running transaction times out, in microseconds since 2000-01-01. Until then the timer
+/// writes the heartbeat. 0 while no transaction runs.
+static TIMES_OUT_AT: AtomicI64 = AtomicI64::new(0);
 
-/// Periods since then. Counted, since a process that is stopped or a clock that jumps is not late.
-static LATE: AtomicU32 = AtomicU32::new(0);
+/// Periods since that moment. They are counted, because a stopped process or a clock that jumps
+/// would make any difference of times wrong.
+static OVERDUE_PERIODS: AtomicU32 = AtomicU32::new(0);
 
-/// Begins with the signs of life, in microseconds since 2000-01-01 at `place`, which is in shared
-/// memory. To be called once, on the main thread.
-pub fn start(place: &'static AtomicI64) {
-    PLACE.get_or_init(|| place);
+/// Starts the heartbeat at `heartbeat`, a place in shared memory that takes microseconds since
+/// 2000-01-01. Call it once, on the main thread.
+pub fn start(heartbeat: &'static AtomicI64) {
+    HEARTBEAT.get_or_init(|| heartbeat);
     beat();
     // SAFETY: main thread of a process whose timers are set up; the handler is safe in a signal.
     unsafe {
@@ -50,45 +52,50 @@ pub fn start(place: &'static AtomicI64) {
     }
 }
 
-/// The loop has come round.
+/// Writes a heartbeat.
 pub fn beat() {
-    if let Some(place) = PLACE.get() {
-        place.store(now(), Ordering::Relaxed);
+    if let Some(heartbeat) = HEARTBEAT.get() {
+        heartbeat.store(now(), Ordering::Relaxed);
     }
 }
 
 /// Runs in a signal handler: reads a clock and atomics, and nothing else.
 unsafe extern "C-unwind" fn tick() {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let since_2000 = since_1970.unwrap_or_default().saturating_sub(EPOCH);
+    let since_2000 = since_1970
+        .unwrap_or_default()
+        .saturating_sub(POSTGRES_EPOCH);
     let now = i64::try_from(since_2000.as_micros()).unwrap_or(i64::MAX);
-    let until = UNTIL.load(Ordering::Relaxed);
-    if let Some(place) = PLACE.get()
+    let until = TIMES_OUT_AT.load(Ordering::Relaxed);
+    if let Some(heartbeat) = HEARTBEAT.get()
         && now < until
     {
-        place.store(now, Ordering::Relaxed);
+        heartbeat.store(now, Ordering::Relaxed);
     }
-    if until != 0 && now >= until && LATE.fetch_add(1, Ordering::Relaxed) >= GRACE {
+    if until != 0
+        && now >= until
+        && OVERDUE_PERIODS.fetch_add(1, Ordering::Relaxed) >= GRACE_PERIODS
+    {
         signals::end();
     }
 }
 
-/// The time that a transaction may take: so long the timer speaks for it. Ends when dropped.
-pub struct Busy(());
+/// A running transaction, for whose timeout the timer writes the heartbeat. Ends when dropped.
+pub struct TransactionHeartbeat(());
 
-impl Busy {
-    /// From now on, for `limit`.
-    pub fn start(limit: Duration) -> Self {
-        let limit = i64::try_from(limit.as_micros()).unwrap_or(i64::MAX);
-        LATE.store(0, Ordering::Relaxed);
-        UNTIL.store(now().saturating_add(limit), Ordering::Relaxed);
+impl TransactionHeartbeat {
+    /// Starts now, for a transaction with this timeout.
+    pub fn start(timeout: Duration) -> Self {
+        let timeout = i64::try_from(timeout.as_micros()).unwrap_or(i64::MAX);
+        OVERDUE_PERIODS.store(0, Ordering::Relaxed);
+        TIMES_OUT_AT.store(now().saturating_add(timeout), Ordering::Relaxed);
         Self(())
     }
 }
 
-impl Drop for Busy {
+impl Drop for TransactionHeartbeat {
     fn drop(&mut self) {
-        UNTIL.store(0, Ordering::Relaxed);
+        TIMES_OUT_AT.store(0, Ordering::Relaxed);
         beat();
     }
 }

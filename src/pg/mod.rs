@@ -1,6 +1,6 @@
-//! PostgreSQL made safe: thin wrappers, one thing of the server each, and most of the unsafe code.
-//! Nothing here knows what this project is about. To be called on the main thread only, but for
-//! [`waker`].
+//! Safe, thin wrappers around PostgreSQL, one facility of the server each; most of the unsafe code
+//! is here. Nothing in this folder knows what the project is about. Call it on the main thread
+//! only; [`waker`] is the one exception.
 
 pub mod activity;
 pub mod clock;

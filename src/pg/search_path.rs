@@ -1,7 +1,6 @@
-//! `search_path` of a background worker and of sessions that do its work. Statements that run as
-//! superuser look their operators and types up where nobody else can create any. The configured
-//! path is for two things only: finding a destination by its name, and what the destination's owner
-//! has written.
+//! `search_path` of the background worker, and of sessions that do its work. Statements that run as
+//! superuser look up operators and types only where nobody else can create any. The configured path
+//! serves two purposes only: to find a destination by its name, and to run code of its owner.
 
 use super::failure::Failure;
 use super::sql_state::SqlState;
@@ -9,26 +8,26 @@ use pgrx::prelude::*;
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
-/// Of all that runs as superuser. Temporary objects come last; unmentioned they would come first.
+/// The path of everything that runs as superuser. `pg_temp` is last; left out, it would be first.
 const PINNED: &CStr = c"pg_catalog, pg_temp";
 const NAME: &CStr = c"search_path";
 
 /// The path along which destinations are found, and which their triggers see.
 #[derive(Clone, Debug)]
 pub enum SearchPath {
-    /// What is configured for this session, as it is at the moment: it follows a reload.
+    /// The path that is configured for this session now; it follows a reload.
     OfSession,
-    /// This one.
+    /// A fixed path.
     Given(CString),
 }
 
 impl SearchPath {
-    /// That of all that runs as superuser.
+    /// Returns the path of everything that runs as superuser.
     pub fn pinned() -> Self {
         Self::Given(PINNED.to_owned())
     }
 
-    /// Makes it the path until the nest level of settings that is open now ends.
+    /// Sets it until the current nest level of settings ends.
     pub fn apply(&self) {
         match self {
             Self::Given(path) => set(path, pg_sys::GucAction::GUC_ACTION_SAVE),
@@ -36,7 +35,8 @@ impl SearchPath {
         }
     }
 
-    /// Runs `body` under this path. After an error the abort of the (sub)transaction takes it back.
+    /// Runs `body` under this path. After an error, the abort of the (sub)transaction restores the
+    /// old one.
     pub fn within<T>(&self, body: impl FnOnce() -> T) -> T {
         // SAFETY: main thread, inside a transaction; the level is closed below, or by the abort.
         let level = unsafe { pg_sys::NewGUCNestLevel() };
@@ -48,7 +48,7 @@ impl SearchPath {
     }
 }
 
-/// Makes the path that of superusers' statements until the end of the transaction.
+/// Sets the path of everything that runs as superuser until the end of the transaction.
 pub fn pin() {
     set(PINNED, pg_sys::GucAction::GUC_ACTION_LOCAL);
 }
@@ -69,7 +69,7 @@ fn set(path: &CStr, action: pg_sys::GucAction::Type) {
     }
 }
 
-/// A worker's session never sets its path for good, so this is what is configured for it.
+/// Returns the configured path. The session never changes its reset value, so that is the one.
 fn of_session() -> CString {
     // SAFETY: main thread; the setting exists, and its value is copied before anything changes it.
     let path = unsafe {
@@ -82,7 +82,7 @@ fn of_session() -> CString {
     CString::new(temporary_last(&path)).unwrap_or_default()
 }
 
-/// What somebody else's trigger has created for this session must not hide a table or a type.
+/// Puts `pg_temp` last, so that a temporary object made by a trigger hides no table and no type.
 fn temporary_last(path: &str) -> String {
     let is_temporary = |name: &str| {
         name.trim()
@@ -96,11 +96,11 @@ fn temporary_last(path: &str) -> String {
     }
 }
 
-/// The path that a worker's session starts with: that of the bootstrap superuser in this database,
-/// by the precedence of PostgreSQL, else the server's.
+/// Returns the path that a worker's session starts with: by PostgreSQL's precedence, that of the
+/// bootstrap superuser in this database, else that of the server.
 ///
 /// # Errors
-/// What the database says.
+/// Those of the database.
 pub fn of_the_worker() -> Result<SearchPath, Failure> {
     let query = "SELECT COALESCE(
             (SELECT pg_catalog.substr(c, 13)

@@ -3,14 +3,14 @@
 use pgrx::prelude::*;
 use std::fmt;
 
-/// Five characters, as PostgreSQL shows them.
+/// A SQLSTATE: five characters, as PostgreSQL shows them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SqlState([u8; 5]);
 
-/// A name for each that this project raises or tells from others.
+/// Defines a constant for each SQLSTATE that this project raises or recognises.
 macro_rules! names {
     ($($name:ident = $code:literal),* $(,)?) => {
-        #[allow(missing_docs, reason = "the names say it")]
+        #[allow(missing_docs, reason = "the names are PostgreSQL's")]
         impl SqlState {
             $(pub const $name: Self = Self(*$code);)*
         }
@@ -40,7 +40,7 @@ names! {
 }
 
 impl SqlState {
-    /// Returns that of any characters.
+    /// Creates one from any five characters.
     #[cfg(test)]
     pub const fn new(characters: &[u8; 5]) -> Self {
         Self(*characters)
@@ -57,7 +57,7 @@ impl SqlState {
     }
 }
 
-/// PostgreSQL packs the five characters into six bits each.
+/// PostgreSQL packs each of the five characters into six bits.
 impl From<PgSqlErrorCode> for SqlState {
     fn from(code: PgSqlErrorCode) -> Self {
         let packed = code as i32;
@@ -65,7 +65,7 @@ impl From<PgSqlErrorCode> for SqlState {
     }
 }
 
-/// One that pgrx has no name for is an internal error.
+/// A SQLSTATE that pgrx has no name for becomes an internal error.
 impl From<SqlState> for PgSqlErrorCode {
     fn from(state: SqlState) -> Self {
         let bits = |character: u8| i32::from(character.wrapping_sub(b'0') & 0x3f);

@@ -1,16 +1,16 @@
-//! A part of a session's transaction that can fail alone, as an EXCEPTION block of PL/pgSQL.
+//! A part of a transaction that can fail alone, like an EXCEPTION block of PL/pgSQL.
 
 use super::failure::Failure;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use std::panic::AssertUnwindSafe;
 
-/// What becomes of the changes of a body that succeeds.
+/// What happens to the changes of a body that succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// They belong to the transaction.
+    /// They become part of the transaction.
     Keep,
-    /// They are undone: it was only to be tried.
+    /// They are rolled back, because the body only tries something out.
     Undo,
 }
 
@@ -21,9 +21,9 @@ pub fn current() -> pg_sys::SubTransactionId {
     unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
 
-/// Runs `body`. When it fails, whatever it did is undone, and only that.
+/// Runs `body` in a subtransaction, and rolls that back when it fails.
 ///
-/// A cancelled statement and a Rust panic pass on, after that.
+/// A cancelled statement and a Rust panic go on after the rollback.
 pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     // SAFETY: main thread, inside a transaction; both outlive the subtransaction.
     let (context, owner) = unsafe {
@@ -35,8 +35,8 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
         .catch_others(|error| Err(Box::new(error)))
         .execute();
-    // SAFETY: the subtransaction begun above is the current one: whatever began below it was ended
-    // by the body, or is ended with it.
+    // SAFETY: the subtransaction begun above is the current one: those inside it were ended by the
+    // body, or end with it.
     unsafe {
         pg_sys::MemoryContextSwitchTo(context);
         match (&outcome, end) {
@@ -55,8 +55,8 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
             let failure = Failure::from_report(&report);
             if failure.is_cancelled() {
-                // Whoever cancels means the whole statement. Raised anew: PostgreSQL's own copy of
-                // the error is gone since it was caught.
+                // A cancel is meant for the whole statement. It is raised anew, because PostgreSQL
+                // freed its copy of the error when this one was caught.
                 CaughtError::ErrorReport(report).rethrow()
             }
             Err(failure)

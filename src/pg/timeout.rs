@@ -1,5 +1,6 @@
-//! A time limit for what the main thread does in one transaction. PostgreSQL arms its statement
-//! time-out only for client sessions; this arms the same timer, whose handler cancels as usual.
+//! A timeout for the work of the main thread in one transaction. PostgreSQL arms its statement
+//! timeout for client sessions only; this arms the same timer, whose handler cancels the statement
+//! as usual.
 
 use pgrx::prelude::*;
 use std::ffi::c_int;
@@ -14,13 +15,13 @@ unsafe extern "C-unwind" {
     fn disable_timeout(id: c_int, keep_indicator: bool);
 }
 
-/// A running time limit; ends when dropped.
-pub struct Limit(());
+/// A running statement timeout; disarmed when dropped.
+pub struct StatementTimeout(());
 
-impl Limit {
-    /// Cancels what runs when `limit` has passed, with SQLSTATE 57014.
-    pub fn start(limit: Duration) -> Self {
-        let ms = c_int::try_from(limit.as_millis())
+impl StatementTimeout {
+    /// Cancels the running statement when `timeout` has passed, with SQLSTATE 57014.
+    pub fn start(timeout: Duration) -> Self {
+        let ms = c_int::try_from(timeout.as_millis())
             .unwrap_or(c_int::MAX)
             .max(1);
         // SAFETY: main thread of a process whose timers InitPostgres has set up.
@@ -29,9 +30,10 @@ impl Limit {
     }
 }
 
-impl Drop for Limit {
+impl Drop for StatementTimeout {
     fn drop(&mut self) {
-        // SAFETY: as above. A cancel that came too late for this statement must not hit the next.
+        // SAFETY: as above. A cancel that came too late for this statement must not hit the next
+        // one.
         unsafe {
             disable_timeout(STATEMENT_TIMEOUT, false);
             (&raw mut pg_sys::QueryCancelPending).write_volatile(0);

@@ -1,12 +1,12 @@
-//! One transaction of the worker: begun, committed, or aborted as a whole, with every error as a
-//! value. After an error nothing may touch the database before the abort, so both are here.
+//! Transactions of the worker, with every error returned as a value. After an error nothing may
+//! touch the database before the abort, so both are handled here.
 
 use super::deferred;
 use super::failure::Failure;
-use super::heartbeat::Busy;
+use super::heartbeat::TransactionHeartbeat;
 use super::search_path;
 use super::signals;
-use super::timeout::Limit;
+use super::timeout::StatementTimeout;
 use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use std::panic::AssertUnwindSafe;
@@ -14,10 +14,10 @@ use std::time::Duration;
 
 /// Runs `body` in a transaction that commits when it returns `Ok`, and is rolled back otherwise.
 ///
-/// A statement that runs longer than `limit` is cancelled. A Rust panic passes on, after the
-/// rollback: it ends the worker.
-pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    let _busy = Busy::start(limit);
+/// If the transaction takes longer than `timeout`, its statement is cancelled. A Rust panic goes on
+/// after the rollback and ends the worker.
+pub fn run<T>(timeout: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let _heartbeat = TransactionHeartbeat::start(timeout);
     let outcome = PgTryBuilder::new(AssertUnwindSafe(|| {
         // SAFETY: on the main thread, outside any transaction.
         unsafe {
@@ -27,9 +27,9 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
         }
         search_path::pin();
         deferred::fire_at_once();
-        let limit = Limit::start(limit);
+        let timer = StatementTimeout::start(timeout);
         let value = body()?;
-        drop(limit);
+        drop(timer);
         // SAFETY: the snapshot and the transaction begun above are still the current ones.
         unsafe {
             pg_sys::PopActiveSnapshot();
@@ -46,16 +46,15 @@ pub fn run<T>(limit: Duration, body: impl FnOnce() -> Result<T, Failure>) -> Res
     })
     .execute();
     if outcome.is_err() {
-        // SAFETY: the transaction is open and failed, or was given up by `body`.
+        // SAFETY: the transaction is open, and has failed or is abandoned by `body`.
         unsafe { pg_sys::AbortCurrentTransaction() };
     }
     release_advisory_locks();
     outcome
 }
 
-/// Those of the session are the one kind of lock that a trigger could leave behind.
+/// Releases advisory locks of the session, the one kind of lock that a trigger can leave behind.
 fn release_advisory_locks() {
-    // SAFETY: main thread, outside a transaction; they are of this session, which takes none
-    // itself.
+    // SAFETY: main thread, outside a transaction; this session itself takes no such lock.
     unsafe { pg_sys::LockReleaseSession(pg_sys::USER_LOCKMETHOD as pg_sys::LOCKMETHODID) };
 }

@@ -1,28 +1,29 @@
-//! Whom the worker acts as. Rows are written as the owner of their destination in a
-//! security-restricted context, as logical replication does: a trigger or default there never runs
-//! as superuser, and what it sets ends with the statement.
+//! The role that the worker acts as. Rows are written as the owner of their destination in a
+//! security-restricted context, as in logical replication: a trigger or default there never runs as
+//! superuser, and settings that it changes are restored after the statement.
 
 use super::failure::Failure;
 use super::search_path::SearchPath;
 use super::sql_state::SqlState;
 use pgrx::prelude::*;
 
-/// Acting as another role until restored. After an error the abort of the transaction ends it.
-#[must_use = "it has to be restored"]
+/// Acts as another role until restored. After an error, the abort of the transaction restores the
+/// role.
+#[must_use = "call restore"]
 pub struct UserContext {
     user: pg_sys::Oid,
     context: i32,
     /// Nest level of settings.
     level: i32,
-    /// Whether the transaction has used temporary objects before.
+    /// [`TEMPORARY`] if the transaction used temporary objects before, else 0.
     temporary: i32,
 }
 
-/// That of a transaction which has used temporary objects, or tried to make one.
+/// Flag of a transaction that has used temporary objects, or tried to create one.
 const TEMPORARY: i32 = pg_sys::XACT_FLAGS_ACCESSEDTEMPNAMESPACE as i32;
 
 impl UserContext {
-    /// From here on acts as `owner` under `path`. Inside a transaction.
+    /// Acts as `owner` under `path` from here on. Inside a transaction only.
     pub fn switch_to(owner: pg_sys::Oid, path: &SearchPath) -> Self {
         // SAFETY: main thread, inside a transaction; `restore` or the abort closes the level.
         let level = unsafe { pg_sys::NewGUCNestLevel() };
@@ -43,12 +44,12 @@ impl UserContext {
         before
     }
 
-    /// Acts as before again, with the settings as they were: the owner's code may have changed any.
+    /// Restores the role, and all settings, since the owner's code may have changed any.
     ///
     /// # Errors
-    /// When that code has made a temporary object, which would last as long as the session: types
-    /// among them come before all others in what a later owner's code names. PostgreSQL refuses no
-    /// more than temporary tables.
+    /// When that code has created a temporary object. It would last as long as the session, and a
+    /// temporary type is found before all others by the code of other owners. PostgreSQL itself
+    /// refuses only temporary tables.
     pub fn restore(self) -> Result<(), Failure> {
         // SAFETY: main thread; the level is the innermost one, and the values were in force when
         // this was made.
@@ -66,7 +67,8 @@ impl UserContext {
     }
 }
 
-/// Whether the session has one: a worker's has none but by an owner's code.
+/// Returns whether the session has a temporary schema. A worker's has one only if an owner's code
+/// has created it.
 fn has_temporary_schema() -> bool {
     let (mut schema, mut toast) = (pg_sys::Oid::INVALID, pg_sys::Oid::INVALID);
     // SAFETY: main thread; both are written to.
@@ -74,7 +76,7 @@ fn has_temporary_schema() -> bool {
     schema != pg_sys::Oid::INVALID
 }
 
-/// Clears the transaction's flag and gives what it was.
+/// Clears the transaction's flag, and returns what it was.
 fn take_temporary() -> i32 {
     // SAFETY: main thread, inside a transaction, whose flags these are.
     unsafe {

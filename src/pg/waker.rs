@@ -1,9 +1,11 @@
-//! How another thread wakes the main thread: the only PostgreSQL function that is called off it.
+//! Wakes the main thread from another thread, with the only PostgreSQL function called off the main
+//! thread.
 //!
-//! `SetLatch` is made to be called from signal handlers and other processes: it stores a flag,
+//! `SetLatch` is designed to be called from signal handlers and other processes: it sets a flag,
 //! issues a memory barrier, and signals the owner only if that sleeps. It allocates nothing, raises
-//! nothing and reads no thread-local state, so a foreign thread may call it. pgrx's own binding
-//! would refuse, rightly for anything else; hence the declaration here.
+//! no error and reads no thread-local state, so another thread may call it. pgrx's own binding
+//! refuses calls off the main thread, which is right for any other function; hence the declaration
+//! here.
 
 use pgrx::prelude::*;
 use std::sync::Arc;
@@ -22,7 +24,7 @@ unsafe impl Send for MainLatch {}
 // SAFETY: as above.
 unsafe impl Sync for MainLatch {}
 
-/// Wakes the main thread, at most once until it has looked.
+/// Wakes the main thread, and signals it no more than once before it has checked for work.
 #[derive(Clone)]
 pub struct Waker {
     latch: Arc<MainLatch>,
@@ -30,7 +32,7 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// For the process that calls it. Main thread only.
+    /// Returns the waker of the calling process. Main thread only.
     pub fn of_this_process() -> Self {
         // SAFETY: MyLatch is set for the life of a process that is attached to shared memory.
         let latch = unsafe { pg_sys::MyLatch };
@@ -40,7 +42,7 @@ impl Waker {
         }
     }
 
-    /// To be called when there is something to do, from any thread.
+    /// Wakes the main thread. Any thread may call this.
     pub fn wake(&self) {
         if !self.asked.swap(true, Ordering::AcqRel) {
             // SAFETY: see the module's notes.
@@ -48,7 +50,8 @@ impl Waker {
         }
     }
 
-    /// To be called by the main thread before it looks what there is to do.
+    /// Lets the next [`Waker::wake`] signal again. The main thread calls this before it checks for
+    /// work.
     pub fn looking(&self) {
         self.asked.store(false, Ordering::Release);
     }

@@ -1,16 +1,17 @@
-//! How far the write-ahead log has come: written here, flushed, and confirmed by standbys.
+//! Positions in the write-ahead log: the newest commit, what is flushed, what standbys have
+//! confirmed.
 
 use pgrx::prelude::*;
 
 /// A position in the write-ahead log.
 pub type Lsn = u64;
 
-/// Gives the end of the newest commit that this process can have seen, its own or an earlier
+/// Returns the end of the newest commit that this process can have seen, its own or an earlier
 /// worker's.
 pub fn last_commit() -> Lsn {
-    // SAFETY: main thread. Before the first commit of this process the variable is 0; then whatever
-    // is in the log so far covers what an earlier worker may have left unflushed. No test tells
-    // whether it does: to look for a seek takes a transaction id, so each worker has committed
+    // SAFETY: main thread. Before the first commit of this process the variable is 0; the current
+    // end of the log then covers whatever an earlier worker has left unflushed. No test can
+    // distinguish the two: looking for a seek takes a transaction id, so each worker has committed
     // something before its first message.
     unsafe {
         match (&raw const pg_sys::XactLastCommitEnd).read() {
@@ -20,29 +21,29 @@ pub fn last_commit() -> Lsn {
     }
 }
 
-/// Makes everything up to a position durable on this server.
+/// Flushes the log up to `position`.
 pub fn flush(position: Lsn) {
-    // SAFETY: main thread; the position was handed out by the log itself.
+    // SAFETY: main thread; the position came from the log itself.
     unsafe { pg_sys::XLogFlush(position) };
 }
 
-/// Gives the position up to which the log is on this server's disk.
+/// Returns the position up to which the log is flushed on this server.
 pub fn flushed() -> Lsn {
     // SAFETY: main thread; reads shared memory through PostgreSQL's own function.
     unsafe { pg_sys::GetFlushRecPtr(std::ptr::null_mut()) }
 }
 
-/// What a synchronous standby may have done with the log.
+/// What a synchronous standby has done with the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standby {
-    /// Has it on its disk.
+    /// Flushed it to disk.
     Flushed,
-    /// Shows it to its sessions.
+    /// Applied it, so that its sessions see the rows.
     Applied,
 }
 
-/// Gives the position up to which the synchronous standbys have confirmed; everything when there
-/// are none to wait for.
+/// Returns the position up to which the synchronous standbys have confirmed, or [`Lsn::MAX`] when
+/// there are none to wait for.
 pub fn confirmed(standby: Standby) -> Lsn {
     let mode = match standby {
         Standby::Flushed => pg_sys::SYNC_REP_WAIT_FLUSH,
@@ -55,7 +56,7 @@ pub fn confirmed(standby: Standby) -> Lsn {
         let status = (&raw const (*control).sync_standbys_status).read_volatile();
         let status = u32::from(status);
         let defined = match status & pg_sys::SYNC_STANDBY_INIT {
-            // The checkpointer has not said yet: what it will say is in the setting.
+            // The checkpointer has not evaluated the setting yet.
             0 => (*(&raw const pg_sys::SyncRepStandbyNames).read()) != 0,
             _ => status & pg_sys::SYNC_STANDBY_DEFINED != 0,
         };

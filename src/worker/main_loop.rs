@@ -111,7 +111,7 @@ impl Worker {
             .active
             .as_ref()
             .is_some_and(|active| active.nats().panicked());
-        if !panicked && !signals::told_to_stop() {
+        if !panicked && !signals::stop_requested() {
             return;
         }
         self.stop(State::Stopped, "the worker is ending");
