@@ -48,7 +48,7 @@ fn pass(feed: Feed, messages: &[Message]) -> f64 {
                 published: Timestamp::default(),
                 window: decode::Window::default(),
             };
-            decode::decode_message(format, &message, &mut out).expect("a good message");
+            decode::decode_message(&**format, &message, &mut out).expect("a good message");
         }
         std::hint::black_box(&out);
         decoded += messages.len();

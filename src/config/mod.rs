@@ -50,7 +50,7 @@ pub struct Config {
 }
 
 /// One pipeline: the NATS side of it, and its destination.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
     /// Fetch and decode.
     pub nats: Pipeline,
@@ -58,12 +58,6 @@ pub struct PipelineConfig {
     pub table: Option<String>,
     /// Part of the destination.
     pub columnstore: Columnstore,
-}
-
-impl std::fmt::Debug for PipelineConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PipelineConfig({})", self.nats.name)
-    }
 }
 
 /// Settings of the main thread's work.

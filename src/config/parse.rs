@@ -3,7 +3,7 @@
 
 use super::Columnstore;
 use super::preset::{self, Preset};
-use decode::Format;
+use decode::FormatRef;
 use std::time::Duration;
 
 /// Longest pipeline name: it becomes part of a consumer's name, a setting's name and of rows.
@@ -26,7 +26,7 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T, ParseError> {
 /// Options of one pipeline; what is `None` comes from the preset or the general setting.
 #[derive(Clone, Default)]
 pub(super) struct Options {
-    pub(super) processor: Option<&'static dyn Format>,
+    pub(super) processor: Option<FormatRef>,
     pub(super) nats_stream: Option<String>,
     pub(super) subjects: Option<Vec<String>>,
     pub(super) table: Option<String>,
@@ -178,7 +178,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), ParseError> 
     Ok(())
 }
 
-fn processor(value: &str) -> Result<&'static dyn Format, ParseError> {
+fn processor(value: &str) -> Result<FormatRef, ParseError> {
     let known = || {
         decode::formats()
             .iter()
@@ -186,7 +186,7 @@ fn processor(value: &str) -> Result<&'static dyn Format, ParseError> {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    decode::format(value).ok_or_else(|| {
+    decode::format(value).cloned().ok_or_else(|| {
         ParseError(format!(
             "There is no processor \"{value}\". Processors are {}.",
             known()
@@ -284,7 +284,7 @@ fn duration(key: &str, value: &str) -> Result<Duration, ParseError> {
 
 /// A pipeline with every option settled.
 pub(super) struct Settled {
-    pub(super) format: &'static dyn Format,
+    pub(super) format: FormatRef,
     pub(super) subjects: Vec<String>,
     pub(super) batch_size: usize,
     pub(super) batch_timeout: Duration,
@@ -298,8 +298,8 @@ pub(super) fn settle(
     batch_timeout: Duration,
 ) -> Result<Settled, ParseError> {
     let preset: Option<&Preset> = preset::find(name);
-    let format = match (options.processor, preset) {
-        (Some(format), _) => format,
+    let format = match (&options.processor, preset) {
+        (Some(format), _) => format.clone(),
         (None, Some(preset)) => processor(preset.processor)?,
         (None, None) => {
             return refuse(format!(

@@ -13,12 +13,12 @@ fn sr_event_writer_decode(
     processor: &str,
     payload: &[u8],
     subject: default!(&str, "''"),
-) -> TableIterator<'static, (name!(table_name, &'static str), name!(row, JsonB))> {
+) -> TableIterator<'static, (name!(table_name, String), name!(row, JsonB))> {
     let rows = or_raise(decode_payload(processor, payload, subject));
     let objects = rows.tables().iter().flat_map(|rows| {
         let table = rows.table();
         rows.range(0..rows.len())
-            .map(move |row| (table.name, JsonB(object(table, row))))
+            .map(move |row| (table.name.clone(), JsonB(object(table, row))))
     });
     TableIterator::new(objects.collect::<Vec<_>>())
 }
@@ -35,12 +35,12 @@ fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowS
         window: decode::Window::default(),
     };
     let mut rows = RowSet::new(format.tables());
-    decode::decode_message(format, &message, &mut rows).map_err(UserError::Undecodable)?;
+    decode::decode_message(&**format, &message, &mut rows).map_err(UserError::Undecodable)?;
     Ok(rows)
 }
 
 fn object(table: &Table, row: Row<'_>) -> Value {
-    let names = table.columns.iter().map(|column| column.name.to_owned());
+    let names = table.columns.iter().map(|column| column.name.clone());
     Value::Object(names.zip(row.cells().map(value)).collect::<Map<_, _>>())
 }
 

@@ -10,7 +10,7 @@ use crate::pg::search_path::{self, SearchPath};
 use crate::pg::sql_state::SqlState;
 use crate::pg::subtransaction::{self, End};
 use crate::pg::user_context::UserContext;
-use decode::{Format, Message, Window};
+use decode::{FormatRef, Message, Window};
 use pgrx::prelude::*;
 use row::RowSet;
 use std::collections::HashMap;
@@ -93,7 +93,7 @@ impl Replayer {
             window,
         };
         let mut rows = RowSet::new(format.tables());
-        decode::decode_message(format, &message, &mut rows)
+        decode::decode_message(&**format, &message, &mut rows)
             .map_err(|reject| dead_letter::undecodable(&reject))?;
         if inserts.is_empty() {
             *inserts = look_up(format, chosen, &self.path)?;
@@ -115,14 +115,11 @@ impl Replayer {
 
     /// The way that the pipeline's messages take now. A pipeline that is no longer active leaves
     /// the letter's own processor, with its own table.
-    fn way(
-        &self,
-        letter: &StoredLetter,
-    ) -> Result<(&'static dyn Format, Option<&str>, Window), Failure> {
+    fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
         if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {
             let window = found.nats.window(letter.published);
-            return Ok((found.nats.format, found.table.as_deref(), window));
+            return Ok((&found.nats.format, found.table.as_deref(), window));
         }
         let format = decode::format(&letter.processor).ok_or_else(|| {
             let (pipeline, processor) = (&letter.pipeline, &letter.processor);
@@ -136,7 +133,7 @@ impl Replayer {
 }
 
 fn look_up(
-    format: &'static dyn Format,
+    format: &FormatRef,
     chosen: Option<&str>,
     path: &SearchPath,
 ) -> Result<Vec<Insert>, Failure> {
@@ -145,7 +142,7 @@ fn look_up(
     let found = tables.map(|(number, table)| {
         let chosen = chosen.filter(|_| number == 0);
         Ok(Insert::new(
-            table,
+            table.clone(),
             destination::lookup_destination(table, chosen, path.clone())?,
         ))
     });

@@ -30,6 +30,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// Whether every time is accepted.
+    pub(crate) fn is_open(&self) -> bool {
+        self.oldest.is_none() && self.newest.is_none()
+    }
+
     /// Why a row of this time is not accepted, if it is not.
     pub(crate) fn objection(&self, time: Timestamp) -> Option<&'static str> {
         if self.oldest.is_some_and(|oldest| time < oldest) {

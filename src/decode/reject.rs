@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use crate::json::Raw;
-
 /// Most characters of a payload that a reject repeats.
 const EXCERPT: usize = 60;
 
@@ -19,7 +17,7 @@ pub struct Reject(Box<Particulars>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Particulars {
     element: Option<usize>,
-    field: Option<&'static str>,
+    field: Option<String>,
     problem: String,
 }
 
@@ -35,28 +33,16 @@ impl Reject {
     }
 
     /// One field is unusable.
-    pub(crate) fn field(name: &'static str, problem: impl Into<String>) -> Self {
-        Self::new(Some(name), problem.into())
+    pub(crate) fn field(name: &str, problem: impl Into<String>) -> Self {
+        Self::new(Some(name.to_owned()), problem.into())
     }
 
-    fn new(field: Option<&'static str>, problem: String) -> Self {
+    fn new(field: Option<String>, problem: String) -> Self {
         Self(Box::new(Particulars {
             element: None,
             field,
             problem,
         }))
-    }
-
-    /// One field holds something else than it should.
-    pub(crate) fn expected(name: &'static str, expected: &str, got: Raw<'_>) -> Self {
-        let got = match got {
-            Raw::Bool(value) => value.to_string(),
-            Raw::Number(literal) => excerpt(literal),
-            Raw::String(text) => format!("\"{}\"", excerpt(text.source())),
-            Raw::Object(_) => "an object".to_owned(),
-            Raw::Array(_) => "an array".to_owned(),
-        };
-        Self::field(name, format!("expected {expected}, got {got}"))
     }
 
     /// The same, found in one object of an array.
@@ -68,7 +54,7 @@ impl Reject {
 
 impl fmt::Display for Reject {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.element, self.0.field) {
+        match (self.0.element, &self.0.field) {
             (None, None) => {}
             (Some(index), None) => write!(out, "element {index}: ")?,
             (None, Some(field)) => write!(out, "field \"{field}\": ")?,
@@ -80,7 +66,8 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
-fn excerpt(text: &str) -> String {
+/// The start of a value, for a reject that repeats it.
+pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

@@ -1,9 +1,11 @@
 //! For tests: rows as text. Values are compared by what a reader of formats.md sees, a timestamp
 //! that stands for "now" as `now`.
 
-use row::{Cell, RowSet, Timestamp};
+use std::sync::Arc;
 
-use crate::{Message, Window, decode_message, format};
+use row::{Cell, RowSet, Rows, Table, Timestamp};
+
+use crate::{Format, Message, Window, decode_message, format};
 
 /// A message with a fixed place and time.
 pub(crate) fn message(payload: &[u8]) -> Message<'_> {
@@ -22,27 +24,44 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_767_225_600_000_001).unwrap()
 }
 
-type Row = Vec<(&'static str, String)>;
+type Row<'f> = Vec<(&'f str, String)>;
 
-/// The rows of a message, without their NULLs.
-pub(crate) fn rows_of(name: &str, message: &Message<'_>) -> Result<Vec<Row>, String> {
-    let format = format(name).unwrap();
+/// The rows that a message becomes in each of a format's tables, without their NULLs.
+pub(crate) fn tables_of<'f>(
+    format: &'f dyn Format,
+    message: &Message<'_>,
+) -> Result<Vec<Vec<Row<'f>>>, String> {
     let mut out = RowSet::new(format.tables());
     decode_message(format, message, &mut out).map_err(|reject| reject.to_string())?;
-    let rows = &out.tables()[0];
-    let columns = rows.table().columns;
-    let named = |row: row::Row<'_>| {
-        assert_eq!(row.cells().count(), columns.len(), "cells of a row");
-        let cells = columns.iter().zip(row.cells());
-        cells
-            .filter_map(|(column, cell)| Some((column.name, render(cell)?)))
-            .collect()
+    let rows_of = |(table, rows): (&'f Arc<Table>, &Rows)| {
+        let rows = rows.range(0..rows.len());
+        rows.map(|row| named(table, row)).collect()
     };
-    Ok(rows.range(0..rows.len()).map(named).collect())
+    Ok(format
+        .tables()
+        .iter()
+        .zip(out.tables())
+        .map(rows_of)
+        .collect())
+}
+
+fn named<'f>(table: &'f Table, row: row::Row<'_>) -> Row<'f> {
+    assert_eq!(row.cells().count(), table.columns.len(), "cells of a row");
+    let cells = table.columns.iter().zip(row.cells());
+    cells
+        .filter_map(|(column, cell)| Some((column.name.as_str(), render(cell)?)))
+        .collect()
+}
+
+/// The rows of a message of a format that has one table.
+pub(crate) fn rows_of(name: &str, message: &Message<'_>) -> Result<Vec<Row<'static>>, String> {
+    let tables = tables_of(&**format(name).unwrap(), message)?;
+    let [rows] = <[_; 1]>::try_from(tables).unwrap();
+    Ok(rows)
 }
 
 /// The rows of a payload, without their NULLs.
-pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<Row>, String> {
+pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<Row<'static>>, String> {
     rows_of(name, &message(payload.as_bytes()))
 }
 

@@ -9,6 +9,7 @@ use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
 use row::{Cell, Kind, Merged, Row, Table};
 use std::ffi::CString;
+use std::sync::Arc;
 
 /// Kilobytes of rows that stay in memory before PostgreSQL would spill them to a file.
 const TUPLESTORE_KB: i32 = 256 << 10;
@@ -17,7 +18,7 @@ const VARLENA_EXTRA: usize = 8;
 
 /// A prepared way into one destination.
 pub struct Insert {
-    table: &'static Table,
+    table: Arc<Table>,
     /// Where rows go.
     pub target: Target,
     plan: Option<Plan>,
@@ -36,12 +37,12 @@ impl Drop for Plan {
 
 impl Insert {
     /// For rows of `table` into `target`.
-    pub fn new(table: &'static Table, target: Target) -> Self {
+    pub fn new(table: Arc<Table>, target: Target) -> Self {
         Self {
+            shape: shape(&table),
             table,
             target,
             plan: None,
-            shape: shape(table),
         }
     }
 
@@ -107,12 +108,12 @@ impl Insert {
         let store = unsafe { pg_sys::tuplestore_begin_heap(false, false, TUPLESTORE_KB) };
         let mut tuple = Tuple::new(self.shape, self.table.columns.len());
         if self.target.updates {
-            for merged in row::merge(self.table, rows) {
-                tuple.put(store, merged, self.table);
+            for merged in row::merge(&self.table, rows) {
+                tuple.put(store, merged, &self.table);
             }
         } else {
             for row in rows {
-                tuple.put(store, Merged::alone(row), self.table);
+                tuple.put(store, Merged::alone(row), &self.table);
             }
         }
         store

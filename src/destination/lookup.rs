@@ -20,7 +20,7 @@ pub fn lookup_destination(
     chosen: Option<&str>,
     path: SearchPath,
 ) -> Result<Target, Failure> {
-    let wanted = chosen.map_or_else(|| quote_identifier(table.name), str::to_owned);
+    let wanted = chosen.map_or_else(|| quote_identifier(&table.name), str::to_owned);
     Spi::connect(|client| {
         let relation = relation(client, &wanted, &path)?;
         let found = columns(client, relation.oid)?;
@@ -67,7 +67,7 @@ fn sort_key(
             .iter()
             .position(is_it)
             .and_then(|at| table.columns.get(at));
-        if let Some(key) = column.and_then(|column| SortKey::new(table, column.name)) {
+        if let Some(key) = column.and_then(|column| SortKey::new(table, &column.name)) {
             return Ok(Some(key));
         }
     }
@@ -189,17 +189,17 @@ fn match_columns<'a>(
 
 fn find_column<'a>(column: &Column, found: &'a [TableColumn]) -> Option<&'a TableColumn> {
     let named = |name: &str| found.iter().find(|f| f.name == name && f.can_be_given);
-    named(column.name).or_else(|| column.alias.and_then(named))
+    named(&column.name).or_else(|| column.alias.as_deref().and_then(named))
 }
 
 /// Rows with a taken key are updated only if the destination has that very key. Without any key
 /// nothing is said, which also lets the table have rules. Nor with a deferrable one: PostgreSQL
 /// refuses every row then, so a taken key fails the row instead.
-fn conflict(
+fn conflict<'t>(
     client: &Client<'_>,
     relation: pg_sys::Oid,
-    table: &Table,
-) -> Result<OnConflict, Failure> {
+    table: &'t Table,
+) -> Result<OnConflict<'t>, Failure> {
     let query = "SELECT pg_catalog.array_agg(a.attname::pg_catalog.text)
             FILTER (WHERE i.indisunique AND i.indimmediate AND i.indisvalid
                 AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts),
@@ -214,9 +214,9 @@ fn conflict(
         any = true;
         immediate &= row.get(2)?.unwrap_or(true);
         let names: Vec<String> = row.get(1)?.unwrap_or_default();
-        if let Conflict::Update { key, columns } = table.conflict
+        if let Conflict::Update { key, columns } = &table.conflict
             && names.len() == key.len()
-            && names.iter().all(|name| key.contains(&name.as_str()))
+            && names.iter().all(|name| key.contains(name))
         {
             return Ok(OnConflict::Update { key, columns });
         }

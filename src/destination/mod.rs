@@ -18,6 +18,7 @@ pub use target::Target;
 use crate::pg::failure::Failure;
 use copy_backoff::CopyBackoff;
 use row::{Row, Table};
+use std::sync::Arc;
 
 /// Below this number of rows the kept plan of the INSERT is quicker than parsing a COPY.
 const COPY_ROWS: usize = 32;
@@ -40,7 +41,7 @@ pub struct Destination {
 
 impl Destination {
     /// For rows of `table` into `target`.
-    pub fn new(table: &'static Table, target: Target, columnstore: Columnstore) -> Self {
+    pub fn new(table: Arc<Table>, target: Target, columnstore: Columnstore) -> Self {
         Self {
             insert: Insert::new(table, target),
             columnstore,

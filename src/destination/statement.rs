@@ -27,7 +27,7 @@ pub struct TableColumn {
 pub type Matched<'a> = Option<(&'a TableColumn, String)>;
 
 /// What becomes of a row whose key is taken.
-pub enum OnConflict {
+pub enum OnConflict<'a> {
     /// There is no key that could be taken.
     Never,
     /// The row is left out.
@@ -35,9 +35,9 @@ pub enum OnConflict {
     /// The row that is there is updated.
     Update {
         /// Columns of the key.
-        key: &'static [&'static str],
+        key: &'a [String],
         /// Columns that are updated.
-        columns: &'static [&'static str],
+        columns: &'a [String],
     },
 }
 
@@ -48,7 +48,7 @@ pub enum OnConflict {
 pub fn insert(
     qualified: &str,
     matched: &[Matched<'_>],
-    conflict: &OnConflict,
+    conflict: &OnConflict<'_>,
 ) -> Result<CString, Failure> {
     let list = |part: fn(&(&TableColumn, String)) -> String| {
         matched
@@ -71,25 +71,24 @@ pub fn insert(
     ))
 }
 
-fn update_clause(key: &[&str], columns: &[&str], matched: &[Matched<'_>]) -> String {
-    let there = |name: &&str| {
-        matched
-            .iter()
-            .flatten()
-            .any(|(found, _)| found.name == *name)
-    };
-    let quoted = |names: &[&str]| names.iter().map(quote_identifier).collect::<Vec<_>>();
-    let updated: Vec<&str> = columns.iter().copied().filter(there).collect();
-    if updated.is_empty() {
+fn update_clause(key: &[String], columns: &[String], matched: &[Matched<'_>]) -> String {
+    let there = matched.iter().flatten().map(|(found, _)| &found.name);
+    let mut sets = Vec::new();
+    for column in columns
+        .iter()
+        .filter(|name| there.clone().any(|t| t == *name))
+    {
+        let name = quote_identifier(column);
+        sets.push(format!("{name} = EXCLUDED.{name}"));
+    }
+    if sets.is_empty() {
         return " ON CONFLICT DO NOTHING".to_owned();
     }
-    let sets = quoted(&updated)
-        .into_iter()
-        .map(|name| format!("{name} = EXCLUDED.{name}"));
-    let sets = sets.collect::<Vec<_>>().join(", ");
+    let key: Vec<_> = key.iter().map(quote_identifier).collect();
     format!(
-        " ON CONFLICT ({}) DO UPDATE SET {sets}",
-        quoted(key).join(", ")
+        " ON CONFLICT ({}) DO UPDATE SET {}",
+        key.join(", "),
+        sets.join(", ")
     )
 }
 

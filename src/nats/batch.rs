@@ -8,7 +8,7 @@ use crate::state::Progress;
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
 use bytes::Bytes;
-use decode::{Format, Reject};
+use decode::{FormatRef, Reject};
 use row::{RowSet, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Batch {
         stream_id: Arc<StreamId>,
         acks: AckPolicy,
         whole_stream: bool,
-        format: &'static dyn Format,
+        format: &FormatRef,
         progress: Arc<Progress>,
     ) -> Self {
         Self {

@@ -193,7 +193,7 @@ impl Session {
     ) -> Fetch<'_, JetStream> {
         let (pipeline, progress) = (&self.context.pipeline, &self.context.progress);
         let whole_stream = pipeline.reads_all_of(&stream.cached_info().config);
-        let (acks, format) = (ready.acks, pipeline.format);
+        let (acks, format) = (ready.acks, &pipeline.format);
         let batch = Batch::new(stream_id, acks, whole_stream, format, progress.clone());
         let server = JetStream {
             stream,

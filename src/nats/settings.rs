@@ -3,7 +3,7 @@
 use crate::batch::StreamId;
 use crate::subject;
 use async_nats::jetstream::stream;
-use decode::{Format, Window};
+use decode::{FormatRef, Window};
 use row::Timestamp;
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ pub struct Settings {
 }
 
 /// One pipeline: where its messages come from and how they become rows.
-#[derive(Clone)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// Name in settings, SQL and logs, such as `otel_metrics`.
     pub name: String,
     /// Decoder of the payloads.
-    pub format: &'static dyn Format,
+    pub format: FormatRef,
     /// JetStream stream; found by subject when not given.
     pub stream: Option<String>,
     /// Subject filters; at least one.
@@ -104,27 +104,5 @@ impl Pipeline {
                 .max_future
                 .map(|future| now.saturating_add_micros(micros(future))),
         }
-    }
-}
-
-impl PartialEq for Pipeline {
-    fn eq(&self, other: &Self) -> bool {
-        let key = |p: &Self| {
-            (
-                p.name.clone(),
-                p.format.name(),
-                p.stream.clone(),
-                p.subjects.clone(),
-                (
-                    p.batch_size,
-                    p.batch_timeout,
-                    p.max_batch_rows,
-                    p.max_rate,
-                    p.max_age,
-                    p.max_future,
-                ),
-            )
-        };
-        key(self) == key(other)
     }
 }

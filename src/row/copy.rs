@@ -76,21 +76,20 @@ impl CopyFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Column, Conflict, Kind, Rows, Table};
+    use crate::{Cell, Column, Kind, Rows, Table};
+    use std::sync::Arc;
 
-    static TABLE: Table = Table {
-        name: "t",
-        columns: &[
+    fn table() -> Table {
+        let columns = vec![
             Column::required("n", Kind::Int4),
             Column::optional("name", Kind::Text),
             Column::optional("tags", Kind::Json),
-        ],
-        time: "n",
-        conflict: Conflict::Keep,
-    };
+        ];
+        Table::new("t", columns, "n")
+    }
 
     fn encode(fields: [Field; 3]) -> Vec<u8> {
-        let mut rows = Rows::new(&TABLE);
+        let mut rows = Rows::new(Arc::new(table()));
         for cell in [Cell::Int4(7), Cell::Null, Cell::Json("{}")] {
             rows.push(cell);
         }

@@ -24,10 +24,10 @@ impl<'a> Merged<'a> {
     pub fn cells(self, table: &Table, out: &mut Vec<Cell<'a>>) {
         out.clear();
         out.extend(self.first.cells());
-        let (Some(last), Conflict::Update { columns, .. }) = (self.last, table.conflict) else {
+        let (Some(last), Conflict::Update { columns, .. }) = (self.last, &table.conflict) else {
             return;
         };
-        for ((cell, new), column) in out.iter_mut().zip(last.cells()).zip(table.columns) {
+        for ((cell, new), column) in out.iter_mut().zip(last.cells()).zip(&table.columns) {
             if columns.contains(&column.name) {
                 *cell = new;
             }
@@ -37,7 +37,7 @@ impl<'a> Merged<'a> {
 
 /// Merges rows that share the key of the table's [`Conflict::Update`], in order.
 pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merged<'a>> {
-    let Conflict::Update { key, .. } = table.conflict else {
+    let Conflict::Update { key, .. } = &table.conflict else {
         return rows.map(Merged::alone).collect();
     };
     let is_key: Vec<bool> = table
@@ -65,23 +65,19 @@ pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merg
 mod tests {
     use super::*;
     use crate::{Column, Kind, Rows};
+    use std::sync::Arc;
 
-    static TABLE: Table = Table {
-        name: "t",
-        columns: &[
+    fn table() -> Table {
+        let columns = vec![
             Column::required("id", Kind::Text),
             Column::optional("host", Kind::Text),
             Column::optional("level", Kind::Int4),
-        ],
-        time: "id",
-        conflict: Conflict::Update {
-            key: &["id"],
-            columns: &["level"],
-        },
-    };
+        ];
+        Table::new("t", columns, "id").updating(&["id"], &["level"])
+    }
 
     fn rows(cells: &[[Cell<'_>; 3]]) -> Rows {
-        let mut rows = Rows::new(&TABLE);
+        let mut rows = Rows::new(Arc::new(table()));
         for row in cells {
             row.iter().for_each(|&cell| rows.push(cell));
             rows.end_row();
@@ -97,10 +93,10 @@ mod tests {
             [Cell::Text("a"), Cell::Text("h2"), Cell::Int4(3)],
             [Cell::Text("a"), Cell::Null, Cell::Null],
         ]);
-        let merged = merge(&TABLE, rows.range(0..4));
+        let merged = merge(rows.table(), rows.range(0..4));
         let mut cells = Vec::new();
         let mut read = |n: usize| {
-            merged[n].cells(&TABLE, &mut cells);
+            merged[n].cells(rows.table(), &mut cells);
             cells.clone()
         };
         assert_eq!(merged.len(), 2);

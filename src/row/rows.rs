@@ -1,12 +1,15 @@
 //! Encoded rows in one buffer per table. Rows are only ever appended or cut off at the end, so
 //! that a message which fails half-way leaves nothing behind.
 
-use crate::{Cell, Kind, Table};
+use crate::{Cell, Kind, Table, Timestamp};
+use std::sync::Arc;
 
 /// Rows for one table: each row the encoded cells of all the table's columns in order.
 #[derive(Debug)]
 pub struct Rows {
-    table: &'static Table,
+    table: Arc<Table>,
+    /// Number of the time column.
+    time: Option<usize>,
     bytes: Vec<u8>,
     /// End of each finished row in `bytes`.
     ends: Vec<usize>,
@@ -18,8 +21,9 @@ pub struct Rows {
 
 impl Rows {
     /// No rows yet, for `table`.
-    pub fn new(table: &'static Table) -> Self {
+    pub fn new(table: Arc<Table>) -> Self {
         Self {
+            time: table.position(&table.time),
             table,
             bytes: Vec::new(),
             ends: Vec::new(),
@@ -29,8 +33,8 @@ impl Rows {
     }
 
     /// The table these rows are for.
-    pub fn table(&self) -> &'static Table {
-        self.table
+    pub fn table(&self) -> &Table {
+        &self.table
     }
 
     /// Number of finished rows.
@@ -75,6 +79,13 @@ impl Rows {
         self.open = 0;
     }
 
+    /// Time of the row that was finished last, if it has one.
+    pub fn last_time(&self) -> Option<Timestamp> {
+        let row = self.get(self.len().checked_sub(1)?)?;
+        let micros = row.fields().nth(self.time?)??;
+        Timestamp::from_postgres_micros(i64::from_be_bytes(micros.try_into().ok()?))
+    }
+
     /// Cuts off the row being built and every finished row from number `rows` on.
     pub fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows);
@@ -90,7 +101,7 @@ impl Rows {
             None => 0,
         };
         Some(Row {
-            table: self.table,
+            table: &self.table,
             bytes: self.bytes.get(start..end)?,
         })
     }
@@ -104,7 +115,7 @@ impl Rows {
 /// One finished row.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
-    table: &'static Table,
+    table: &'a Table,
     bytes: &'a [u8],
 }
 
@@ -143,9 +154,9 @@ pub struct RowSet {
 
 impl RowSet {
     /// No rows yet, for these tables.
-    pub fn new(tables: &'static [&'static Table]) -> Self {
+    pub fn new(tables: &[Arc<Table>]) -> Self {
         Self {
-            tables: tables.iter().map(|table| Rows::new(table)).collect(),
+            tables: tables.iter().cloned().map(Rows::new).collect(),
         }
     }
 
@@ -155,7 +166,7 @@ impl RowSet {
             tables: self
                 .tables
                 .iter()
-                .map(|rows| Rows::new(rows.table))
+                .map(|rows| Rows::new(rows.table.clone()))
                 .collect(),
         }
     }
@@ -203,11 +214,10 @@ impl RowSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Column, Conflict, Timestamp};
+    use crate::Column;
 
-    static TABLE: Table = Table {
-        name: "t",
-        columns: &[
+    fn table() -> Arc<Table> {
+        let columns = vec![
             Column::required("at", Kind::Timestamp),
             Column::optional("name", Kind::Text),
             Column::optional("tags", Kind::Json),
@@ -215,10 +225,9 @@ mod tests {
             Column::optional("big", Kind::Int8),
             Column::optional("x", Kind::Float8),
             Column::optional("ok", Kind::Bool),
-        ],
-        time: "at",
-        conflict: Conflict::Keep,
-    };
+        ];
+        Arc::new(Table::new("t", columns, "at"))
+    }
 
     fn cells(n: i32) -> [Cell<'static>; 7] {
         [
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn rows_read_back_as_they_were_written() {
-        let mut rows = Rows::new(&TABLE);
+        let mut rows = Rows::new(table());
         append(&mut rows, 1);
         append(&mut rows, 2);
         let second: Vec<_> = rows.get(1).unwrap().cells().collect();
@@ -250,9 +259,7 @@ mod tests {
 
     #[test]
     fn a_half_built_row_leaves_nothing_behind() {
-        let mut set = RowSet {
-            tables: vec![Rows::new(&TABLE)],
-        };
+        let mut set = RowSet::new(&[table()]);
         append(set.table_mut(0).unwrap(), 1);
         set.mark();
         append(set.table_mut(0).unwrap(), 2);

@@ -20,7 +20,7 @@ impl SortKey {
     /// Sorts by this column of a table. `None` for the time itself, by which rows are sorted when
     /// they arrive, and for what is not a column of the table.
     pub fn new(table: &Table, column: &str) -> Option<Self> {
-        let time = table.position(table.time)?;
+        let time = table.position(&table.time)?;
         let column = table.position(column)?;
         (column != time).then_some(Self { time, column })
     }
@@ -47,21 +47,20 @@ impl SortKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Column, Conflict, Kind, Rows, Timestamp};
+    use crate::{Cell, Column, Kind, Rows, Timestamp};
+    use std::sync::Arc;
 
-    static TABLE: Table = Table {
-        name: "t",
-        columns: &[
+    fn table() -> Table {
+        let columns = vec![
             Column::required("at", Kind::Timestamp),
             Column::optional("device", Kind::Text),
             Column::optional("n", Kind::Int4),
-        ],
-        time: "at",
-        conflict: Conflict::Keep,
-    };
+        ];
+        Table::new("t", columns, "at")
+    }
 
     fn sorted(cells: &[(i64, Option<&str>)]) -> Vec<i32> {
-        let mut rows = Rows::new(&TABLE);
+        let mut rows = Rows::new(Arc::new(table()));
         for (number, (minute, device)) in (0..).zip(cells) {
             let time = Timestamp::from_postgres_micros(minute * 60_000_000);
             rows.push(Cell::Timestamp(time.unwrap()));
@@ -70,7 +69,7 @@ mod tests {
             rows.end_row();
         }
         let mut rows: Vec<_> = rows.range(0..cells.len()).collect();
-        SortKey::new(&TABLE, "device").unwrap().sort(&mut rows);
+        SortKey::new(&table(), "device").unwrap().sort(&mut rows);
         let number = |row: Row<'_>| match row.cells().last() {
             Some(Cell::Int4(number)) => number,
             other => panic!("{other:?}"),
@@ -104,7 +103,7 @@ mod tests {
 
     #[test]
     fn rows_come_sorted_by_time() {
-        assert_eq!(SortKey::new(&TABLE, "at"), None);
-        assert_eq!(SortKey::new(&TABLE, "other"), None);
+        assert_eq!(SortKey::new(&table(), "at"), None);
+        assert_eq!(SortKey::new(&table(), "other"), None);
     }
 }

@@ -21,12 +21,12 @@ pub enum Kind {
 }
 
 /// One column that a format fills.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Name in ServiceRadar's schema.
-    pub name: &'static str,
+    /// Name in the format's schema.
+    pub name: String,
     /// Another name that the same column carries in other schema versions.
-    pub alias: Option<&'static str>,
+    pub alias: Option<String>,
     /// Natural type of the cells.
     pub kind: Kind,
     /// Without this column a row loses its meaning: a destination that lacks it pauses the
@@ -35,61 +35,75 @@ pub struct Column {
 }
 
 impl Column {
-    /// A column that is written where the destination has it.
-    pub const fn optional(name: &'static str, kind: Kind) -> Self {
+    /// Describes a column that is written where the destination has it.
+    pub fn optional(name: impl Into<String>, kind: Kind) -> Self {
         Self {
-            name,
+            name: name.into(),
             alias: None,
             kind,
             required: false,
         }
     }
 
-    /// A column that the destination must have.
-    pub const fn required(name: &'static str, kind: Kind) -> Self {
+    /// Describes a column that the destination must have.
+    pub fn required(name: impl Into<String>, kind: Kind) -> Self {
         Self {
-            name,
-            alias: None,
-            kind,
             required: true,
+            ..Self::optional(name, kind)
         }
-    }
-
-    /// The same column, known by a second name in other schema versions.
-    pub const fn or_named(mut self, alias: &'static str) -> Self {
-        self.alias = Some(alias);
-        self
     }
 }
 
 /// What an insert does when the row's key is already there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// Keep the row that is there.
     Keep,
     /// Overwrite some columns of the row that is there.
     Update {
         /// Columns of the unique key.
-        key: &'static [&'static str],
+        key: Vec<String>,
         /// Columns that take the new row's values.
-        columns: &'static [&'static str],
+        columns: Vec<String>,
     },
 }
 
-/// One destination table of a format.
-#[derive(Debug)]
+/// One destination table of a format. Made at run time, so that a table may be described by what is
+/// found in a database as well as by the program's text.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Name in ServiceRadar's schema, unqualified.
-    pub name: &'static str,
+    /// Name in the format's schema, unqualified.
+    pub name: String,
     /// Columns in the order in which a decoder appends cells.
-    pub columns: &'static [Column],
+    pub columns: Vec<Column>,
     /// Name of the hypertable's time column.
-    pub time: &'static str,
+    pub time: String,
     /// What happens to a row whose key is taken.
     pub conflict: Conflict,
 }
 
 impl Table {
+    /// Describes a table in which a row whose key is taken is kept as it is.
+    pub fn new(name: &str, columns: Vec<Column>, time: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            columns,
+            time: time.to_owned(),
+            conflict: Conflict::Keep,
+        }
+    }
+
+    /// Has a row whose `key` is taken overwrite `columns` of the row that is there.
+    #[must_use]
+    pub fn updating(mut self, key: &[&str], columns: &[&str]) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        self.conflict = Conflict::Update {
+            key: owned(key),
+            columns: owned(columns),
+        };
+        self
+    }
+
     /// Position of a column among this table's columns.
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == column)

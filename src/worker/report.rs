@@ -82,7 +82,7 @@ pub fn stream_idle(
 ) {
     page::update_stream(slot, |stream| {
         describe(stream, config, settings);
-        let table = configured_table(config.table.as_deref(), config.nats.format);
+        let table = configured_table(config.table.as_deref(), &config.nats.format);
         stream.table.set(table);
         stream.state = state;
         stream.detail.set(detail);

@@ -1,23 +1,20 @@
 //! Logs: log records as JSON on `logs.>` for `logs` (docs/formats.md, Logs).
 
 use row::Cell::Text;
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::json::Raw;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, ObjectFormat, Source, Value, columns, computed, convert, int4, json_text, text,
     time, timestamp,
 };
 use crate::{Reject, ids};
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("Logs", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "logs",
-    columns: &columns(&FIELDS),
-    time: "timestamp",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("logs", columns(&FIELDS), "timestamp");
+    ObjectFormat::new("Logs", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 13] = [

@@ -8,28 +8,31 @@ mod otel_traces;
 mod sweep;
 mod telemetry;
 
-use crate::Format;
+use std::sync::LazyLock;
 
-static FORMATS: [&dyn Format; 7] = [
-    &telemetry::FORMAT,
-    &events::FORMAT,
-    &sweep::FORMAT,
-    &netflow::FORMAT,
-    &otel_metrics::FORMAT,
-    &otel_traces::FORMAT,
-    &logs::FORMAT,
-];
+use crate::FormatRef;
+
+static FORMATS: LazyLock<[FormatRef; 7]> = LazyLock::new(|| {
+    [
+        FormatRef::new(telemetry::format()),
+        FormatRef::new(events::format()),
+        FormatRef::new(sweep::format()),
+        FormatRef::new(netflow::format()),
+        FormatRef::new(otel_metrics::format()),
+        FormatRef::new(otel_traces::format()),
+        FormatRef::new(logs::format()),
+    ]
+});
 
 /// Every format.
-pub fn formats() -> &'static [&'static dyn Format] {
-    &FORMATS
+pub fn formats() -> &'static [FormatRef] {
+    &*FORMATS
 }
 
 /// The format of a name, whether it is written `OtelMetrics`, `otel_metrics` or `otel-metrics`.
-pub fn format(name: &str) -> Option<&'static dyn Format> {
+pub fn format(name: &str) -> Option<&'static FormatRef> {
     formats()
         .iter()
-        .copied()
         .find(|format| letters(format.name()).eq(letters(name)))
 }
 
@@ -56,7 +59,7 @@ mod tests {
     #[test]
     fn tables_are_consistent() {
         for table in formats().iter().flat_map(|format| format.tables()) {
-            let time = &table.columns[table.position(table.time).unwrap()];
+            let time = &table.columns[table.position(&table.time).unwrap()];
             assert!(
                 time.required && time.kind == row::Kind::Timestamp,
                 "{}",
@@ -64,15 +67,21 @@ mod tests {
             );
             for (at, column) in table.columns.iter().enumerate() {
                 assert_eq!(
-                    table.position(column.name),
+                    table.position(&column.name),
                     Some(at),
                     "{} twice",
                     column.name
                 );
                 let alias = (column.name == "poller_id").then_some("gateway_id");
-                assert_eq!(column.alias, alias, "{}.{}", table.name, column.name);
+                assert_eq!(
+                    column.alias.as_deref(),
+                    alias,
+                    "{}.{}",
+                    table.name,
+                    column.name
+                );
             }
-            if let row::Conflict::Update { key, columns } = table.conflict {
+            if let row::Conflict::Update { key, columns } = &table.conflict {
                 assert!(
                     key.iter()
                         .chain(columns)

@@ -1,20 +1,17 @@
 //! NetFlow: flows as JSON on `netflow.>` for `netflow_metrics` (docs/formats.md, NetFlow).
 //! Addresses stay text, exactly as sent.
 
-use row::{Conflict, Table};
+use row::Table;
 
-use crate::mapping::{
+use crate::json_object::{
     Field, ObjectFormat, columns, int4, int8, json_object, text, time, timestamp,
 };
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("NetFlow", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "netflow_metrics",
-    columns: &columns(&FIELDS),
-    time: "timestamp",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("netflow_metrics", columns(&FIELDS), "timestamp");
+    ObjectFormat::new("NetFlow", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 16] = [

@@ -3,21 +3,18 @@
 //! here.
 
 use row::Cell::{Bool, Text};
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::Reject;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, text, time, timestamp,
 };
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("OtelMetrics", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "otel_metrics",
-    columns: &columns(&FIELDS),
-    time: "timestamp",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("otel_metrics", columns(&FIELDS), "timestamp");
+    ObjectFormat::new("OtelMetrics", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 18] = [

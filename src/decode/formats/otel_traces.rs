@@ -2,23 +2,20 @@
 //! OtelTraces).
 
 use row::Cell::Text;
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::Reject;
 use crate::json::Raw;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, ObjectFormat, Value, columns, converted, int4, json_text, text, time, timestamp,
     whole,
 };
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("OtelTraces", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "otel_traces",
-    columns: &columns(&FIELDS),
-    time: "timestamp",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("otel_traces", columns(&FIELDS), "timestamp");
+    ObjectFormat::new("OtelTraces", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 19] = [

@@ -1,23 +1,20 @@
 //! Sweep: results of network sweeps on `sweep.>` for `sweep_host_states` (docs/formats.md, Sweep).
 
 use row::Cell::Text;
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::Reject;
 use crate::json::Raw;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int8, json,
     text, time, timestamp,
 };
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("Sweep", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "sweep_host_states",
-    columns: &columns(&FIELDS),
-    time: "last_sweep_time",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("sweep_host_states", columns(&FIELDS), "last_sweep_time");
+    ObjectFormat::new("Sweep", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 16] = [

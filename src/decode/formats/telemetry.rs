@@ -2,23 +2,20 @@
 //! Telemetry).
 
 use row::Cell::{Bool, Float8, Text};
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::Reject;
 use crate::json::Raw;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int4,
     json_object, text, time, timestamp,
 };
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("Telemetry", &[&TABLE], &FIELDS);
-
-static TABLE: Table = Table {
-    name: "timeseries_metrics",
-    columns: &columns(&FIELDS),
-    time: "timestamp",
-    conflict: Conflict::Keep,
-};
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("timeseries_metrics", columns(&FIELDS), "timestamp");
+    ObjectFormat::new("Telemetry", table, &FIELDS)
+}
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 15] = [

@@ -79,7 +79,7 @@ fn telemetry(key: &str, json: &str, column: &str) -> Result<Option<String>, Reje
     let Some(format) = format("Telemetry") else {
         return Ok(None);
     };
-    let out = decode(format, format!("{{\"{key}\":{json}}}").as_bytes())?;
+    let out = decode(&**format, format!("{{\"{key}\":{json}}}").as_bytes())?;
     let rows = &out.tables()[0];
     let position = rows.table().position(column).unwrap_or(usize::MAX);
     Ok(
@@ -94,13 +94,13 @@ fn telemetry(key: &str, json: &str, column: &str) -> Result<Option<String>, Reje
 fn decode_with_every_format(payload: &[u8]) -> usize {
     formats()
         .iter()
-        .filter(|format| decode(**format, payload).is_ok())
+        .filter(|format| decode(&***format, payload).is_ok())
         .count()
 }
 
 fn assert_rows_are_whole(out: &RowSet) {
     for rows in out.tables() {
-        let columns = rows.table().columns;
+        let columns = &rows.table().columns;
         for row in rows.range(0..rows.len()) {
             let cells: Vec<_> = row.cells().collect();
             assert_eq!(cells.len(), columns.len());

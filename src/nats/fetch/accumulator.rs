@@ -109,7 +109,7 @@ mod tests {
     fn pipeline() -> Pipeline {
         Pipeline {
             name: "telemetry".to_owned(),
-            format: decode::format("Telemetry").unwrap(),
+            format: decode::format("Telemetry").unwrap().clone(),
             stream: None,
             subjects: vec!["telemetry.>".to_owned()],
             batch_size: 10,
@@ -146,7 +146,7 @@ mod tests {
             Arc::new(stream_id),
             AckPolicy::None,
             true,
-            pipeline.format,
+            &pipeline.format,
             Arc::default(),
         );
         let mut open = BatchAccumulator::new(batch);

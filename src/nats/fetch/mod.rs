@@ -205,7 +205,7 @@ impl<'a, S: Server> Fetch<'a, S> {
             &message.subject,
             &message.payload,
         );
-        decode::decode_message(pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
+        decode::decode_message(&*pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
     }
 
     /// Rejects a message whose headers begin with a status, as only the server's own messages do.

@@ -68,7 +68,7 @@ impl<'a> OneByOneReader<'a> {
                 stream_id.clone(),
                 AckPolicy::None,
                 pipeline.reads_all_of(&stream.cached_info().config),
-                pipeline.format,
+                &pipeline.format,
                 context.progress.clone(),
             )),
             last: ready_consumer.position,
@@ -211,7 +211,7 @@ impl<'a> OneByOneReader<'a> {
             &stored.subject,
             &stored.payload,
         );
-        decode::decode_message(pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
+        decode::decode_message(&*pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
     }
 
     async fn hand_over(&mut self) -> Result<(), SessionError> {

@@ -8,19 +8,19 @@ use crate::pg::failure::Failure;
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
 use crate::pg::sql_state::SqlState;
-use decode::Format;
+use decode::FormatRef;
 use pgrx::prelude::*;
 
 /// Returns the name of a pipeline's destination as its settings or its format say.
-pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'static dyn Format) -> &'a str {
-    let own = format.tables().first().map_or("", |table| table.name);
-    chosen.unwrap_or(own)
+pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &'a str {
+    let own = format.tables().first();
+    chosen.unwrap_or_else(|| own.map_or("", |table| &table.name))
 }
 
 /// The destinations of one pipeline.
 pub struct Destinations {
     pipeline: String,
-    format: &'static dyn Format,
+    format: FormatRef,
     /// Destination that the settings name instead of the format's first table.
     chosen: Option<String>,
     /// Part of the destination that the settings name.
@@ -38,7 +38,7 @@ impl Destinations {
     pub fn new(config: &PipelineConfig) -> Self {
         Self {
             pipeline: config.nats.name.clone(),
-            format: config.nats.format,
+            format: config.nats.format.clone(),
             chosen: config.table.clone(),
             part: config.columnstore,
             known: Vec::new(),
@@ -51,7 +51,7 @@ impl Destinations {
     /// the format say.
     pub fn table(&self) -> &str {
         let found = self.table.as_deref();
-        found.unwrap_or_else(|| configured_table(self.chosen.as_deref(), self.format))
+        found.unwrap_or_else(|| configured_table(self.chosen.as_deref(), &self.format))
     }
 
     /// Forgets what is known about the destinations: they may have changed.
@@ -173,7 +173,7 @@ impl Destinations {
                 let chosen = self.chosen.as_deref().filter(|_| number == 0);
                 let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
-                Ok(Destination::new(table, target, columnstore))
+                Ok(Destination::new(table.clone(), target, columnstore))
             })
             .collect::<Result<_, Failure>>()?;
         self.table = self.known.first().map(|known| known.target().name.clone());

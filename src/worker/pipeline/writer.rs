@@ -11,7 +11,7 @@ use crate::config::PipelineConfig;
 use crate::destination::WriteMethod;
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
-use decode::Format;
+use decode::FormatRef;
 use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub const SAMPLE: usize = 16;
 /// Writes what one pipeline has fetched.
 pub struct Writer {
     pipeline: String,
-    format: &'static dyn Format,
+    format: FormatRef,
     destinations: Destinations,
     /// Samples taken, so that each is another one.
     samples: usize,
@@ -46,7 +46,7 @@ impl Writer {
     pub fn new(config: &PipelineConfig) -> Self {
         Self {
             pipeline: config.nats.name.clone(),
-            format: config.nats.format,
+            format: config.nats.format.clone(),
             destinations: Destinations::new(config),
             samples: 0,
         }

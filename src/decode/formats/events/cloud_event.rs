@@ -7,7 +7,7 @@ use row::Cell::{Int4, Text};
 use row::Kind;
 
 use crate::json::Raw;
-use crate::mapping::{
+use crate::json_object::{
     Field, Found, Source, Value, Variant, computed, convert, converted, int4, text,
 };
 use crate::{Message, Reject};

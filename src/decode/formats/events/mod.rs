@@ -7,26 +7,24 @@ mod cloud_event;
 #[cfg(test)]
 mod tests;
 
-use row::{Conflict, Kind, Table};
+use row::{Kind, Table};
 
 use crate::json::Raw;
-use crate::mapping::{
-    Field, Found, ObjectFormat, Value, columns, convert, converted, text, time, timestamp,
+use crate::json_object::{
+    Field, Found, ObjectFormat, Value, Variant, columns, convert, converted, text, time, timestamp,
 };
 use crate::{Reject, ids};
 
-pub(super) static FORMAT: ObjectFormat = ObjectFormat::new("Events", &[&TABLE], &FIELDS)
-    .with_variants(&[cloud_event::POLLER_HEALTH, cloud_event::DEVICE_LIFECYCLE]);
+/// The format and its table.
+pub(super) fn format() -> ObjectFormat {
+    let table = Table::new("events", columns(&FIELDS), "event_timestamp").updating(
+        &["event_timestamp", "id"],
+        &["short_message", "level", "severity"],
+    );
+    ObjectFormat::with_variants("Events", table, &FIELDS, &VARIANTS)
+}
 
-static TABLE: Table = Table {
-    name: "events",
-    columns: &columns(&FIELDS),
-    time: "event_timestamp",
-    conflict: Conflict::Update {
-        key: &["event_timestamp", "id"],
-        columns: &["short_message", "level", "severity"],
-    },
-};
+static VARIANTS: [Variant; 2] = [cloud_event::POLLER_HEALTH, cloud_event::DEVICE_LIFECYCLE];
 
 #[rustfmt::skip] // One line per column.
 static FIELDS: [Field; 13] = [

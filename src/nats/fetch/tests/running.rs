@@ -95,7 +95,7 @@ pub(super) fn settings() -> Settings {
 pub(super) fn pipeline() -> Pipeline {
     Pipeline {
         name: "telemetry".to_owned(),
-        format: decode::format("Telemetry").unwrap(),
+        format: decode::format("Telemetry").unwrap().clone(),
         stream: None,
         subjects: vec!["telemetry.>".to_owned()],
         batch_size: 1,
@@ -143,7 +143,7 @@ impl Running {
                 name: "S".to_owned(),
                 created: Timestamp::default(),
             });
-            let format = context.pipeline.format;
+            let format = &context.pipeline.format;
             let progress = context.progress.clone();
             let batch = Batch::new(stream_id, AckPolicy::None, true, format, progress);
             let fetch = Fetch::new(&context, scripted, batch, POSITION);

@@ -16,7 +16,14 @@ pub(crate) type Derive = fn(&Message<'_>, usize) -> String;
 /// How one column is filled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
-    pub column: Column,
+    /// Name of the column.
+    pub name: &'static str,
+    /// Another name of it in other schema versions.
+    alias: Option<&'static str>,
+    /// Natural type of the column.
+    pub kind: Kind,
+    /// Whether the destination must have it.
+    required: bool,
     pub keys: &'static [&'static str],
     pub rule: Rule,
     pub otherwise: Otherwise,
@@ -51,9 +58,11 @@ impl Field {
         keys: &'static [&'static str],
         rule: Rule,
     ) -> Self {
-        let column = Column::optional(name, kind);
         Self {
-            column,
+            name,
+            alias: None,
+            kind,
+            required: false,
             keys,
             rule,
             otherwise: Otherwise::Cell(Cell::Null),
@@ -62,13 +71,13 @@ impl Field {
 
     /// The destination must have the column.
     pub const fn required(mut self) -> Self {
-        self.column.required = true;
+        self.required = true;
         self
     }
 
     /// The column has another name in other schema versions.
     pub const fn or_named(mut self, alias: &'static str) -> Self {
-        self.column = self.column.or_named(alias);
+        self.alias = Some(alias);
         self
     }
 
@@ -92,14 +101,14 @@ impl Field {
 }
 
 /// The columns of a table, in the order of its fields.
-pub(crate) const fn columns<const N: usize>(fields: &[Field; N]) -> [Column; N] {
-    let mut columns = [fields[0].column; N];
-    let mut at = 1;
-    while at < N {
-        columns[at] = fields[at].column;
-        at += 1;
-    }
-    columns
+pub(crate) fn columns(fields: &[Field]) -> Vec<Column> {
+    let column = |field: &Field| Column {
+        name: field.name.to_owned(),
+        alias: field.alias.map(str::to_owned),
+        kind: field.kind,
+        required: field.required,
+    };
+    fields.iter().map(column).collect()
 }
 
 /// A column with a conversion of its own.

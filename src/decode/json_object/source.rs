@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Value, convert};
 use crate::Reject;
 use crate::json::{Raw, SEPARATOR, Slots};
+use crate::reject::excerpt;
 
 /// The values of a field's keys in one object.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +81,13 @@ impl<'s, 'a> Source<'s, 'a> {
 impl Found<'_> {
     /// The reject of a value that should have been something else.
     pub fn expected(self, expected: &str) -> Reject {
-        Reject::expected(self.key, expected, self.raw)
+        let got = match self.raw {
+            Raw::Bool(value) => value.to_string(),
+            Raw::Number(literal) => excerpt(literal),
+            Raw::String(text) => format!("\"{}\"", excerpt(text.source())),
+            Raw::Object(_) => "an object".to_owned(),
+            Raw::Array(_) => "an array".to_owned(),
+        };
+        Reject::field(self.key, format!("expected {expected}, got {got}"))
     }
 }

@@ -1,12 +1,11 @@
 //! Carries out a table of fields: its keys are looked up once, and each object becomes a row.
-//! The one place where a row's time is checked.
 
-use row::{Cell, Rows, Table};
+use row::Cell;
 
 use super::field::{Field, Otherwise, Rule};
 use super::{Source, Value, Variant, convert};
 use crate::json::{Keys, Slots};
-use crate::{Message, Reject};
+use crate::{Message, Reject, TableSink};
 
 /// A table of fields with the slots of their keys.
 pub(super) struct Plan {
@@ -19,7 +18,6 @@ pub(super) struct Plan {
 struct Step {
     field: &'static Field,
     slots: Vec<usize>,
-    is_row_time: bool,
 }
 
 /// A variant, and the steps for objects to which it applies.
@@ -39,15 +37,15 @@ pub(super) struct Object<'o, 'a> {
 }
 
 impl Plan {
-    pub fn new(table: &Table, fields: &'static [Field], variants: &'static [Variant]) -> Self {
+    pub fn new(fields: &'static [Field], variants: &'static [Variant]) -> Self {
         let mut keys = Keys::default();
-        let steps = resolve(&mut keys, table, fields, &[]);
+        let steps = resolve(&mut keys, fields, &[]);
         let mut special = Vec::new();
         for variant in variants {
             special.push(Special {
                 variant,
                 slots: slots(&mut keys, variant.keys),
-                steps: resolve(&mut keys, table, fields, variant.fields),
+                steps: resolve(&mut keys, fields, variant.fields),
             });
         }
         Self {
@@ -62,33 +60,23 @@ impl Plan {
     }
 
     /// Appends the row of one object.
-    pub fn append(&self, object: Object<'_, '_>, rows: &mut Rows) -> Result<(), Reject> {
+    pub fn append(&self, object: Object<'_, '_>, rows: &mut TableSink<'_>) -> Result<(), Reject> {
         let special = self.special.iter().find(|special| special.applies(object));
         for step in special.map_or(&self.steps, |special| &special.steps) {
             step.append(object, rows)?;
         }
-        rows.end_row();
-        Ok(())
+        rows.end_row()
     }
 }
 
 /// The steps for `fields`, of which those in `instead` replace the ones of the same column.
-fn resolve(
-    keys: &mut Keys,
-    table: &Table,
-    fields: &'static [Field],
-    instead: &'static [Field],
-) -> Vec<Step> {
+fn resolve(keys: &mut Keys, fields: &'static [Field], instead: &'static [Field]) -> Vec<Step> {
     let step = |field: &'static Field| {
-        let name = field.column.name;
-        let field = instead
-            .iter()
-            .find(|f| f.column.name == name)
-            .unwrap_or(field);
+        let same_column = |other: &&Field| other.name == field.name;
+        let field = instead.iter().find(same_column).unwrap_or(field);
         Step {
             field,
             slots: slots(keys, field.keys),
-            is_row_time: name == table.time,
         }
     };
     fields.iter().map(step).collect()
@@ -112,26 +100,19 @@ impl Special {
 }
 
 impl Step {
-    fn append(&self, object: Object<'_, '_>, rows: &mut Rows) -> Result<(), Reject> {
+    fn append(&self, object: Object<'_, '_>, rows: &mut TableSink<'_>) -> Result<(), Reject> {
         let Object {
             message,
             index,
             values,
         } = object;
-        let Field {
-            column,
-            keys,
-            rule,
-            otherwise,
-        } = self.field;
-        let keep_false = column.kind == row::Kind::Bool;
         let source = Source {
             values,
-            keys,
+            keys: self.field.keys,
             slots: &self.slots,
-            keep_false,
+            keep_false: self.field.kind == row::Kind::Bool,
         };
-        let value = match rule {
+        let value = match self.field.rule {
             Rule::Convert(convert) => source.convert(convert)?,
             Rule::Text => match source.plain_text() {
                 Some(text) => {
@@ -143,23 +124,18 @@ impl Step {
             Rule::Compute(compute) => compute(source)?,
         };
         let derived;
-        let cell = match (&value, otherwise) {
-            (Value::Null, Otherwise::Cell(cell)) => *cell,
+        rows.push(match (&value, self.field.otherwise) {
+            (Value::Null, Otherwise::Cell(cell)) => cell,
             (Value::Null, Otherwise::Published) => Cell::Timestamp(message.published),
             (Value::Null, Otherwise::Derived(derive)) => {
                 derived = derive(message, index);
                 Cell::Text(&derived)
             }
-            (Value::Null, Otherwise::Reject) => return Err(Reject::field(column.name, "missing")),
+            (Value::Null, Otherwise::Reject) => {
+                return Err(Reject::field(self.field.name, "missing"));
+            }
             _ => value.cell(),
-        };
-        match cell {
-            Cell::Timestamp(time) if self.is_row_time => match message.window.objection(time) {
-                Some(objection) => return Err(Reject::field(column.name, objection)),
-                None => rows.push(cell),
-            },
-            _ => rows.push(cell),
-        }
+        });
         Ok(())
     }
 }

@@ -250,3 +250,11 @@ fn a_row_outside_the_window_is_rejected() {
     };
     assert!(rows_of("Sweep", &swept).is_ok());
 }
+
+#[test]
+fn a_payload_that_is_not_utf_8_is_rejected() {
+    assert_eq!(
+        rows_of("Telemetry", &message(b"{\"a\":\"\xFF\"}")).unwrap_err(),
+        "not UTF-8: invalid utf-8 sequence of 1 bytes from index 6"
+    );
+}

@@ -1,0 +1,72 @@
+//! A format whose messages are JSON objects, one row each, described by a table of fields.
+
+use std::sync::Arc;
+
+use row::Table;
+
+use super::plan::{Object, Plan};
+use super::{Field, Source};
+use crate::json::each_object;
+use crate::{Format, Message, Reject, RowSink};
+
+/// One row per object of a message.
+pub(crate) struct ObjectFormat {
+    name: &'static str,
+    tables: [Arc<Table>; 1],
+    plan: Plan,
+}
+
+/// Objects that fill some columns in another way.
+pub(crate) struct Variant {
+    /// The keys by which such an object is known.
+    pub keys: &'static [&'static str],
+    /// Whether an object is one.
+    pub applies: fn(Source<'_, '_>, &Message<'_>) -> bool,
+    /// Stand in for the fields of the same columns.
+    pub fields: &'static [Field],
+}
+
+impl ObjectFormat {
+    /// Fills `table`, whose columns were made of `fields`.
+    pub fn new(name: &'static str, table: Table, fields: &'static [Field]) -> Self {
+        Self::with_variants(name, table, fields, &[])
+    }
+
+    /// Does so with special kinds of objects, of which the first that applies is taken.
+    pub fn with_variants(
+        name: &'static str,
+        table: Table,
+        fields: &'static [Field],
+        variants: &'static [Variant],
+    ) -> Self {
+        Self {
+            name,
+            tables: [Arc::new(table)],
+            plan: Plan::new(fields, variants),
+        }
+    }
+}
+
+impl Format for ObjectFormat {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn tables(&self) -> &[Arc<Table>] {
+        &self.tables
+    }
+
+    fn decode(&self, message: &Message<'_>, out: &mut RowSink<'_>) -> Result<(), Reject> {
+        let payload = std::str::from_utf8(message.payload)
+            .map_err(|error| Reject::payload(format!("not UTF-8: {error}")))?;
+        let mut rows = out.table(0)?;
+        each_object(payload, self.plan.keys(), |index, values| {
+            let object = Object {
+                message,
+                index,
+                values,
+            };
+            self.plan.append(object, &mut rows)
+        })
+    }
+}
