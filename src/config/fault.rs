@@ -2,30 +2,30 @@
 //! run find what they are there to find. Only with cargo feature `faults`, which no installed build
 //! has; without it [`fault`] is a constant and the code behind it is not there.
 
+use pgrx::guc::PostgresGucEnum;
+
 /// What is done wrong on purpose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(
-    not(feature = "faults"),
-    allow(
-        dead_code,
-        reason = "nothing makes them in a build without the feature"
-    )
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PostgresGucEnum)]
 pub enum Fault {
     /// Nothing.
     #[default]
+    #[name = c"none"]
     None,
     /// Messages are acknowledged before they are written.
+    #[name = c"ack_before_commit"]
     AckBeforeCommit,
     /// The recorded position is not looked at.
+    #[name = c"forget_position"]
     ForgetPosition,
     /// The main thread panics.
+    #[name = c"panic_on_main_thread"]
     PanicOnMainThread,
     /// A thread of the NATS side panics.
+    #[name = c"panic_on_other_thread"]
     PanicOnOtherThread,
 }
 
-/// What is done wrong at the moment.
+/// Returns what is done wrong at the moment.
 #[cfg(not(feature = "faults"))]
 pub const fn fault() -> Fault {
     Fault::None
@@ -37,44 +37,22 @@ pub use setting::{define, fault};
 #[cfg(feature = "faults")]
 mod setting {
     use super::Fault;
-    use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+    use crate::config::setting::{Choice, Setting};
 
-    #[derive(Clone, Copy, PostgresGucEnum)]
-    enum FaultSetting {
-        #[name = c"none"]
-        None,
-        #[name = c"ack_before_commit"]
-        AckBeforeCommit,
-        #[name = c"forget_position"]
-        ForgetPosition,
-        #[name = c"panic_on_main_thread"]
-        PanicOnMainThread,
-        #[name = c"panic_on_other_thread"]
-        PanicOnOtherThread,
-    }
-
-    static FAULT: GucSetting<FaultSetting> = GucSetting::<FaultSetting>::new(FaultSetting::None);
+    static FAULT: Choice<Fault> = Choice::new(
+        c"sr_event_writer.fault",
+        c"What this test build does wrong.",
+        c"",
+        Fault::None,
+    );
 
     /// Defines `sr_event_writer.fault`.
     pub fn define() {
-        GucRegistry::define_enum_guc(
-            c"sr_event_writer.fault",
-            c"What this test build does wrong.",
-            c"",
-            &FAULT,
-            GucContext::Sighup,
-            GucFlags::empty(),
-        );
+        FAULT.define();
     }
 
-    /// What is done wrong at the moment.
+    /// Returns what is done wrong at the moment.
     pub fn fault() -> Fault {
-        match FAULT.get() {
-            FaultSetting::None => Fault::None,
-            FaultSetting::AckBeforeCommit => Fault::AckBeforeCommit,
-            FaultSetting::ForgetPosition => Fault::ForgetPosition,
-            FaultSetting::PanicOnMainThread => Fault::PanicOnMainThread,
-            FaultSetting::PanicOnOtherThread => Fault::PanicOnOtherThread,
-        }
+        FAULT.get()
     }
 }

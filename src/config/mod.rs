@@ -3,26 +3,33 @@
 
 mod check;
 mod fault;
-mod gucs;
 mod parse;
+mod pipelines;
 mod preset;
+mod resolve;
+mod setting;
+mod settings;
 
 pub use fault::{Fault, fault};
-pub use gucs::WORKERS_MAX;
-pub use gucs::define;
 pub use parse::{PIPELINES_MAX, ParseError};
+pub use settings::WORKERS_MAX;
 
 use nats::{Pipeline, Settings};
+use pgrx::guc::PostgresGucEnum;
+use pgrx::pg_sys;
 use std::time::Duration;
 
 /// How far a commit must have come before its messages are acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
 pub enum AckAfter {
     /// On this server's disk.
+    #[name = c"flush"]
     Flush,
     /// Also on the disks of the synchronous standbys.
+    #[name = c"replicated"]
     Replicated,
     /// Also visible on the synchronous standbys.
+    #[name = c"applied"]
     Applied,
 }
 
@@ -42,7 +49,7 @@ pub struct Config {
     /// Master switch.
     pub enabled: bool,
     /// What the NATS side needs.
-    pub stream: Settings,
+    pub nats: Settings,
     /// The active pipelines, in order.
     pub pipelines: Vec<PipelineConfig>,
     /// What the write path needs.
@@ -85,30 +92,100 @@ pub struct WriteConfig {
     pub dead_letter_max_size: Option<u64>,
 }
 
+/// Makes all settings known to PostgreSQL. To be called once, from `_PG_init`.
+pub fn define() {
+    for setting in settings::SETTINGS {
+        setting.define();
+    }
+    pipelines::define();
+    #[cfg(feature = "faults")]
+    fault::define();
+    // SAFETY: the prefix is a constant string. From here on a misspelt name is an error.
+    unsafe { pg_sys::MarkGUCPrefixReserved(c"sr_event_writer".as_ptr()) };
+}
+
 /// Reads the current settings.
 ///
 /// # Errors
 /// Two settings contradict each other; each alone was checked when it was set.
 pub fn read() -> Result<Config, ParseError> {
-    gucs::read()
+    let write = read_write();
+    let pipelines = read_pipelines()?;
+    if let Some(prefix) = &write.dead_letter_subject {
+        resolve::keep_apart(prefix, &pipelines)?;
+    }
+    Ok(Config {
+        enabled: settings::ENABLED.get(),
+        nats: read_nats()?,
+        pipelines,
+        write,
+    })
 }
 
-/// Name of the database that holds the extension and the tables.
+fn read_nats() -> Result<Settings, ParseError> {
+    let (retry_min, retry_max) = read_retry_delays();
+    let ack_wait = settings::INSERT_TIMEOUT.duration() * 2;
+    Ok(Settings {
+        servers: parse::servers(&settings::NATS_URL.get())?,
+        domain: settings::NATS_DOMAIN.non_empty(),
+        consumer_prefix: settings::CONSUMER.get(),
+        retry_min,
+        retry_max,
+        buffer_bytes: settings::BUFFER_MEMORY.size() / workers(),
+        ack_wait: ack_wait.max(Duration::from_secs(60)),
+    })
+}
+
+/// Returns the first and the longest delay; the longest is never below the first.
+fn read_retry_delays() -> (Duration, Duration) {
+    let first = settings::RETRY_MIN_DELAY.duration();
+    (first, settings::RETRY_MAX_DELAY.duration().max(first))
+}
+
+fn read_write() -> WriteConfig {
+    let (retry_min, retry_max) = read_retry_delays();
+    WriteConfig {
+        max_batch_rows: settings::MAX_BATCH_ROWS.size(),
+        insert_timeout: settings::INSERT_TIMEOUT.duration(),
+        ack_after: settings::ACK_AFTER.get(),
+        retry_min,
+        retry_max,
+        breaker_failures: settings::BREAKER_FAILURES.count(),
+        breaker_reset: settings::BREAKER_RESET.duration(),
+        dead_letter_subject: settings::DEAD_LETTER_SUBJECT.non_empty(),
+        dead_letter_retention: settings::DEAD_LETTER_RETENTION.time_limit(),
+        dead_letter_max_size: dead_letter_max_size(),
+    }
+}
+
+fn read_pipelines() -> Result<Vec<PipelineConfig>, ParseError> {
+    let general = resolve::General {
+        batch_size: settings::BATCH_SIZE.size(),
+        batch_timeout: settings::BATCH_TIMEOUT.duration(),
+        max_batch_rows: settings::MAX_BATCH_ROWS.size(),
+        max_age: settings::MAX_MESSAGE_AGE.time_limit(),
+        max_future: settings::MAX_MESSAGE_FUTURE.time_limit(),
+    };
+    let read = |name: &String| resolve::pipeline(name, pipelines::options(name)?, &general);
+    pipeline_names().iter().map(read).collect()
+}
+
+/// Returns the name of the database that holds the extension and the tables.
 pub fn database() -> String {
-    gucs::database()
+    settings::DATABASE.get()
 }
 
-/// Number of background workers.
+/// Returns the number of background workers.
 pub fn workers() -> usize {
-    gucs::workers()
+    settings::WORKERS.size().max(1)
 }
 
-/// Bytes of dead letters above which the oldest are removed.
+/// Returns the bytes of dead letters above which the oldest are removed.
 pub fn dead_letter_max_size() -> Option<u64> {
-    gucs::dead_letter_max_size()
+    settings::DEAD_LETTER_MAX_SIZE.size_limit()
 }
 
-/// Names of the active pipelines, in order.
+/// Returns the names of the active pipelines, in order.
 pub fn pipeline_names() -> Vec<String> {
-    gucs::pipeline_names()
+    pipelines::names()
 }

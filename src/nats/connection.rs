@@ -48,7 +48,7 @@ impl Connector {
         loop {
             let (alive, gone) = oneshot::channel();
             let client = options(settings, self.state.clone(), alive)
-                .connect(&settings.servers)
+                .connect(settings.servers.as_slice())
                 .await?;
             *self.client.lock() = Some(client);
             // Only its end can come.

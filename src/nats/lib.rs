@@ -40,3 +40,5 @@ pub use state::{Connection, Link, Phase, PhaseKind, Progress};
 pub use subject::matches;
 pub use subscription::Subscription;
 pub use unreadable::headers::Headers;
+
+pub use async_nats::ServerAddr;

@@ -2,6 +2,7 @@
 
 use crate::batch::StreamId;
 use crate::subject;
+use async_nats::ServerAddr;
 use async_nats::jetstream::stream;
 use decode::{FormatRef, Window};
 use row::Timestamp;
@@ -11,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Server addresses, tried in order.
-    pub servers: Vec<String>,
+    pub servers: Vec<ServerAddr>,
     /// JetStream domain, if not the server's own.
     pub domain: Option<String>,
     /// Prefix of the durable consumers' names.

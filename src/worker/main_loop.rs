@@ -153,7 +153,7 @@ impl Worker {
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
             for pipeline in self.share(&config) {
-                report::stream_idle(pipeline, &config.stream, state, reason);
+                report::stream_idle(pipeline, &config.nats, state, reason);
             }
         }
     }
@@ -226,7 +226,7 @@ impl Worker {
     fn start(&mut self, config: &Config) {
         let number_of_pipelines = self.share(config).count();
         let waker = self.waker.clone();
-        match Nats::start(config.stream.clone(), number_of_pipelines, move || {
+        match Nats::start(config.nats.clone(), number_of_pipelines, move || {
             waker.wake();
         }) {
             Ok(mut nats) => {
@@ -290,7 +290,7 @@ impl Worker {
         let (Some(active), Some(config)) = (&self.active, &self.config) else {
             return;
         };
-        active.show(&config.stream);
+        active.show(&config.nats);
         report::worker_figures(self.number, Some(active.nats()), &self.breaker);
         let (state, reason) = active.state(&self.breaker, now);
         report::worker_state(self.number, state, &reason);

@@ -1,0 +1,51 @@
+//! Addresses of NATS servers.
+
+use super::{ParseError, refuse};
+use nats::ServerAddr;
+
+/// `nats_url`: server addresses separated by commas.
+pub(in crate::config) fn servers(text: &str) -> Result<Vec<ServerAddr>, ParseError> {
+    let addresses = text.split(',').map(str::trim).filter(|s| !s.is_empty());
+    let servers = addresses.map(server).collect::<Result<Vec<_>, _>>()?;
+    match servers.is_empty() {
+        true => refuse("At least one server address is needed, such as nats://nats:4222."),
+        false => Ok(servers),
+    }
+}
+
+fn server(address: &str) -> Result<ServerAddr, ParseError> {
+    // Before anything that would repeat the address.
+    if address.contains('@') {
+        return refuse(
+            "An address may not hold a user or password: settings are visible to others.",
+        );
+    }
+    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, None | Some("nats" | "tls")) {
+        return refuse(format!(
+            "Address \"{address}\" must start with nats:// or tls://."
+        ));
+    }
+    address
+        .parse()
+        .map_err(|error| ParseError(format!("Address \"{address}\" is not valid: {error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::reason;
+
+    #[test]
+    fn server_addresses_are_checked_and_hold_no_secret() {
+        let two = servers("nats://a:4222, tls://b:4223").unwrap();
+        let two: Vec<_> = two.iter().map(|s| (s.host(), s.port())).collect();
+        assert_eq!(two, [("a", 4222), ("b", 4223)]);
+        assert!(servers("localhost:4222").is_ok());
+        assert!(reason(servers(" ")).contains("At least one"));
+        assert!(reason(servers("http://a")).contains("nats://"));
+        let secret = reason(servers("nats://user:secret@a:4222"));
+        assert!(secret.contains("visible") && !secret.contains("secret@"));
+        assert!(reason(servers("nats://a:port")).contains("not valid"));
+    }
+}

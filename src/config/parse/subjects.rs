@@ -1,0 +1,46 @@
+//! Subjects of NATS.
+
+use super::{ParseError, refuse};
+
+/// `dead_letter_subject`: a subject without wildcards, or nothing.
+pub(in crate::config) fn subject_prefix(text: &str) -> Result<(), ParseError> {
+    let valid = |token: &str| {
+        !token.is_empty() && !token.contains(['*', '>', ' ']) && !token.contains(char::is_control)
+    };
+    if text.is_empty() || text.split('.').all(valid) {
+        return Ok(());
+    }
+    refuse(format!("\"{text}\" is not a NATS subject to publish to."))
+}
+
+pub(super) fn subjects(value: &str) -> Result<Vec<String>, ParseError> {
+    let subjects: Vec<String> = value.split(',').map(str::trim).map(str::to_owned).collect();
+    for subject in &subjects {
+        let tokens: Vec<&str> = subject.split('.').collect();
+        let last = tokens.len() - 1;
+        let valid = tokens.iter().enumerate().all(|(i, token)| match *token {
+            "" => false,
+            ">" => i == last,
+            "*" => true,
+            other => !other.contains(['*', '>']) && !other.contains(char::is_control),
+        });
+        if !valid {
+            return refuse(format!("\"{subject}\" is not a NATS subject filter."));
+        }
+    }
+    Ok(subjects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::reason;
+
+    #[test]
+    fn dead_letters_go_to_a_subject_without_wildcards() {
+        assert!(subject_prefix("").is_ok() && subject_prefix("dead.letters").is_ok());
+        for bad in ["dead.", "a.*", "a.>", "a b", ".a"] {
+            assert!(reason(subject_prefix(bad)).contains(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The settings of single pipelines, `sr_event_writer.stream_NAME`: one for each preset, and one
+//! for whatever else `streams` named when the server started.
+
+use super::check;
+use super::parse::{self, Options, ParseError};
+use super::preset::PRESETS;
+use super::setting::{Setting, Text};
+use super::settings::STREAMS;
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
+
+static PIPELINES: OnceLock<Vec<(String, &'static Text)>> = OnceLock::new();
+
+/// Defines them. `streams` must be defined already: the names in it decide which ones exist.
+pub(super) fn define() {
+    let presets = PRESETS
+        .iter()
+        .map(|preset| (preset.name.to_owned(), preset.guc));
+    let others = names()
+        .into_iter()
+        .filter(|name| PRESETS.iter().all(|preset| preset.name != name));
+    let others = others.filter_map(|name| {
+        let guc = CString::new(format!("sr_event_writer.stream_{name}")).ok()?;
+        let guc: &'static CStr = Box::leak(guc.into_boxed_c_str());
+        Some((name, guc))
+    });
+    let defined = presets
+        .chain(others)
+        .map(|(name, guc)| (name, define_one(guc)))
+        .collect();
+    // A second call would mean a second _PG_init, which PostgreSQL does not make.
+    let _ = PIPELINES.set(defined);
+}
+
+fn define_one(guc: &'static CStr) -> &'static Text {
+    let setting = Text::new(guc, c"Options of a pipeline, as key=value pairs.", c"");
+    // It lives as long as the process; there is one for each pipeline.
+    let setting: &'static Text = Box::leak(Box::new(setting.checked(Some(check::options))));
+    setting.define();
+    setting
+}
+
+/// Returns the names of the active pipelines, in order.
+pub(super) fn names() -> Vec<String> {
+    // It was checked when it was set.
+    parse::streams(&STREAMS.get()).unwrap_or_default()
+}
+
+/// Reads the options that a pipeline was given.
+pub(super) fn options(name: &str) -> Result<Options, ParseError> {
+    let settings = PIPELINES.get().map(Vec::as_slice).unwrap_or_default();
+    let text = settings
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, setting)| setting.get());
+    parse::options(&text.unwrap_or_default())
+}

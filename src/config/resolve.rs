@@ -1,0 +1,159 @@
+//! What holds for a pipeline: its own options before the preset's, and these before the general
+//! settings. Also what must hold between pipelines. Pure, like [`super::parse`].
+
+use super::parse::{self, Options, ParseError, refuse};
+use super::preset::{self, Preset};
+use super::{Pipeline, PipelineConfig};
+use decode::FormatRef;
+use std::time::Duration;
+
+/// The general settings: those of a pipeline that says nothing else.
+pub(super) struct General {
+    pub(super) batch_size: usize,
+    pub(super) batch_timeout: Duration,
+    pub(super) max_batch_rows: usize,
+    pub(super) max_age: Option<Duration>,
+    pub(super) max_future: Option<Duration>,
+}
+
+/// Merges the options of pipeline `name` with its preset and the general settings.
+pub(super) fn pipeline(
+    name: &str,
+    options: Options,
+    general: &General,
+) -> Result<PipelineConfig, ParseError> {
+    let preset = preset::find(name);
+    let format = format(name, &options, preset)?;
+    let subjects = match (options.subjects, preset) {
+        (Some(subjects), _) => subjects,
+        (None, Some(preset)) => vec![preset.subject.to_owned()],
+        (None, None) => return missing(name, "subject"),
+    };
+    Ok(PipelineConfig {
+        nats: Pipeline {
+            name: name.to_owned(),
+            format,
+            stream: options.nats_stream,
+            subjects,
+            batch_size: options
+                .batch_size
+                .or(preset.map(|p| p.batch_size))
+                .unwrap_or(general.batch_size),
+            batch_timeout: options
+                .batch_timeout
+                .or(preset.map(|p| p.batch_timeout))
+                .unwrap_or(general.batch_timeout),
+            max_batch_rows: general.max_batch_rows,
+            max_rate: options.max_rate.unwrap_or(0),
+            max_age: general.max_age,
+            max_future: general.max_future,
+        },
+        table: options.table,
+        columnstore: options.columnstore,
+    })
+}
+
+fn format(name: &str, options: &Options, preset: Option<&Preset>) -> Result<FormatRef, ParseError> {
+    match (&options.processor, preset) {
+        (Some(format), _) => Ok(format.clone()),
+        (None, Some(preset)) => parse::processor(preset.processor),
+        (None, None) => missing(name, "processor"),
+    }
+}
+
+fn missing<T>(name: &str, option: &str) -> Result<T, ParseError> {
+    refuse(format!(
+        "Pipeline \"{name}\" is not a preset, so sr_event_writer.stream_{name} must give its {option}."
+    ))
+}
+
+/// Refuses a `dead_letter_subject` below which a pipeline reads: a dead letter's message that is
+/// read again would become a dead letter, and that another message.
+pub(super) fn keep_apart(prefix: &str, pipelines: &[PipelineConfig]) -> Result<(), ParseError> {
+    for pipeline in pipelines {
+        let subject = format!("{prefix}.{}", pipeline.nats.name);
+        let reads = |other: &&PipelineConfig| {
+            let mut filters = other.nats.subjects.iter();
+            filters.any(|filter| nats::matches(filter, &subject))
+        };
+        if let Some(reader) = pipelines.iter().find(reads) {
+            return refuse(format!(
+                "dead_letter_subject: stream {} reads \"{subject}\", so notices would come back as messages.",
+                reader.nats.name
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse::options;
+
+    const GENERAL: General = General {
+        batch_size: 9,
+        batch_timeout: Duration::from_secs(9),
+        max_batch_rows: 5_000,
+        max_age: None,
+        max_future: None,
+    };
+
+    fn resolved(name: &str, text: &str) -> Result<PipelineConfig, ParseError> {
+        pipeline(name, options(text).unwrap(), &GENERAL)
+    }
+
+    #[test]
+    fn own_options_go_before_the_preset_and_the_preset_before_the_general_setting() {
+        let plain = resolved("netflow", "").unwrap().nats;
+        assert_eq!(
+            (plain.batch_size, plain.batch_timeout),
+            (200, Duration::from_millis(500))
+        );
+        assert_eq!(plain.subjects, ["netflow.>"]);
+        let own = resolved("netflow", "batch_size=3 subject=flows.raw").unwrap();
+        assert_eq!(own.nats.batch_size, 3);
+        assert_eq!(own.nats.subjects, ["flows.raw"]);
+        let mine = resolved("mine", "processor=Logs subject=x").unwrap().nats;
+        assert_eq!(mine.batch_size, GENERAL.batch_size);
+        assert_eq!(mine.batch_timeout, GENERAL.batch_timeout);
+    }
+
+    #[test]
+    fn a_pipeline_that_is_no_preset_needs_processor_and_subject() {
+        let missing = |text: &str| resolved("mine", text).unwrap_err().0;
+        assert!(missing("subject=x").contains("processor"));
+        assert!(missing("processor=Logs").contains("subject"));
+    }
+
+    #[test]
+    fn a_change_of_any_option_is_a_change_of_the_pipeline() {
+        let before = resolved("logs", "").unwrap();
+        assert_eq!(before, resolved("logs", "").unwrap());
+        for option in [
+            "processor=Events",
+            "nats_stream=x",
+            "subject=x",
+            "table=x",
+            "batch_size=7",
+            "batch_timeout=7s",
+            "max_rate=7",
+            "columnstore=direct",
+        ] {
+            assert_ne!(before, resolved("logs", option).unwrap(), "{option}");
+        }
+    }
+
+    #[test]
+    fn dead_letters_may_not_come_back_as_messages() {
+        let pipelines = [
+            resolved("logs", "").unwrap(),
+            resolved("events", "subject=events.syslog").unwrap(),
+        ];
+        assert!(keep_apart("dead", &pipelines).is_ok());
+        assert!(keep_apart("logs.dead", &pipelines).is_err());
+        assert!(keep_apart("events.dead", &pipelines).is_ok());
+        let all = [resolved("logs", "subject=>").unwrap()];
+        assert!(keep_apart("dead", &all).is_err());
+    }
+}
