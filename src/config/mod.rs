@@ -16,7 +16,6 @@ pub use settings::WORKERS_MAX;
 
 use nats::{Pipeline, Settings};
 use pgrx::guc::PostgresGucEnum;
-use pgrx::pg_sys;
 use std::time::Duration;
 
 /// How far a commit must have come before its messages are acknowledged.
@@ -100,8 +99,7 @@ pub fn define() {
     pipelines::define();
     #[cfg(feature = "faults")]
     fault::define();
-    // SAFETY: the prefix is a constant string. From here on a misspelt name is an error.
-    unsafe { pg_sys::MarkGUCPrefixReserved(c"sr_event_writer".as_ptr()) };
+    setting::reserve_prefix(c"sr_event_writer");
 }
 
 /// Reads the current settings.

@@ -13,6 +13,12 @@ pub(super) trait Setting: Sync {
     fn define(&'static self);
 }
 
+/// Makes a misspelt name with this prefix an error, from here on.
+pub(super) fn reserve_prefix(prefix: &'static CStr) {
+    // SAFETY: a string that ends with NUL; it is only read.
+    unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
+}
+
 /// When a changed value is used.
 #[derive(Clone, Copy)]
 enum Change {

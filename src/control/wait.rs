@@ -4,7 +4,7 @@ use crate::catalog::position;
 use crate::config;
 use crate::error::{UserError, or_raise};
 use crate::pg::latch::{self, WaitEvent};
-use crate::status::page;
+use crate::status;
 use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
@@ -47,13 +47,13 @@ struct Shown {
     last: u64,
 }
 
-/// The page answers most questions. What lies between floor and last sequence, or a page that no
-/// worker of this server has written yet (after a start, on a standby), is looked up in the table.
+/// Shared memory answers most questions. What lies between floor and last sequence, or what no
+/// worker of this server has shown yet (after a start, on a standby), is looked up in the table.
 fn is_recorded(name: &str, sequence: i64) -> Result<bool, UserError> {
     let Ok(wanted) = u64::try_from(sequence) else {
         return Ok(true);
     };
-    let shown = page::stream(name, |stream| Shown {
+    let shown = status::pipeline(name, |stream| Shown {
         stream: stream.nats_stream.get().to_owned(),
         created: stream.stream_created,
         floor: stream.floor,

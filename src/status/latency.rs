@@ -15,13 +15,17 @@ pub struct Latency {
     sum_ms: f64,
 }
 
+impl Default for Latency {
+    fn default() -> Self {
+        Self {
+            buckets: [0; BUCKETS],
+            count: 0,
+            sum_ms: 0.0,
+        }
+    }
+}
+
 impl Latency {
-    /// Nothing measured.
-    pub const EMPTY: Self = Self {
-        buckets: [0; BUCKETS],
-        count: 0,
-        sum_ms: 0.0,
-    };
     /// Batches that weigh in the figures before the oldest half fades.
     const WINDOW: u32 = 2_000;
 
@@ -50,12 +54,13 @@ impl Latency {
         self.sum_ms *= f64::from(self.count) / f64::from(before.max(1));
     }
 
-    /// Mean in milliseconds.
+    /// Returns the mean in milliseconds.
     pub fn mean_ms(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_ms / f64::from(self.count))
     }
 
-    /// The duration that 99 of 100 batches stay within, to the width of a bucket (19 %).
+    /// Returns the milliseconds that 99 of 100 batches stay within, to the width of a bucket
+    /// (19 %).
     pub fn p99_ms(&self) -> Option<f64> {
         let wanted = f64::from(self.count) * 0.99;
         let mut seen = 0.0;
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn mean_and_p99_are_near_the_truth() {
-        let mut latency = Latency::EMPTY;
+        let mut latency = Latency::default();
         assert_eq!((latency.mean_ms(), latency.p99_ms()), (None, None));
         (0..990).for_each(|_| latency.add(Duration::from_millis(10)));
         (0..10).for_each(|_| latency.add(Duration::from_millis(1_000)));
@@ -86,7 +91,7 @@ mod tests {
 
     #[test]
     fn old_batches_fade() {
-        let mut latency = Latency::EMPTY;
+        let mut latency = Latency::default();
         (0..2_000).for_each(|_| latency.add(Duration::from_secs(9)));
         (0..40_000).for_each(|_| latency.add(Duration::from_millis(1)));
         assert!(latency.p99_ms().unwrap() < 2.0 && latency.mean_ms().unwrap() < 2.0);
@@ -94,7 +99,7 @@ mod tests {
 
     #[test]
     fn any_duration_finds_a_bucket() {
-        let mut latency = Latency::EMPTY;
+        let mut latency = Latency::default();
         latency.add(Duration::ZERO);
         latency.add(Duration::MAX);
         assert!(latency.p99_ms().is_some());

@@ -1,10 +1,25 @@
-//! What operators see: a page of shared memory and the SQL functions that read it. Nothing here
-//! changes anything, waits, or needs a writable server.
+//! What operators see: shared memory, and the SQL functions that read it. Nothing here changes
+//! anything else, waits, or needs a writable server.
 
 mod functions;
 mod latency;
-pub mod page;
-mod report;
+mod pipeline_status;
+mod processes;
+mod row;
+mod shared_memory;
+mod state;
+mod summary;
 mod text;
+mod worker_status;
 
-pub use page::{State, request};
+pub use pipeline_status::PipelineStatus;
+pub use processes::{announce, generation, heartbeat, pids, set_pid};
+pub use shared_memory::{Slot, dead_letters, pipeline, update_pipeline, update_worker};
+pub use state::{BreakerState, ConnectionState, State};
+
+/// Asks for the shared memory. To be called once, from `_PG_init` under
+/// `shared_preload_libraries`.
+pub fn request() {
+    shared_memory::request();
+    processes::request();
+}

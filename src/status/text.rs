@@ -3,17 +3,21 @@
 /// UTF-8 text of at most `N` bytes; longer text is cut at a character.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
+    /// Bytes in use.
     length: u16,
     bytes: [u8; N],
 }
 
-impl<const N: usize> Text<N> {
-    /// Empty text.
-    pub const EMPTY: Self = Self {
-        length: 0,
-        bytes: [0; N],
-    };
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self {
+            length: 0,
+            bytes: [0; N],
+        }
+    }
+}
 
+impl<const N: usize> Text<N> {
     /// Replaces the text.
     pub fn set(&mut self, text: &str) {
         let mut length = text.len().min(N);
@@ -27,7 +31,7 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn get(&self) -> &str {
         let bytes = self
             .bytes
@@ -36,7 +40,7 @@ impl<const N: usize> Text<N> {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// The text, or `None` when it is empty.
+    /// Returns the text, or `None` when it is empty.
     pub fn some(&self) -> Option<String> {
         Some(self.get())
             .filter(|text| !text.is_empty())
@@ -50,7 +54,7 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_at_a_character() {
-        let mut text = Text::<5>::EMPTY;
+        let mut text = Text::<5>::default();
         text.set("abcdé");
         assert_eq!(text.get(), "abcd");
         text.set("é");

@@ -3,7 +3,7 @@
 
 use crate::config::AckAfter;
 use crate::pg::wal::{self, Lsn, Standby};
-use crate::status::page::Slot;
+use crate::status::Slot;
 use nats::{Nats, Receipt};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! small batch, and only its success opens the way again. Pure: time comes from outside.
 
 use crate::pg::failure::{Class, Failure};
+use crate::status::BreakerState;
 use std::time::{Duration, Instant};
 
 /// What may be tried.
@@ -71,12 +72,12 @@ impl Breaker {
         self.failures
     }
 
-    /// Returns the name of the state, as the status functions show it.
-    pub fn state_name(&self, now: Instant) -> &'static str {
+    /// Returns the state, as the status functions show it.
+    pub fn state(&self, now: Instant) -> BreakerState {
         match self.permission(now) {
-            Permission::Any => "closed",
-            Permission::Wait(_) => "open",
-            Permission::Probe => "half-open",
+            Permission::Any => BreakerState::Closed,
+            Permission::Wait(_) => BreakerState::Open,
+            Permission::Probe => BreakerState::HalfOpen,
         }
     }
 }
@@ -95,7 +96,7 @@ mod tests {
         assert_eq!(breaker.permission(start), Permission::Any);
         breaker.failed(start);
         assert_eq!(breaker.permission(start), Permission::Wait(start + reset));
-        assert_eq!(breaker.state_name(start), "open");
+        assert_eq!(breaker.state(start), BreakerState::Open);
         let later = start + reset;
         assert_eq!(breaker.permission(later), Permission::Probe);
         breaker.failed(later);

@@ -16,8 +16,7 @@ use crate::config::{self, Config, PipelineConfig};
 use crate::pg::failure::Failure;
 use crate::pg::waker::Waker;
 use crate::pg::{activity, heartbeat, invalidation, latch, signals, transaction};
-use crate::status::State;
-use crate::status::page::{self, Slot};
+use crate::status::{self, Slot, State};
 use nats::Nats;
 use pgrx::prelude::*;
 use std::collections::HashMap;
@@ -160,7 +159,7 @@ impl Worker {
 
     /// Reads the control tables once a second, and at once when a session says so.
     fn tick_if_due(&mut self) {
-        let generation = page::generation();
+        let generation = status::generation();
         if Instant::now() < self.next_tick && generation == self.generation {
             return;
         }

@@ -19,7 +19,7 @@ mod wait_reason;
 use crate::config;
 use crate::destination::Stdin;
 use crate::pg::{heartbeat, invalidation, server, session_defaults, signals};
-use crate::status::page;
+use crate::status;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
 use poison::CrashJournal;
@@ -77,16 +77,16 @@ fn prepare_session(number: usize) {
     // SAFETY: main thread, attached to shared memory.
     unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
     // Before the process shows itself: a sign of life of an earlier one says nothing about it.
-    if let Some(place) = page::heartbeat(number) {
+    if let Some(place) = status::heartbeat(number) {
         heartbeat::start(place);
     }
     // SAFETY: as above.
-    page::set_pid(number, unsafe { pg_sys::MyProcPid });
+    status::set_pid(number, unsafe { pg_sys::MyProcPid });
     invalidation::register();
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn ended(_code: i32, number: pg_sys::Datum) {
-    page::set_pid(number.value(), 0);
+    status::set_pid(number.value(), 0);
     signals::ending();
 }

@@ -6,7 +6,7 @@ use super::breaker::Breaker;
 use super::pipeline::{Hold, Pipeline, WriteReport, configured_table};
 use crate::config::PipelineConfig;
 use crate::pg::clock::now;
-use crate::status::page::{self, Slot, State, StreamPage};
+use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
 use nats::{Connection, Link, Nats, PhaseKind, Settings};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ pub fn connecting(number: usize, database: &str) {
     let failed = format!(
         "cannot connect to database \"{database}\" (sr_event_writer.database); the server log says why; trying again every second"
     );
-    page::update_worker(number, |worker| {
+    status::update_worker(number, |worker| {
         let again = worker.reason.get() == connecting || worker.reason.get() == failed;
         worker.state = State::Starting;
         worker.reason.set(if again { &failed } else { &connecting });
@@ -34,7 +34,7 @@ pub fn connecting(number: usize, database: &str) {
 pub fn worker_state(number: usize, state: State, reason: &str) {
     let changed = |known: State, text: &str| known != state || stable(text) != stable(reason);
     let mut log_it = false;
-    page::update_worker(number, |worker| {
+    status::update_worker(number, |worker| {
         if changed(worker.state, worker.reason.get()) {
             log_it = true;
             worker.state = state;
@@ -49,27 +49,27 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
 
 /// Shows the connection, the breaker and the memory in use.
 pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
-    page::update_worker(number, |worker| {
-        worker.breaker.set(breaker.state_name(Instant::now()));
+    status::update_worker(number, |worker| {
+        worker.breaker = breaker.state(Instant::now());
         worker.breaker_failures = breaker.failures();
         let Some(nats) = nats else {
-            worker.nats.set("disconnected");
+            worker.connection = ConnectionState::Disconnected;
             worker.server.set("");
-            worker.memory = 0;
+            worker.memory_bytes = 0;
             return;
         };
         let connection = nats.connection();
-        worker.nats.set(match connection.link() {
-            Link::Connected => "connected",
-            Link::LameDuck => "lame duck",
-            Link::Disconnected => "disconnected",
-        });
+        worker.connection = match connection.link() {
+            Link::Connected => ConnectionState::Connected,
+            Link::LameDuck => ConnectionState::LameDuck,
+            Link::Disconnected => ConnectionState::Disconnected,
+        };
         worker.server.set(&connection.server().unwrap_or_default());
         worker.reconnects = connection.reconnects();
         worker
             .nats_error
             .set(&connection.last_error().unwrap_or_default());
-        worker.memory = nats.memory_in_use() as u64;
+        worker.memory_bytes = nats.memory_in_use() as u64;
     });
 }
 
@@ -80,7 +80,7 @@ pub fn stream_idle(
     state: State,
     detail: &str,
 ) {
-    page::update_stream(slot, |stream| {
+    status::update_pipeline(slot, |stream| {
         describe(stream, config, settings);
         let table = configured_table(config.table.as_deref(), &config.nats.format);
         stream.table.set(table);
@@ -100,7 +100,7 @@ pub fn stream(
 ) {
     let (state, detail) = state_of(pipeline, connection, acks);
     let mut log_it = false;
-    page::update_stream(pipeline.slot, |stream| {
+    status::update_pipeline(pipeline.slot, |stream| {
         log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
         describe(stream, &pipeline.config, settings);
         stream.table.set(pipeline.writer.table());
@@ -136,10 +136,10 @@ pub fn stream(
 
 /// Shows how far a pipeline is at once, when that may have gone back.
 pub fn position(pipeline: &Pipeline) {
-    page::update_stream(pipeline.slot, |stream| show_position(stream, pipeline));
+    status::update_pipeline(pipeline.slot, |stream| show_position(stream, pipeline));
 }
 
-fn show_position(stream: &mut StreamPage, pipeline: &Pipeline) {
+fn show_position(stream: &mut PipelineStatus, pipeline: &Pipeline) {
     if let Some((stream_id, position)) = pipeline.position() {
         stream.nats_stream.set(&stream_id.name);
         stream.stream_created = stream_id.created.postgres_micros();
@@ -151,7 +151,7 @@ fn show_position(stream: &mut StreamPage, pipeline: &Pipeline) {
 /// Adds what one transaction has done. After its commits, and at once: sessions wait for the
 /// position.
 pub fn written(pipeline: &Pipeline, report: &WriteReport) {
-    page::update_stream(pipeline.slot, |stream| {
+    status::update_pipeline(pipeline.slot, |stream| {
         show_position(stream, pipeline);
         let counters = &mut stream.counters;
         counters.messages += report.written.messages;
@@ -175,7 +175,7 @@ pub fn written(pipeline: &Pipeline, report: &WriteReport) {
     });
 }
 
-fn describe(stream: &mut StreamPage, config: &PipelineConfig, settings: &Settings) {
+fn describe(stream: &mut PipelineStatus, config: &PipelineConfig, settings: &Settings) {
     let nats = &config.nats;
     stream.name.set(&nats.name);
     stream.processor.set(nats.format.name());

@@ -5,7 +5,7 @@ use crate::catalog::dead_letter::{self, Removed};
 use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
 use crate::pg::transaction;
-use crate::status::page;
+use crate::status;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -88,9 +88,9 @@ impl Upkeep {
             let excess = self.excess;
             let freed = transaction::run(limit, || dead_letter::remove_oldest(excess));
             let freed = freed.inspect_err(|_| self.give_up_for_now())?;
-            page::update_worker(0, |worker| {
-                worker.letters.removed += freed.letters;
-                worker.letters.bytes = worker.letters.bytes.saturating_sub(freed.bytes);
+            status::update_worker(0, |worker| {
+                worker.dead_letters.removed += freed.letters;
+                worker.dead_letters.bytes = worker.dead_letters.bytes.saturating_sub(freed.bytes);
             });
             self.excess = match freed.letters {
                 // What is left is being replayed.
@@ -107,7 +107,7 @@ impl Upkeep {
     /// Finds out how much is to be removed, if there may be something new.
     fn measure(&mut self, most: u64, limit: Duration) -> Result<(), Failure> {
         let now = Instant::now();
-        let letters = page::dead_letters();
+        let letters = status::dead_letters();
         if now < self.next_measure || self.seen == Some(letters) {
             return Ok(());
         }
@@ -116,7 +116,7 @@ impl Upkeep {
         self.next_measure = Instant::now() + MEASURE.max(now.elapsed() * RARELY);
         let bytes = bytes?;
         self.seen = Some(letters);
-        page::update_worker(0, |worker| worker.letters.bytes = bytes);
+        status::update_worker(0, |worker| worker.dead_letters.bytes = bytes);
         if bytes > most {
             self.excess = bytes - (most - most / BELOW);
             self.warn(bytes, most);

@@ -159,43 +159,6 @@ async fn the_stream_status_has_a_row_for_each_pipeline_and_counts() {
 
     let settled = |status: &Value| status["last_sequence"] == 300 && status["pending"] == 0;
     let status = stream_status_where(&stack, Feed::Telemetry, "all is written", settled).await;
-    let columns: Vec<&str> = status
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect();
-    for column in [
-        "name",
-        "processor",
-        "table",
-        "nats_stream",
-        "consumer",
-        "state",
-        "detail",
-        "last_sequence",
-        "pending",
-        "lag_seconds",
-        "ack_pending",
-        "messages_total",
-        "rows_total",
-        "bytes_total",
-        "batches_total",
-        "redelivered_total",
-        "duplicates_skipped_total",
-        "dead_letters_total",
-        "retries_total",
-        "batch_ms_mean",
-        "batch_ms_p99",
-        "last_commit_at",
-        "last_error",
-        "last_error_at",
-    ] {
-        assert!(
-            columns.contains(&column),
-            "stream_status has no column {column}: {columns:?}"
-        );
-    }
     assert_eq!(status["state"], "running", "{status}");
     assert_eq!(status["nats_stream"], "TELEMETRY", "{status}");
     assert_eq!(status["consumer"], Feed::Telemetry.consumer(), "{status}");
@@ -261,4 +224,21 @@ async fn the_status_can_be_read_in_a_read_only_transaction() {
              SELECT * FROM sr_event_writer.stream_status; COMMIT",
         )
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_object_of_a_pipeline_has_the_columns_of_the_view() {
+    let stack = Stack::start().await;
+    state(&stack, "running").await;
+    let columns: Vec<String> = stack
+        .pg
+        .value(
+            "SELECT array_agg(attname::text ORDER BY attname) FROM pg_attribute
+             WHERE attrelid = 'sr_event_writer.stream_status'::regclass AND attnum > 0",
+        )
+        .await;
+    let status = stack.status().await.unwrap();
+    let mut keys: Vec<&String> = status["streams"][0].as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, columns.iter().collect::<Vec<_>>());
 }

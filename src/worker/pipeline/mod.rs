@@ -16,7 +16,7 @@ use crate::catalog::position::Positions;
 use crate::config::{PipelineConfig, WriteConfig};
 use crate::pg::failure::{Class, Failure};
 use crate::pg::transaction;
-use crate::status::page::Slot;
+use crate::status::Slot;
 use crate::worker::breaker::Permission;
 use crate::worker::resume::{self, Outcome};
 use nats::{

@@ -1,0 +1,124 @@
+//! One pipeline as the status functions show it: the columns of the view
+//! `sr_event_writer.stream_status`, which are also the keys in `sr_event_writer_status()`.
+
+use super::pipeline_status::PipelineStatus;
+use super::shared_memory::SharedStatus;
+use super::state::State;
+use super::summary::{Silence, time};
+use crate::config;
+use crate::pg::clock::now;
+use pgrx::prelude::*;
+use serde_json::{Value, json};
+
+const MICROS_PER_SECOND: f64 = 1e6;
+
+/// Defines [`Row`], [`row`] and [`object`] from one list of columns: name, type, and how the value
+/// comes from a [`ShownPipeline`].
+macro_rules! columns {
+    ($($name:ident: $type:ty = $value:expr,)*) => {
+        /// A row of the view.
+        pub type Row = ($($type,)*);
+
+        /// Returns a pipeline's row.
+        pub fn row(shown: &ShownPipeline<'_>) -> Row {
+            ($({
+                let value: fn(&ShownPipeline<'_>) -> $type = $value;
+                value(shown)
+            },)*)
+        }
+
+        /// Returns the same as an object, with the columns' names as keys.
+        pub fn object(shown: &ShownPipeline<'_>) -> Value {
+            Value::Object([$({
+                let value: fn(&ShownPipeline<'_>) -> $type = $value;
+                (stringify!($name).to_owned(), json!(value(shown)))
+            },)*].into_iter().collect())
+        }
+    };
+}
+
+// In the order of the view's columns.
+columns! {
+    name: String = |p| p.status.name.get().to_owned(),
+    processor: String = |p| p.status.processor.get().to_owned(),
+    table: String = |p| p.status.table.get().to_owned(),
+    nats_stream: Option<String> = |p| p.status.nats_stream.some(),
+    consumer: String = |p| p.status.consumer.get().to_owned(),
+    state: &'static str = |p| p.state().word(),
+    detail: Option<String> = |p| p.detail(),
+    last_sequence: i64 = |p| bigint(p.status.last_sequence),
+    pending: Option<i64> = |p| p.pending().map(bigint),
+    lag_seconds: Option<f64> = |p| p.lag_seconds(),
+    ack_pending: i64 = |p| bigint(p.status.ack_pending),
+    messages_total: i64 = |p| bigint(p.status.counters.messages),
+    rows_total: i64 = |p| bigint(p.status.counters.rows),
+    bytes_total: i64 = |p| bigint(p.status.counters.bytes),
+    batches_total: i64 = |p| bigint(p.status.counters.batches),
+    redelivered_total: i64 = |p| bigint(p.status.counters.redelivered),
+    duplicates_skipped_total: i64 = |p| bigint(p.status.counters.duplicates_skipped),
+    dead_letters_total: i64 = |p| bigint(p.status.counters.dead_letters),
+    retries_total: i64 = |p| bigint(p.status.counters.retries),
+    batch_ms_mean: Option<f64> = |p| p.status.latency.mean_ms(),
+    batch_ms_p99: Option<f64> = |p| p.status.latency.p99_ms(),
+    last_commit_at: Option<TimestampWithTimeZone> = |p| time(p.status.last_commit_at),
+    last_error: Option<String> = |p| p.status.last_error.some(),
+    last_error_at: Option<TimestampWithTimeZone> = |p| time(p.status.last_error_at),
+}
+
+/// One pipeline, and whether its worker still tells about it.
+pub struct ShownPipeline<'a> {
+    /// What the worker told last.
+    status: &'a PipelineStatus,
+    silence: Option<Silence>,
+}
+
+/// Returns the active pipelines.
+pub fn pipelines(status: &SharedStatus) -> impl Iterator<Item = ShownPipeline<'_>> {
+    let active = config::pipeline_names().len();
+    let pipelines = status.pipelines.iter().take(active).enumerate();
+    let started = pipelines.filter(|(_, status)| !status.name.get().is_empty());
+    started.map(|(slot, status)| ShownPipeline {
+        status,
+        silence: Silence::of(slot % config::workers()),
+    })
+}
+
+impl ShownPipeline<'_> {
+    fn state(&self) -> State {
+        match self.silence {
+            Some(_) => State::Unresponsive,
+            None => self.status.state,
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match &self.silence {
+            Some(silence) => Some(silence.to_string()),
+            None => self.status.detail.some(),
+        }
+    }
+
+    /// Returns the messages that are not recorded, as far as it is known: there may be some now
+    /// where a silent worker saw none.
+    fn pending(&self) -> Option<u64> {
+        let known = self.silence.is_none() || self.status.pending > 0;
+        known.then_some(self.status.pending)
+    }
+
+    /// Returns the age of the newest message that is recorded while others are pending, as far as
+    /// it is known.
+    fn lag_seconds(&self) -> Option<f64> {
+        let since = match (&self.silence, self.status.pending) {
+            (None, 0) => return Some(0.0),
+            (Some(silence), 0) => silence.since(),
+            _ => self.status.last_published,
+        };
+        let age = now().checked_sub(since)?;
+        (since != 0).then_some((age.max(0) as f64) / MICROS_PER_SECOND)
+    }
+}
+
+/// Returns a count as SQL's bigint.
+fn bigint(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
