@@ -10,6 +10,9 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("build with panic = \"unwind\": an abort would restart the whole cluster");
 
+#[macro_use]
+mod log;
+
 mod catalog;
 mod config;
 mod control;

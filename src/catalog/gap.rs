@@ -44,8 +44,9 @@ pub fn record_removed(
         1 => String::new(),
         count => format!(" ({count} ranges of them)"),
     };
-    warning!(
-        "sr_event_writer: stream {pipeline}: sequences {first} to {last}{ranges} of JetStream stream \"{}\" were {}; see sr_event_writer.stream_gap",
+    pipeline_warning!(
+        pipeline,
+        "sequences {first} to {last}{ranges} of JetStream stream \"{}\" were {}; see sr_event_writer.stream_gap",
         stream_id.name,
         Reason::Removed.as_str()
     );

@@ -117,19 +117,10 @@ pub fn stream(
     });
     if log_it {
         let name = &pipeline.config.nats.name;
+        let text = format!("{}{}", state.word(), colon(&detail));
         match state {
-            State::Degraded | State::Paused => {
-                warning!(
-                    "sr_event_writer: stream {name}: {}{}",
-                    state.word(),
-                    colon(&detail)
-                );
-            }
-            _ => log!(
-                "sr_event_writer: stream {name}: {}{}",
-                state.word(),
-                colon(&detail)
-            ),
+            State::Degraded | State::Paused => pipeline_warning!(name, "{text}"),
+            _ => pipeline_log!(name, "{text}"),
         }
     }
 }

@@ -151,8 +151,9 @@ impl Destinations {
         };
         if let Columnstore::Unfit(reason) = &found {
             let (pipeline, table) = (&self.pipeline, &target.name);
-            log!(
-                "sr_event_writer: stream {pipeline}: columnstore=direct has no effect on {table}: {reason}"
+            pipeline_log!(
+                pipeline,
+                "columnstore=direct has no effect on {table}: {reason}"
             );
         }
         Ok(found)

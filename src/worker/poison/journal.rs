@@ -50,9 +50,9 @@ impl CrashJournal {
             signals::mark_on_crash(file.as_raw_fd(), CRASHED);
         }
         for suspects in &suspects {
-            warning!(
-                "sr_event_writer: stream {}: the process ended while it wrote sequences {} to {}; they are written one by one now",
+            pipeline_warning!(
                 suspects.pipeline,
+                "the process ended while it wrote sequences {} to {}; they are written one by one now",
                 suspects.first,
                 suspects.last
             );

@@ -7,7 +7,6 @@ use crate::catalog::gap::{self, Reason};
 use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
 use nats::{PositionRequest, Sequences, StreamId};
-use pgrx::prelude::*;
 
 /// Returns the position after the operator's seek, if there is one; recorded, and the seek is
 /// cleared. Inside the transaction that read `position`.
@@ -38,8 +37,9 @@ pub fn apply(
     }
     position::save(pipeline, &request.stream_id, &position, None)?;
     pipeline_control::clear_seek(pipeline)?;
-    log!(
-        "sr_event_writer: stream {pipeline}: moved to sequence {target}; reads on at {}",
+    pipeline_log!(
+        pipeline,
+        "moved to sequence {target}; reads on at {}",
         position.floor() + 1
     );
     Ok(Outcome::At(position))
@@ -56,8 +56,9 @@ fn leave_out(
     let first = request.first_sequence.max(1);
     for (from, to) in position.missing(first, target - 1) {
         gap::insert(pipeline, &request.stream_id, &[(from, to)], Reason::Seek)?;
-        warning!(
-            "sr_event_writer: stream {pipeline}: sequences {from} to {to} are left out, as sr_event_writer_seek() asked for"
+        pipeline_warning!(
+            pipeline,
+            "sequences {from} to {to} are left out, as sr_event_writer_seek() asked for"
         );
     }
     position.insert(1, target - 1);
