@@ -5,8 +5,9 @@ use super::gap::Reason;
 use super::{created, from_timestamptz, to_bigint, to_timestamptz};
 use crate::pg::failure::Failure;
 use nats::{Sequences, StreamId, Witness};
-use pgrx::datum::TimestampWithTimeZone;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
+use pgrx::spi::SpiHeapTupleData;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -16,34 +17,66 @@ use std::sync::Arc;
 /// of it.
 pub type Positions = Vec<(Arc<StreamId>, Sequences)>;
 
-/// Reads what is recorded for a pipeline and a stream. `None` when nothing is.
-///
-/// # Errors
-/// What the database says.
-pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Sequences>, Failure> {
-    let query = "SELECT p.floor, pg_catalog.lower(r), pg_catalog.upper(r) - 1
-        FROM sr_event_writer.stream_position p
-        LEFT JOIN LATERAL pg_catalog.unnest(p.above) r ON true
-        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
-    let args = [
+/// What is recorded for a pipeline in an incarnation of a stream.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The set of its sequences.
+    pub position: Sequences,
+    /// The newest message, if that is known.
+    pub newest: Option<Witness>,
+}
+
+/// Returns the primary key of the row, as the first three arguments of a statement.
+fn key<'a>(pipeline: &'a str, stream_id: &'a StreamId) -> Result<[DatumWithOid<'a>; 3], Failure> {
+    Ok([
         pipeline.into(),
         stream_id.name.as_str().into(),
         created(stream_id)?.into(),
-    ];
+    ])
+}
+
+/// Reads what is recorded; `None` when nothing is.
+///
+/// # Errors
+/// What the database says.
+pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Recorded>, Failure> {
+    let query = "SELECT p.floor, p.newest_sequence, p.newest_published,
+            pg_catalog.lower(r), pg_catalog.upper(r) - 1
+        FROM sr_event_writer.stream_position p
+        LEFT JOIN LATERAL pg_catalog.unnest(p.above) r ON true
+        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
+    let key = key(pipeline, stream_id)?;
     Spi::connect(|client| {
-        let mut position: Option<Sequences> = None;
-        for row in client.select(query, None, &args)? {
-            let floor = row.get::<i64>(1)?.unwrap_or(0);
-            let known = position.get_or_insert_with(|| Sequences::up_to(floor.unsigned_abs()));
-            if let (Some(first), Some(last)) = (row.get::<i64>(2)?, row.get::<i64>(3)?) {
-                known.insert(first.unsigned_abs(), last.unsigned_abs());
+        let mut recorded: Option<Recorded> = None;
+        for row in client.select(query, None, &key)? {
+            let known = match &mut recorded {
+                Some(known) => known,
+                none => none.insert(first_of(&row)?),
+            };
+            if let (Some(first), Some(last)) = (row.get::<i64>(4)?, row.get::<i64>(5)?) {
+                let (first, last) = (first.unsigned_abs(), last.unsigned_abs());
+                known.position.insert(first, last);
             }
         }
-        Ok(position)
+        Ok(recorded)
     })
 }
 
-/// Everything that is recorded, by pipeline.
+/// Reads what all rows of one record have in common.
+fn first_of(row: &SpiHeapTupleData<'_>) -> Result<Recorded, Failure> {
+    let floor = row.get::<i64>(1)?.unwrap_or(0);
+    let sequence = row.get::<i64>(2)?.map(i64::unsigned_abs);
+    let newest = sequence.zip(from_timestamptz(row.get(3)?));
+    Ok(Recorded {
+        position: Sequences::up_to(floor.unsigned_abs()),
+        newest: newest.map(|(sequence, published)| Witness {
+            sequence,
+            published,
+        }),
+    })
+}
+
+/// Reads everything that is recorded, by pipeline.
 ///
 /// # Errors
 /// What the database says.
@@ -69,9 +102,9 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
     })?;
     let mut all: HashMap<String, Positions> = HashMap::new();
     for (pipeline, stream_id) in found {
-        if let Some(position) = load(&pipeline, &stream_id)? {
+        if let Some(recorded) = load(&pipeline, &stream_id)? {
             let known = all.entry(pipeline).or_default();
-            known.push((Arc::new(stream_id), position));
+            known.push((Arc::new(stream_id), recorded.position));
         }
     }
     Ok(all)
@@ -104,10 +137,11 @@ pub fn save(
     let published = newest
         .map(|newest| to_timestamptz(newest.published))
         .transpose()?;
+    let [pipeline, stream, created] = key(pipeline, stream_id)?;
     let args = [
-        pipeline.into(),
-        stream_id.name.as_str().into(),
-        created(stream_id)?.into(),
+        pipeline,
+        stream,
+        created,
         to_bigint(position.floor())?.into(),
         multirange(position).into(),
         sequence.into(),
@@ -115,34 +149,6 @@ pub fn save(
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
     Ok(())
-}
-
-/// The newest message that is recorded, if that is known.
-///
-/// # Errors
-/// What the database says.
-pub fn newest(pipeline: &str, stream_id: &StreamId) -> Result<Option<Witness>, Failure> {
-    let query = "SELECT p.newest_sequence, p.newest_published
-        FROM sr_event_writer.stream_position p
-        WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
-    let args = [
-        pipeline.into(),
-        stream_id.name.as_str().into(),
-        created(stream_id)?.into(),
-    ];
-    Spi::connect(|client| {
-        let Some(row) = client.select(query, Some(1), &args)?.next() else {
-            return Ok(None);
-        };
-        let published = from_timestamptz(row.get(2)?);
-        let sequence = row.get::<i64>(1)?.map(i64::unsigned_abs);
-        Ok(sequence
-            .zip(published)
-            .map(|(sequence, published)| Witness {
-                sequence,
-                published,
-            }))
-    })
 }
 
 /// Forgets which message is the newest, when the stream does not hold it.
@@ -153,33 +159,26 @@ pub fn forget_newest(pipeline: &str, stream_id: &StreamId) -> Result<(), Failure
     let query = "UPDATE sr_event_writer.stream_position p
         SET newest_sequence = NULL, newest_published = NULL
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created = $3";
-    let args = [
-        pipeline.into(),
-        stream_id.name.as_str().into(),
-        created(stream_id)?.into(),
-    ];
-    Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;
+    let key = key(pipeline, stream_id)?;
+    Spi::connect_mut(|client| client.update(query, None, &key).map(drop))?;
     Ok(())
 }
 
-/// Whether another stream of the same name was recorded before.
+/// Returns whether another stream of the same name was recorded before.
 ///
 /// # Errors
 /// What the database says.
 pub fn has_predecessor(pipeline: &str, stream_id: &StreamId) -> Result<bool, Failure> {
     let query = "SELECT true FROM sr_event_writer.stream_position p
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created <> $3";
-    let args = [
-        pipeline.into(),
-        stream_id.name.as_str().into(),
-        created(stream_id)?.into(),
-    ];
-    Spi::connect(|client| Ok(!client.select(query, Some(1), &args)?.is_empty()))
+    let key = key(pipeline, stream_id)?;
+    Spi::connect(|client| Ok(!client.select(query, Some(1), &key)?.is_empty()))
 }
 
-/// Whether a sequence is recorded in the newest state of the database, whatever the snapshot of the
-/// transaction. The stream is given by its name and its creation time in microseconds since
-/// 2000-01-01; without one it is that which the pipeline has written from last.
+/// Returns whether a sequence is recorded in the newest state of the database, whatever the
+/// snapshot of the transaction. The stream is given by its name and its creation time in
+/// microseconds since 2000-01-01; without one it is the one that the pipeline has written from
+/// last.
 ///
 /// # Errors
 /// What the database says.

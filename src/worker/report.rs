@@ -15,8 +15,8 @@ use std::time::Instant;
 /// Separates what is wrong from when it is tried again, which alone is no change of state.
 const NEXT: &str = "; next try";
 
-/// Shows that worker `number` is about to connect. If that fails the process ends, so the page is
-/// the only place where the next one can see that it failed before.
+/// Shows that worker `number` is about to connect. If that fails the process ends, so shared
+/// memory is the only place where the next one can see that it failed before.
 pub fn connecting(number: usize, database: &str) {
     let connecting = format!("connecting to database \"{database}\"");
     let failed = format!(

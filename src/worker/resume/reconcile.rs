@@ -6,7 +6,6 @@ use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
 use nats::{PositionRequest, Sequences, Testimony, Witness};
-use pgrx::prelude::*;
 
 /// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
 ///
@@ -26,12 +25,12 @@ pub fn reconcile(
     let stream_id = &request.stream_id;
     let stored = position::load(pipeline, stream_id)?;
     let is_stored = stored.is_some();
+    let newest = stored.as_ref().and_then(|stored| stored.newest);
     let recorded = match config::fault() {
         Fault::ForgetPosition => None,
-        _ => stored.or(remembered),
+        _ => stored.map(|stored| stored.position).or(remembered),
     };
     let is_new = recorded.is_none();
-    let newest = position::newest(pipeline, stream_id)?;
     if let Some(witness) = unverified(request, newest_fetched, newest) {
         return Ok(Outcome::Verify(witness));
     }
@@ -41,8 +40,9 @@ pub fn reconcile(
         take_back(pipeline, request, &mut position, witness, last)?;
     }
     if is_new && position::has_predecessor(pipeline, stream_id)? {
-        warning!(
-            "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
+        pipeline_warning!(
+            pipeline,
+            "JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
             stream_id.name
         );
     }
@@ -90,8 +90,9 @@ fn take_back(
     witness: Witness,
     last: u64,
 ) -> Result<(), Failure> {
-    warning!(
-        "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" does not hold the message that was read as sequence {}: it was set back; going on behind {last}",
+    pipeline_warning!(
+        pipeline,
+        "JetStream stream \"{}\" does not hold the message that was read as sequence {}: it was set back; going on behind {last}",
         request.stream_id.name,
         witness.sequence,
     );
@@ -108,8 +109,9 @@ fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position:
     if position.last() <= request.last_sequence {
         return;
     }
-    warning!(
-        "sr_event_writer: stream {pipeline}: JetStream stream \"{}\" ends at sequence {}, but {} was recorded: it was set back; going on behind {}",
+    pipeline_warning!(
+        pipeline,
+        "JetStream stream \"{}\" ends at sequence {}, but {} was recorded: it was set back; going on behind {}",
         request.stream_id.name,
         request.last_sequence,
         position.last(),
