@@ -11,25 +11,25 @@ pub enum UserError {
     #[error("sr_event_writer must be loaded via shared_preload_libraries")]
     NotPreloaded,
     /// No active pipeline has this name.
-    #[error("there is no pipeline \"{0}\"")]
+    #[error("pipeline \"{0}\" does not exist")]
     UnknownPipeline(String),
     /// No format has this name.
-    #[error("there is no processor \"{0}\"")]
+    #[error("processor \"{0}\" does not exist")]
     UnknownProcessor(String),
     /// The pipeline has to be paused for this.
     #[error("pipeline \"{0}\" is not paused")]
     NotPaused(String),
     /// Streams count from 1.
-    #[error("{0} is not a stream sequence")]
-    NoSequence(i64),
+    #[error("sequence must be greater than zero")]
+    NoSequence,
     /// Streams begin and end.
-    #[error("the time to go to must be finite")]
+    #[error("seek time must be finite")]
     NoTime,
     /// The settings contradict each other.
-    #[error("the settings do not fit: {0}")]
+    #[error("conflicting settings")]
     Misconfigured(#[from] crate::config::ParseError),
     /// The payload could not be decoded.
-    #[error("the payload cannot be decoded: {0}")]
+    #[error("could not decode payload")]
     Undecodable(decode::Reject),
     /// What the database says about a statement of the function itself.
     #[error("{}", .0.message)]
@@ -44,11 +44,19 @@ impl UserError {
             }
             Self::UnknownPipeline(_)
             | Self::UnknownProcessor(_)
-            | Self::NoSequence(_)
+            | Self::NoSequence
             | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             Self::Database(failure) => failure.sqlstate.into(),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Misconfigured(reason) => Some(reason.to_string()),
+            Self::Undecodable(reject) => Some(reject.to_string()),
+            _ => None,
         }
     }
 
@@ -59,19 +67,22 @@ impl UserError {
                     .to_owned(),
             ),
             Self::UnknownPipeline(_) => Some(format!(
-                "Active pipelines (sr_event_writer.streams) are: {}.",
+                "Active pipelines (sr_event_writer.streams) are {}.",
                 crate::config::pipeline_names().join(", ")
             )),
             Self::UnknownProcessor(_) => {
                 let names: Vec<_> = decode::formats().iter().map(|f| f.name()).collect();
-                Some(format!("Processors are: {}.", names.join(", ")))
+                Some(format!("Processors are {}.", names.join(", ")))
             }
             Self::NotPaused(name) => Some(format!(
                 "Run SELECT sr_event_writer_pause({}) first, and sr_event_writer_resume() after this.",
                 spi::quote_literal(name)
             )),
-            Self::NoTime => Some("A sequence beyond the end means the end; sequence 1 the beginning.".to_owned()),
-            Self::NoSequence(_) => Some("The first message of a stream has sequence 1.".to_owned()),
+            Self::NoTime => Some(
+                "Pass a sequence instead: 1 is the beginning of the stream, one beyond its end is its end."
+                    .to_owned(),
+            ),
+            Self::NoSequence => Some("The first message of a stream has sequence 1.".to_owned()),
             Self::Undecodable(_) | Self::Database(_) | Self::Misconfigured(_) => None,
         }
     }
@@ -79,6 +90,9 @@ impl UserError {
     /// Raises this as a PostgreSQL ERROR.
     pub fn raise(self) -> ! {
         let mut report = ErrorReport::new(self.sqlstate(), self.to_string(), "");
+        if let Some(detail) = self.detail() {
+            report = report.set_detail(detail);
+        }
         if let Some(hint) = self.hint() {
             report = report.set_hint(hint);
         }
@@ -87,7 +101,7 @@ impl UserError {
     }
 }
 
-/// The value, or the error as a PostgreSQL ERROR.
+/// Returns the value, or raises the error as a PostgreSQL ERROR.
 pub fn or_raise<T>(result: Result<T, UserError>) -> T {
     result.unwrap_or_else(|error| error.raise())
 }

@@ -10,3 +10,14 @@ mod restart;
 mod seek;
 mod wait;
 mod workers;
+
+use crate::config;
+use crate::error::UserError;
+
+/// Refuses a name that no active pipeline has.
+fn require_pipeline(name: &str) -> Result<(), UserError> {
+    match config::pipeline_names().iter().any(|known| known == name) {
+        true => Ok(()),
+        false => Err(UserError::UnknownPipeline(name.to_owned())),
+    }
+}

@@ -124,7 +124,7 @@ impl Replayer {
         let format = decode::format(&letter.processor).ok_or_else(|| {
             let (pipeline, processor) = (&letter.pipeline, &letter.processor);
             let message = format!(
-                "pipeline \"{pipeline}\" is not active, and there is no processor \"{processor}\""
+                "pipeline \"{pipeline}\" is not active, and processor \"{processor}\" does not exist"
             );
             Failure::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         })?;

@@ -2,10 +2,9 @@
 //! request in a table; the worker carries it out (`src/worker/resume/seek.rs`) when the pipeline
 //! resumes.
 
-use super::workers;
+use super::{require_pipeline, workers};
 use crate::catalog::pipeline_control;
 use crate::catalog::position::{self, Summary};
-use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -30,13 +29,9 @@ fn sr_event_writer_seek_time(name: &str, at: TimestampWithTimeZone, force: bool)
 }
 
 fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
-    if !config::pipeline_names().iter().any(|known| known == name) {
-        return Err(UserError::UnknownPipeline(name.to_owned()));
-    }
+    require_pipeline(name)?;
     let (sequence, time) = match target {
-        Target::Sequence(sequence) if *sequence < 1 => {
-            return Err(UserError::NoSequence(*sequence));
-        }
+        Target::Sequence(sequence) if *sequence < 1 => return Err(UserError::NoSequence),
         Target::Sequence(sequence) => (Some(*sequence), None),
         Target::Time(time) if Timestamp::from_postgres_micros(time.into_inner()).is_none() => {
             return Err(UserError::NoTime);

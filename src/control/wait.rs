@@ -1,7 +1,7 @@
 //! Waiting for a stream sequence: a client that has published a message reads what became of it.
 
+use super::require_pipeline;
 use crate::catalog::position;
-use crate::config;
 use crate::error::{UserError, or_raise};
 use crate::pg::latch::{self, WaitEvent};
 use crate::status;
@@ -19,9 +19,7 @@ fn sr_event_writer_wait(name: &str, sequence: i64, timeout: Interval) -> bool {
 }
 
 fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError> {
-    if !config::pipeline_names().iter().any(|known| known == name) {
-        return Err(UserError::UnknownPipeline(name.to_owned()));
-    }
+    require_pipeline(name)?;
     let micros = u64::try_from(timeout.as_micros().max(0)).unwrap_or(u64::MAX);
     let (began, longest) = (Instant::now(), Duration::from_micros(micros));
     let event = WaitEvent::register(c"SrEventWriterWait");

@@ -166,7 +166,7 @@ async fn a_payload_that_cannot_be_decoded_is_an_error_that_says_why() {
     let sql = "SELECT * FROM sr_event_writer_decode('netflow', '{\"src_port\":\"https\"}', '')";
     let failure = stack.pg.refused(sql).await;
     assert!(failure.sqlstate().starts_with("22"), "{failure}");
-    assert!(failure.message.contains("src_port"), "{failure}");
+    assert!(failure.detail.contains("src_port"), "{failure}");
     let failure = stack
         .pg
         .refused("SELECT * FROM sr_event_writer_decode('x', '{}', '')")
