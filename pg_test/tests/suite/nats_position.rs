@@ -10,6 +10,7 @@ use pg_test::messages::Generator;
 use pg_test::nats::{Access, Cluster};
 use pg_test::stack::Stack;
 use pg_test::wait::eventually;
+use serde_json::Value;
 
 use crate::fixtures::{detail_mentions, stream_status_where};
 use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
@@ -162,10 +163,18 @@ async fn what_waits_to_be_written_while_its_stream_is_set_back_hides_no_new_mess
         }
     })
     .await;
+    // A batch that is not handed over yet would end with its session.
+    let failed = |status: &Value| !status["last_error"].is_null();
+    stream_status_where(&stack, FEED, "that the lock is in the way", failed).await;
     stack.nats.stop().await;
     stack.nats.put_back(&earlier);
     stack.nats.start().await;
     publish(&stack.nats, 100..110).await;
+    // Written before that is seen, it would only be taken back.
+    eventually(RECOVERY, "it is seen", async || {
+        stack.pg.log_contains("it was set back")
+    })
+    .await;
     lock.batch_execute("COMMIT")
         .await
         .expect("the end of the lock");

@@ -2,9 +2,12 @@
 
 use pg_test::feed::Feed;
 use pg_test::messages::Generator;
+use pg_test::postgres::Failure;
+use pg_test::process::{Signal, kill};
 use pg_test::stack::Stack;
-use pg_test::wait::eventually_equal;
+use pg_test::wait::{eventually, eventually_equal};
 use std::time::Duration;
+use tokio_postgres::Client;
 
 use crate::fixtures::state;
 
@@ -135,17 +138,25 @@ async fn whoever_kills_the_worker_or_the_server_makes_no_dead_letter() {
     // Another process crashes: the worker has to end, but it is not what was being written.
     for _ in 0..2 {
         is_writing(&stack).await;
-        let session = stack.pg.connect().await;
-        let row = session.query_one("SELECT pg_backend_pid()", &[]).await;
-        pg_test::process::kill(
-            row.expect("its pid").get(0),
-            pg_test::process::Signal::SIGKILL,
-        );
+        let (session, pid) = a_session(&stack).await;
+        kill(pid, Signal::SIGKILL);
         let down = "the sessions are ended";
-        pg_test::wait::eventually(RECOVERY, down, async || session.is_closed()).await;
+        eventually(RECOVERY, down, async || session.is_closed()).await;
     }
     stack.expect_rows(feed, 200, RECOVERY).await;
     assert_eq!(letters(&stack).await, []);
+}
+
+/// A session and its process. The postmaster may only now hear of the crash before, and then refuses
+/// or ends sessions until it has recovered.
+async fn a_session(stack: &Stack) -> (Client, i32) {
+    eventually(RECOVERY, "a session", async || {
+        let client = stack.pg.try_connect("postgres", "postgres").await?;
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await?;
+        let pid = row.get(0);
+        Ok::<_, Failure>((client, pid))
+    })
+    .await
 }
 
 async fn is_writing(stack: &Stack) {
