@@ -147,8 +147,8 @@ async fn whoever_kills_the_worker_or_the_server_makes_no_dead_letter() {
     assert_eq!(letters(&stack).await, []);
 }
 
-/// A session and its process. The postmaster may only now hear of the crash before, and then refuses
-/// or ends sessions until it has recovered.
+/// A session and its process. The postmaster may only now hear of the crash before, and then
+/// refuses or ends sessions until it has recovered.
 async fn a_session(stack: &Stack) -> (Client, i32) {
     eventually(RECOVERY, "a session", async || {
         let client = stack.pg.try_connect("postgres", "postgres").await?;
