@@ -87,6 +87,19 @@ MINUTES ?= 10
 soak: install-$(MAJOR) ## seven live streams under faults, and an account of every message (MINUTES=10, SEED=...)
 	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
 
+# cargo-mutants changes the pure crates (.cargo/mutants.toml); it is built once, below the target
+# folder.
+MUTANTS := $(TARGET)/mutants
+.PHONY: mutants
+mutants: ## defects that the tests must notice, one by one, in a copy; hours (NAMES=... for some)
+	@pg_test/mutants/run $(NAMES)
+ifndef NAMES
+	@[[ -x $(MUTANTS)/tools/bin/cargo-mutants ]] || $(ENTER) cargo install --quiet --locked \
+		--root '$(MUTANTS)/tools' --target-dir '$(MUTANTS)/tools/target' cargo-mutants@27.1.0
+	@$(ENTER) nice -n 10 $(abspath $(MUTANTS))/tools/bin/cargo-mutants mutants --no-shuffle \
+		--package sr_row --package sr_decode --package sr_nats --output '$(MUTANTS)'
+endif
+
 # The fast loop: no server and no installed extension; under a minute once the dependencies are
 # built.
 check: ## formatting, clippy and all unit tests; needs no server
