@@ -4,6 +4,7 @@
 use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
 use crate::resume::Witness;
+use crate::sequences::Sequences;
 use crate::state::Progress;
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
@@ -33,6 +34,20 @@ pub enum AckPolicy {
     /// Not at all: the stream keeps messages whatever its consumers do, or the session acknowledges
     /// them itself.
     None,
+}
+
+/// Returns who has to know once the commit of these batches is durable. All their messages have to
+/// be recorded: what is acknowledged is not sent again.
+pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for batch in recorded {
+        if batch.acks == AckPolicy::Explicit {
+            let replies = batch.messages.iter().map(|message| message.reply.clone());
+            receipts.extend(replies.map(Receipt::Reply));
+        }
+        receipts.extend(batch.report.take().map(Receipt::Report));
+    }
+    receipts
 }
 
 /// One message; its rows are in the batch.
@@ -95,6 +110,9 @@ pub struct Batch {
     rows: RowSet,
     /// For each message, for each table: number of rows up to and including this message.
     ends: Vec<usize>,
+    /// Messages that this process has committed; those of the others that are recorded are
+    /// duplicates.
+    committed: usize,
     payload_bytes: usize,
     /// Bytes of headers and payloads in memory.
     size: usize,
@@ -142,6 +160,7 @@ impl Batch {
             messages: Vec::new(),
             rows: RowSet::new(format.tables()),
             ends: Vec::new(),
+            committed: 0,
             payload_bytes: 0,
             size: 0,
             tail: None,
@@ -161,6 +180,7 @@ impl Batch {
             messages: Vec::new(),
             rows: self.rows.successor(),
             ends: Vec::new(),
+            committed: 0,
             payload_bytes: 0,
             size: 0,
             tail: None,
@@ -234,13 +254,25 @@ impl Batch {
         self.report = Some(report);
     }
 
-    /// Moves into `receipts` who has to know that it is durable.
-    pub fn take_receipts(&mut self, receipts: &mut Vec<Receipt>) {
-        if self.acks == AckPolicy::Explicit {
-            let replies = self.messages.iter().map(|message| message.reply.clone());
-            receipts.extend(replies.map(Receipt::Reply));
-        }
-        receipts.extend(self.report.take().map(Receipt::Report));
+    /// Records that `messages` more of its messages are committed.
+    pub fn add_committed(&mut self, messages: usize) {
+        self.committed += messages;
+    }
+
+    /// Returns whether `position` has all of its messages.
+    pub fn is_recorded(&self, position: &Sequences) -> bool {
+        let mut messages = self.messages.iter();
+        messages.all(|message| position.contains(message.sequence))
+    }
+
+    /// Counts the messages of a recorded batch that were recorded already when they came.
+    pub fn duplicates(&self) -> usize {
+        self.len().saturating_sub(self.committed)
+    }
+
+    /// Returns the publish time of its last message.
+    pub fn last_published(&self) -> Option<Timestamp> {
+        self.messages.last().map(|message| message.published)
     }
 
     /// Counts the messages.
@@ -269,3 +301,6 @@ impl Batch {
         self.payload_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

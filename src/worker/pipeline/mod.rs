@@ -57,8 +57,6 @@ pub struct Pipeline {
     /// Why it writes nothing, if so.
     pub hold: Option<Hold>,
     waiting: VecDeque<Batch>,
-    /// Messages of the first of them that are committed already.
-    begun: usize,
     /// Committed positions; the last one is that of the current stream.
     positions: Positions,
     /// The session was told that its position will be another one.
@@ -85,7 +83,6 @@ impl Pipeline {
             config,
             hold: None,
             waiting: VecDeque::new(),
-            begun: 0,
             positions,
             seeking: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
@@ -111,7 +108,7 @@ impl Pipeline {
         if paused == (self.hold == Some(Hold::Paused)) {
             return;
         }
-        self.drop_waiting();
+        self.waiting.clear();
         self.hold = paused.then_some(Hold::Paused);
         self.try_at = None;
         // A session that starts now asks for its position anyway.
@@ -124,14 +121,8 @@ impl Pipeline {
 
     /// Nothing is fetched any more, and what was takes no memory from other pipelines.
     fn stop_fetching(&mut self) {
-        self.drop_waiting();
-        self.subscription.stop();
-    }
-
-    /// Drops what was fetched; the server keeps it.
-    fn drop_waiting(&mut self) {
         self.waiting.clear();
-        self.begun = 0;
+        self.subscription.stop();
     }
 
     /// Lets the session ask for its position once when an operator wants another one. Usually a
@@ -139,7 +130,7 @@ impl Pipeline {
     pub fn seek(&mut self, wanted: bool) {
         // One that does not fetch now asks for its position when it starts.
         if wanted && !self.seeking && self.subscription.is_started() {
-            self.drop_waiting();
+            self.waiting.clear();
             self.subscription.start();
         }
         self.seeking = wanted;
@@ -155,7 +146,7 @@ impl Pipeline {
         if let Some((_, Testimony::SetBack(_))) = request.verified {
             // Its sequences may be given to other messages. What is there still is read again.
             self.gather_all();
-            self.drop_waiting();
+            self.waiting.clear();
         }
         let fetched = self.fetched_not_committed(&request.stream_id);
         let newest = self.newest_fetched(&request.stream_id);

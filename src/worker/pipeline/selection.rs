@@ -76,10 +76,11 @@ pub fn rows(runs: &[MessageRange<'_>]) -> usize {
     runs.iter().map(of_run).sum()
 }
 
-/// Number of messages of one batch in the runs.
-pub fn count_of(runs: &[MessageRange<'_>], batch: &Batch) -> usize {
+/// Number of messages of one batch in the runs that `recorded` has by now.
+pub fn committed(runs: &[MessageRange<'_>], batch: &Batch, recorded: &Sequences) -> usize {
     let of_batch = runs.iter().filter(|run| std::ptr::eq(run.batch, batch));
-    of_batch.map(|run| run.messages.len()).sum()
+    let messages = of_batch.flat_map(MessageRange::iter);
+    messages.filter(|m| recorded.contains(m.sequence)).count()
 }
 
 /// The messages of `batches` that `recorded` lacks, each once. They are added to `recorded`.

@@ -165,34 +165,21 @@ impl Pipeline {
             };
         }
         let fresh = selection::unrecorded(batches(), &mut context.position.clone());
-        let fresh_in: Vec<usize> = batches().map(|b| selection::count_of(&fresh, b)).collect();
-        let (tried, outcome) = write_fresh(&mut self.writer, fresh, max_messages, &mut context);
-        let position = context.position;
-        let recorded =
-            |batch: &&Batch| batch.messages.iter().all(|m| position.contains(m.sequence));
+        let (tried, outcome) =
+            write_fresh(&mut self.writer, fresh.clone(), max_messages, &mut context);
+        let committed: Vec<usize> = batches()
+            .map(|batch| selection::committed(&fresh, batch, context.position))
+            .collect();
+        let recorded = |batch: &&Batch| batch.is_recorded(context.position);
         let done = batches().take_while(recorded).count();
-        let WriteOutcome { written, failure } = outcome;
-        let messages: usize = batches().take(done).map(Batch::len).sum();
-        let now: usize = fresh_in.iter().take(done).sum();
-        let before = if done == 0 {
-            0
-        } else {
-            std::mem::take(&mut self.begun)
-        };
-        self.begun += (written.messages as usize).saturating_sub(now);
-        let newest = batches()
-            .take(done)
-            .filter_map(|b| b.messages.last())
-            .map(|m| m.published);
+        for (batch, committed) in self.waiting.iter_mut().zip(committed) {
+            batch.add_committed(committed);
+        }
         WriteReport {
-            written,
-            duplicates: messages.saturating_sub(now + before) as u64,
-            bytes: batches().take(done).map(|b| b.payload_bytes() as u64).sum(),
-            newest: newest.max(),
+            written: outcome.written,
             tried,
-            took: Duration::ZERO,
-            receipts: self.finish(done),
-            failure,
+            failure: outcome.failure,
+            ..self.finish(done)
         }
     }
 
@@ -210,14 +197,20 @@ impl Pipeline {
         self.waiting.iter().take_while(fits).count()
     }
 
-    /// Drops the first `count` batches and gives who has to know when they are durable.
-    fn finish(&mut self, count: usize) -> Vec<Receipt> {
-        let mut receipts = Vec::new();
-        for mut batch in self.waiting.drain(..count) {
-            batch.take_receipts(&mut receipts);
-            self.subscription.discard(batch);
-        }
-        receipts
+    /// Drops the first `count` batches, all of whose messages are recorded. Returns what there is
+    /// to report of them.
+    fn finish(&mut self, count: usize) -> WriteReport {
+        let mut done: Vec<Batch> = self.waiting.drain(..count).collect();
+        let report = WriteReport {
+            duplicates: done.iter().map(|batch| batch.duplicates() as u64).sum(),
+            bytes: done.iter().map(|batch| batch.payload_bytes() as u64).sum(),
+            newest: done.iter().filter_map(Batch::last_published).max(),
+            receipts: nats::acks_for(&mut done),
+            ..WriteReport::default()
+        };
+        done.into_iter()
+            .for_each(|batch| self.subscription.discard(batch));
+        report
     }
 }
 

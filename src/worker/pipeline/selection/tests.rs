@@ -67,11 +67,23 @@ fn a_message_that_waits_twice_is_taken_once() {
     let mut recorded = Sequences::up_to(1);
     let runs = unrecorded(batches.iter(), &mut recorded);
     assert_eq!(sequences(&runs), [2, 3, 4]);
-    assert_eq!(
-        (count_of(&runs, &batches[0]), count_of(&runs, &batches[1])),
-        (2, 1)
-    );
     assert_eq!(recorded, Sequences::up_to(4));
+}
+
+#[test]
+fn what_is_committed_of_a_batch_is_what_was_taken_of_it_and_is_recorded_now() {
+    let batches = [
+        batch(&[(1, 1, false), (2, 2, false), (3, 3, false)]),
+        batch(&[(3, 3, false), (4, 4, false), (5, 5, false)]),
+    ];
+    let runs = unrecorded(batches.iter(), &mut Sequences::up_to(1));
+    for (floor, expected) in [(1, [0, 0]), (2, [1, 0]), (4, [2, 1]), (5, [2, 2])] {
+        let recorded = Sequences::up_to(floor);
+        let per_batch = batches
+            .each_ref()
+            .map(|batch| committed(&runs, batch, &recorded));
+        assert_eq!(per_batch, expected);
+    }
 }
 
 #[test]
@@ -142,8 +154,12 @@ proptest! {
         for n in 1..45 {
             prop_assert_eq!(recorded.contains(n), known.contains(&n), "sequence {}", n);
         }
-        let per_batch = batches.iter().map(|batch| count_of(&runs, batch));
-        prop_assert_eq!(per_batch.sum::<usize>(), count(&runs));
+        let committed_with = |position| {
+            let per_batch = batches.iter().map(|batch| committed(&runs, batch, position));
+            per_batch.sum::<usize>()
+        };
+        prop_assert_eq!(committed_with(&before), 0);
+        prop_assert_eq!(committed_with(&recorded), count(&runs));
         prop_assert_eq!(sequences(&left(&runs, &before)), sequences(&runs));
         prop_assert!(left(&runs, &recorded).is_empty());
     }

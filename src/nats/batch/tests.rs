@@ -1,0 +1,162 @@
+use super::*;
+use crate::budget::{Budget, PipelineBudget};
+use decode::{Format, RowSink};
+use row::Table;
+use std::sync::LazyLock;
+
+/// Reservations of one batch are of one budget.
+static BUDGET: LazyLock<PipelineBudget> =
+    LazyLock::new(|| Budget::new(1_000, 1).of_next_pipeline());
+
+fn message(sequence: u64) -> Message {
+    Message {
+        sequence,
+        settles_from: sequence,
+        delivered: 1,
+        published: Timestamp::default(),
+        subject: "telemetry.a".into(),
+        headers: None,
+        payload: Bytes::from_static(b"{}"),
+        reply: format!("reply.{sequence}").into(),
+        reject: None,
+    }
+}
+
+/// A format of two tables.
+struct TwoTables([Arc<Table>; 2]);
+
+impl Format for TwoTables {
+    fn name(&self) -> &'static str {
+        "TwoTables"
+    }
+
+    fn tables(&self) -> &[Arc<Table>] {
+        &self.0
+    }
+
+    fn decode(&self, _: &decode::Message<'_>, _: &mut RowSink<'_>) -> Result<(), Reject> {
+        Ok(())
+    }
+}
+
+fn empty(acks: AckPolicy) -> Batch {
+    let stream_id = StreamId {
+        name: "S".to_owned(),
+        created: Timestamp::default(),
+    };
+    let tables = ["Logs", "Telemetry"].map(|name| {
+        let format = decode::format(name).unwrap();
+        format.tables()[0].clone()
+    });
+    let format = FormatRef::new(TwoTables(tables));
+    Batch::new(Arc::new(stream_id), acks, true, &format, Arc::default())
+}
+
+/// A batch of messages with these sequences.
+fn batch(acks: AckPolicy, sequences: &[u64]) -> Batch {
+    let mut batch = empty(acks);
+    sequences
+        .iter()
+        .for_each(|&sequence| push(&mut batch, sequence, [0, 0]));
+    batch
+}
+
+/// Appends a message with so many rows for each table.
+fn push(batch: &mut Batch, sequence: u64, rows: [usize; 2]) {
+    for (table, rows) in rows.into_iter().enumerate() {
+        let table = batch.rows_mut().table_mut(table).unwrap();
+        for _ in 0..rows {
+            let columns = table.table().columns.len();
+            (0..columns).for_each(|_| table.push(row::Cell::Null));
+            table.end_row();
+        }
+    }
+    batch.push(message(sequence), 2, BUDGET.try_take(1).unwrap());
+}
+
+/// Subjects of the replies, and how many sessions are told.
+fn replies(receipts: &[Receipt]) -> (Vec<&str>, usize) {
+    let replies: Vec<&str> = receipts
+        .iter()
+        .filter_map(|receipt| match receipt {
+            Receipt::Reply(reply) => Some(reply.as_str()),
+            Receipt::Report(_) => None,
+        })
+        .collect();
+    let reports = receipts.len() - replies.len();
+    (replies, reports)
+}
+
+#[test]
+fn every_message_is_acknowledged_where_the_consumer_wants_that_and_only_there() {
+    let mut recorded = [
+        batch(AckPolicy::Explicit, &[1, 2]),
+        batch(AckPolicy::None, &[3]),
+        batch(AckPolicy::Explicit, &[2, 4]),
+    ];
+    let receipts = acks_for(&mut recorded);
+    let expected = ["reply.1", "reply.2", "reply.2", "reply.4"];
+    assert_eq!(replies(&receipts), (expected.to_vec(), 0));
+}
+
+#[test]
+fn a_session_that_asks_for_it_is_told_once_after_the_messages() {
+    for (acks, expected) in [
+        (AckPolicy::None, vec![]),
+        (AckPolicy::Explicit, vec!["reply.1"]),
+    ] {
+        let (report, mut told) = oneshot::channel();
+        let mut recorded = [batch(acks, &[1])];
+        recorded[0].report_to(report);
+        let receipts = acks_for(&mut recorded);
+        assert_eq!(replies(&receipts), (expected, 1));
+        assert!(matches!(receipts.last(), Some(Receipt::Report(_))));
+        assert!(told.try_recv().is_err(), "not before it is durable");
+        assert_eq!(replies(&acks_for(&mut recorded)).1, 0);
+    }
+}
+
+#[test]
+fn a_batch_is_recorded_when_the_position_has_each_of_its_messages() {
+    let batch = batch(AckPolicy::None, &[3, 5, 9]);
+    let mut position = Sequences::up_to(3);
+    assert!(!batch.is_recorded(&position));
+    position.insert(9, 9);
+    assert!(!batch.is_recorded(&position), "5 is missing");
+    position.insert(5, 5);
+    assert!(batch.is_recorded(&position));
+    assert!(empty(AckPolicy::None).is_recorded(&Sequences::default()));
+}
+
+#[test]
+fn duplicates_are_the_messages_that_no_transaction_of_this_process_has_committed() {
+    let mut batch = batch(AckPolicy::None, &[1, 2, 3, 4, 5]);
+    assert_eq!(batch.duplicates(), 5);
+    batch.add_committed(1);
+    batch.add_committed(2);
+    assert_eq!(batch.duplicates(), 2);
+    assert_eq!(batch.successor().duplicates(), 0);
+    batch.add_committed(2);
+    assert_eq!(batch.duplicates(), 0);
+}
+
+#[test]
+fn the_rows_of_messages_are_found_in_each_table() {
+    let mut batch = empty(AckPolicy::None);
+    for (sequence, rows) in (1..).zip([[2, 0], [0, 0], [1, 3], [0, 1]]) {
+        push(&mut batch, sequence, rows);
+    }
+    for (messages, first, second) in [
+        (0..1, 0..2, 0..0),
+        (1..2, 2..2, 0..0),
+        (2..3, 2..3, 0..3),
+        (3..4, 3..3, 3..4),
+        (1..4, 2..3, 0..4),
+        (0..4, 0..3, 0..4),
+        (2..2, 2..2, 0..0),
+    ] {
+        assert_eq!(batch.rows_of(&messages, 0), first, "{messages:?}");
+        assert_eq!(batch.rows_of(&messages, 1), second, "{messages:?}");
+    }
+    assert_eq!((batch.len(), batch.weight()), (4, 7));
+}
