@@ -19,7 +19,7 @@ const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
 pub struct PendingAcks {
     lists: VecDeque<List>,
     /// Why the oldest ones could not be released although they are on this server's disk.
-    held: Option<&'static str>,
+    standby_wait: Option<&'static str>,
 }
 
 /// Acknowledgements of one commit.
@@ -45,9 +45,10 @@ impl PendingAcks {
     }
 
     /// What acknowledgements of a pipeline wait for, if that is a standby and takes long.
-    pub fn held(&self, pipeline: Slot) -> Option<&'static str> {
+    pub fn standby_wait(&self, pipeline: Slot) -> Option<&'static str> {
         let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
-        self.held.filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
+        self.standby_wait
+            .filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
     /// Drops what a pipeline has not acknowledged yet. Its new session is sent again what the
@@ -69,7 +70,7 @@ impl PendingAcks {
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
     /// not come by for long.
     pub fn release(&mut self, after: AckAfter, idle: bool, nats: &Nats) {
-        self.held = None;
+        self.standby_wait = None;
         let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {
             return;
         };
@@ -79,7 +80,7 @@ impl PendingAcks {
         let (flushed, durable) = (durable(AckAfter::Flush), durable(after));
         while let Some(list) = self.lists.pop_front() {
             if list.lsn > durable {
-                self.held = awaited(after).filter(|_| list.lsn <= flushed);
+                self.standby_wait = awaited(after).filter(|_| list.lsn <= flushed);
                 self.lists.push_front(list);
                 return;
             }

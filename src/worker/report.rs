@@ -3,7 +3,7 @@
 
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
-use super::pipeline::{Hold, Pipeline, WriteReport, configured_table};
+use super::pipeline::{Blocked, Pipeline, WriteReport, configured_table};
 use crate::config::PipelineConfig;
 use crate::pg::clock::now;
 use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
@@ -187,26 +187,26 @@ pub fn state_of(
         PhaseKind::OutOfMemory => format!("; {}", phase.detail),
         _ => String::new(),
     };
-    match &pipeline.hold {
-        Some(Hold::Paused) => {
+    match &pipeline.blocked {
+        Some(Blocked::Paused) => {
             return (
                 State::Paused,
                 "paused by sr_event_writer_pause()".to_owned(),
             );
         }
-        Some(Hold::Schema(failure)) => {
+        Some(Blocked::SchemaMismatch(failure)) => {
             return (
                 State::Paused,
                 format!("{failure}; resumes by itself when the table fits{short}"),
             );
         }
-        Some(Hold::Retry(failure)) => {
+        Some(Blocked::Retrying(failure)) => {
             return (State::Degraded, format!("{failure}{NEXT} follows{short}"));
         }
         None => {}
     }
     match phase.kind {
-        PhaseKind::Fetching => match acks.held(pipeline.slot) {
+        PhaseKind::Fetching => match acks.standby_wait(pipeline.slot) {
             Some(reason) => (State::Degraded, reason.to_owned()),
             None => (State::Running, phase.detail),
         },

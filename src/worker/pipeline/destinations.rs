@@ -65,8 +65,8 @@ impl Destinations {
     }
 
     /// Returns COPY if every destination may be copied into.
-    pub fn method(&self, runs: &[MessageRange<'_>]) -> WriteMethod {
-        let rows = selection::rows(runs);
+    pub fn method(&self, ranges: &[MessageRange<'_>]) -> WriteMethod {
+        let rows = selection::rows(ranges);
         match self
             .known
             .iter()
@@ -100,22 +100,21 @@ impl Destinations {
     /// What the database says.
     pub fn write(
         &mut self,
-        runs: &[MessageRange<'_>],
+        ranges: &[MessageRange<'_>],
         method: WriteMethod,
         stdin: &mut Stdin,
     ) -> Result<u64, Failure> {
         self.lock()?;
         let mut written = 0;
         for (table, destination) in self.known.iter_mut().enumerate() {
-            let range = |run: &MessageRange<'_>| run.batch.rows_of(&run.messages, table);
-            let count = runs.iter().map(|run| range(run).len()).sum();
+            let rows_of = |range: &MessageRange<'_>| range.batch.rows_of(&range.messages, table);
+            let count = ranges.iter().map(|range| rows_of(range).len()).sum();
             if count == 0 {
                 continue;
             }
-            let rows = runs.iter().filter_map(|run| {
-                let range = range(run);
-                let tables = run.batch.rows().tables();
-                tables.get(table).map(|rows| rows.range(range))
+            let rows = ranges.iter().filter_map(|range| {
+                let tables = range.batch.rows().tables();
+                tables.get(table).map(|rows| rows.range(rows_of(range)))
             });
             written +=
                 Spi::connect_mut(|_| destination.write(method, stdin, count, rows.flatten()))?;

@@ -27,7 +27,7 @@ impl<'a> MessageRange<'a> {
     }
 }
 
-/// Sequences that the deliveries have passed over: no message of this pipeline is there any more.
+/// Sequences that the deliveries have skipped: no message of this pipeline is there any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedRange {
     /// The first of them.
@@ -49,36 +49,38 @@ impl SkippedRange {
     }
 }
 
-/// What of the sequences passed over is missing from the record for good, and no one's choice.
+/// What of the skipped sequences is missing from the record for good, and no one's choice.
 pub fn missing_ranges(
-    passed: impl Iterator<Item = SkippedRange>,
+    skipped: impl Iterator<Item = SkippedRange>,
     recorded: &Sequences,
 ) -> Vec<(u64, u64)> {
-    passed
-        .filter(|passed| passed.whole_stream)
-        .flat_map(|passed| recorded.missing(passed.first, passed.last))
+    skipped
+        .filter(|skipped| skipped.whole_stream)
+        .flat_map(|skipped| recorded.missing(skipped.first, skipped.last))
         .collect()
 }
 
-/// Number of messages in all runs.
-pub fn count(runs: &[MessageRange<'_>]) -> usize {
-    runs.iter().map(|run| run.messages.len()).sum()
+/// Number of messages in all ranges.
+pub fn count(ranges: &[MessageRange<'_>]) -> usize {
+    ranges.iter().map(|range| range.messages.len()).sum()
 }
 
-/// Number of rows in all runs: an array message may be many, a dead letter is none.
-pub fn rows(runs: &[MessageRange<'_>]) -> usize {
-    let of_run = |run: &MessageRange<'_>| {
-        let tables = 0..run.batch.rows().tables().len();
+/// Number of rows in all ranges: an array message may be many, a dead letter is none.
+pub fn rows(ranges: &[MessageRange<'_>]) -> usize {
+    let of_range = |range: &MessageRange<'_>| {
+        let tables = 0..range.batch.rows().tables().len();
         tables
-            .map(|table| run.batch.rows_of(&run.messages, table).len())
+            .map(|table| range.batch.rows_of(&range.messages, table).len())
             .sum::<usize>()
     };
-    runs.iter().map(of_run).sum()
+    ranges.iter().map(of_range).sum()
 }
 
-/// Number of messages of one batch in the runs that `recorded` has by now.
-pub fn committed(runs: &[MessageRange<'_>], batch: &Batch, recorded: &Sequences) -> usize {
-    let of_batch = runs.iter().filter(|run| std::ptr::eq(run.batch, batch));
+/// Number of messages of one batch in the ranges that `recorded` has by now.
+pub fn committed(ranges: &[MessageRange<'_>], batch: &Batch, recorded: &Sequences) -> usize {
+    let of_batch = ranges
+        .iter()
+        .filter(|range| std::ptr::eq(range.batch, batch));
     let messages = of_batch.flat_map(MessageRange::iter);
     messages.filter(|m| recorded.contains(m.sequence)).count()
 }
@@ -100,25 +102,26 @@ pub fn unrecorded<'a>(
         .collect()
 }
 
-/// What of the runs is not recorded yet.
-pub fn left<'a>(runs: &[MessageRange<'a>], recorded: &Sequences) -> Vec<MessageRange<'a>> {
+/// What of the ranges is not recorded yet.
+pub fn left<'a>(ranges: &[MessageRange<'a>], recorded: &Sequences) -> Vec<MessageRange<'a>> {
     let mut is_left = |message: &Message| !recorded.contains(message.sequence);
-    runs.iter()
-        .flat_map(|run| parts(run.batch, run.messages.clone(), &mut is_left))
+    ranges
+        .iter()
+        .flat_map(|range| parts(range.batch, range.messages.clone(), &mut is_left))
         .collect()
 }
 
-/// The messages of a batch's range that are wanted, those that follow each other in one run.
+/// The messages of a batch's range that are wanted, those that follow each other in one range.
 fn parts<'a>(
     batch: &'a Batch,
     range: Range<usize>,
     wanted: &mut impl FnMut(&Message) -> bool,
 ) -> Vec<MessageRange<'a>> {
-    let mut runs: Vec<MessageRange<'a>> = Vec::new();
+    let mut ranges: Vec<MessageRange<'a>> = Vec::new();
     let mut open: Option<MessageRange<'a>> = None;
     for number in range {
         if !batch.messages.get(number).is_some_and(&mut *wanted) {
-            runs.extend(open.take());
+            ranges.extend(open.take());
             continue;
         }
         open.get_or_insert(MessageRange {
@@ -128,14 +131,18 @@ fn parts<'a>(
         .messages
         .end = number + 1;
     }
-    runs.extend(open);
-    runs
+    ranges.extend(open);
+    ranges
 }
 
-/// At most `count` messages with rows, spread evenly, each as a run of its own; another choice for
+/// At most `count` messages with rows, spread evenly, each as a range of its own; another choice for
 /// each `offset`.
-pub fn sample<'a>(runs: &[MessageRange<'a>], count: usize, offset: usize) -> Vec<MessageRange<'a>> {
-    let all: Vec<MessageRange<'a>> = runs.iter().flat_map(singles).collect();
+pub fn sample<'a>(
+    ranges: &[MessageRange<'a>],
+    count: usize,
+    offset: usize,
+) -> Vec<MessageRange<'a>> {
+    let all: Vec<MessageRange<'a>> = ranges.iter().flat_map(singles).collect();
     let chosen = count.min(all.len());
     (0..chosen)
         .filter_map(|n| {
@@ -145,12 +152,13 @@ pub fn sample<'a>(runs: &[MessageRange<'a>], count: usize, offset: usize) -> Vec
         .collect()
 }
 
-/// The messages of a run that have rows, one by one.
-fn singles<'a>(run: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
-    let batch = run.batch;
+/// The messages of a range that have rows, one by one.
+fn singles<'a>(range: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
+    let batch = range.batch;
     let has_rows =
         move |number: &usize| matches!(batch.messages.get(*number), Some(m) if m.reject.is_none());
-    run.messages
+    range
+        .messages
         .clone()
         .filter(has_rows)
         .map(move |number| MessageRange {
@@ -159,27 +167,34 @@ fn singles<'a>(run: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>>
         })
 }
 
-/// First and last sequence of all runs; `None` without a message.
-pub fn sequence_bounds(runs: &[MessageRange<'_>]) -> Option<(u64, u64)> {
-    let sequences = || runs.iter().flat_map(MessageRange::iter).map(|m| m.sequence);
+/// First and last sequence of all ranges; `None` without a message.
+pub fn sequence_bounds(ranges: &[MessageRange<'_>]) -> Option<(u64, u64)> {
+    let sequences = || {
+        ranges
+            .iter()
+            .flat_map(MessageRange::iter)
+            .map(|m| m.sequence)
+    };
     sequences().min().zip(sequences().max())
 }
 
-/// Splits runs into the first half of their messages and the rest.
-pub fn split_half<'a>(runs: &[MessageRange<'a>]) -> (Vec<MessageRange<'a>>, Vec<MessageRange<'a>>) {
-    let mut left_to_take = count(runs) / 2;
+/// Splits ranges into the first half of their messages and the rest.
+pub fn split_half<'a>(
+    ranges: &[MessageRange<'a>],
+) -> (Vec<MessageRange<'a>>, Vec<MessageRange<'a>>) {
+    let mut left_to_take = count(ranges) / 2;
     let (mut first, mut rest) = (Vec::new(), Vec::new());
-    for run in runs {
-        let cut = run.messages.start + left_to_take.min(run.messages.len());
-        left_to_take -= cut - run.messages.start;
+    for range in ranges {
+        let cut = range.messages.start + left_to_take.min(range.messages.len());
+        left_to_take -= cut - range.messages.start;
         let parts = [
-            (&mut first, run.messages.start..cut),
-            (&mut rest, cut..run.messages.end),
+            (&mut first, range.messages.start..cut),
+            (&mut rest, cut..range.messages.end),
         ];
         for (half, messages) in parts {
             if !messages.is_empty() {
                 half.push(MessageRange {
-                    batch: run.batch,
+                    batch: range.batch,
                     messages,
                 });
             }
@@ -188,14 +203,14 @@ pub fn split_half<'a>(runs: &[MessageRange<'a>]) -> (Vec<MessageRange<'a>>, Vec<
     (first, rest)
 }
 
-/// Cuts runs down to their first `limit` messages.
-pub fn take(mut runs: Vec<MessageRange<'_>>, limit: usize) -> Vec<MessageRange<'_>> {
+/// Cuts ranges down to their first `limit` messages.
+pub fn take(mut ranges: Vec<MessageRange<'_>>, limit: usize) -> Vec<MessageRange<'_>> {
     let mut left = limit;
-    for run in &mut runs {
-        let take = run.messages.len().min(left);
+    for range in &mut ranges {
+        let take = range.messages.len().min(left);
         left -= take;
-        run.messages.end = run.messages.start + take;
+        range.messages.end = range.messages.start + take;
     }
-    runs.retain(|run| !run.messages.is_empty());
-    runs
+    ranges.retain(|range| !range.messages.is_empty());
+    ranges
 }

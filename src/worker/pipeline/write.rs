@@ -1,10 +1,11 @@
 //! One turn of a pipeline: as many of the batches that wait as one transaction takes, written,
 //! counted, and handed on to be acknowledged.
 
+use super::Pipeline;
 use super::context::{WriteContext, WriteOutcome, WriteResources, Written};
+use super::position::position_of;
 use super::selection::{self, MessageRange, SkippedRange};
 use super::writer::{SAMPLE, Writer};
-use super::{Pipeline, position_of};
 use crate::catalog::dead_letter;
 use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
@@ -55,16 +56,16 @@ impl Pipeline {
         };
         self.gather(max_messages);
         if self.waiting.is_empty() {
-            self.look_again(config);
+            self.probe_destination(config);
             return None;
         }
         let started = Instant::now();
         let mut report = match self.waiting.front().and_then(Batch::tail) {
-            Some(tail) => self.settle(tail, resources, config),
+            Some(tail) => self.record_tail(tail, resources, config),
             None => self.write(max_messages, resources, config),
         };
         report.took = started.elapsed();
-        self.after(&report, config);
+        self.apply_result(&report, config);
         Some(report)
     }
 
@@ -104,7 +105,7 @@ impl Pipeline {
     }
 
     /// Records that the stream holds nothing for this pipeline in a range.
-    fn settle(
+    fn record_tail(
         &mut self,
         tail: Tail,
         resources: &mut WriteResources,
@@ -114,7 +115,7 @@ impl Pipeline {
             return WriteReport::default();
         };
         let whole_stream = self.waiting.front().is_some_and(|b| b.whole_stream);
-        let passed = SkippedRange {
+        let skipped = SkippedRange {
             first: tail.first,
             last: tail.last,
             whole_stream,
@@ -125,8 +126,10 @@ impl Pipeline {
             resources,
             timeout: config.insert_timeout,
         };
-        let settled = self.writer.pass_over(&[passed], tail.newest, &mut context);
-        let failure = settled.err();
+        let recorded = self
+            .writer
+            .record_skipped(&[skipped], tail.newest, &mut context);
+        let failure = recorded.err();
         if failure.is_none() {
             self.waiting.pop_front();
         }
@@ -153,11 +156,11 @@ impl Pipeline {
             timeout: config.insert_timeout,
         };
         let batches = || self.waiting.iter().take(taken);
-        // What lies between two deliveries is settled even when the later one was recorded before.
+        // What lies between two deliveries is recorded even when the later one was recorded before.
         // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
-        let passed = passed_before_recorded(batches(), context.position);
-        if !passed.is_empty()
-            && let Err(failure) = self.writer.pass_over(&passed, None, &mut context)
+        let skipped = skipped_before_recorded(batches(), context.position);
+        if !skipped.is_empty()
+            && let Err(failure) = self.writer.record_skipped(&skipped, None, &mut context)
         {
             return WriteReport {
                 failure: Some(failure),
@@ -218,27 +221,27 @@ impl Pipeline {
 /// many were tried together, and what became of them.
 fn write_fresh(
     writer: &mut Writer,
-    runs: Vec<MessageRange<'_>>,
+    ranges: Vec<MessageRange<'_>>,
     max_messages: usize,
     context: &mut WriteContext<'_>,
 ) -> (usize, WriteOutcome) {
     let journal = &context.resources.crash_journal;
     let Some(suspects) = journal.suspects(writer.pipeline()).cloned() else {
-        let runs = selection::take(runs, max_messages);
-        let tried = selection::count(&runs);
-        return (tried, writer.write(runs, context));
+        let ranges = selection::take(ranges, max_messages);
+        let tried = selection::count(&ranges);
+        return (tried, writer.write(ranges, context));
     };
     let stream_id = context.stream_id;
-    let messages = || runs.iter().flat_map(MessageRange::iter);
+    let messages = || ranges.iter().flat_map(MessageRange::iter);
     let first = messages().next().map_or(0, |first| first.sequence);
     let most = suspects.limit(stream_id, messages()).min(max_messages);
-    let runs = selection::take(runs, most);
-    let tried = selection::count(&runs);
+    let ranges = selection::take(ranges, most);
+    let tried = selection::count(&ranges);
     let outcome = match suspects.is_poison(stream_id, first) {
         true => writer
-            .set_aside(&runs, &dead_letter::crashing(), context)
+            .write_dead_letter(&ranges, &dead_letter::crashing(), context)
             .into(),
-        false => writer.write(runs, context),
+        false => writer.write(ranges, context),
     };
     if suspects.contains(stream_id, first) {
         // The next one may be the one that crashes: what was achieved has to outlive that.
@@ -251,7 +254,7 @@ fn write_fresh(
 }
 
 /// What is open in the record right before messages that it has.
-fn passed_before_recorded<'a>(
+fn skipped_before_recorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     position: &Sequences,
 ) -> Vec<SkippedRange> {
@@ -261,6 +264,6 @@ fn passed_before_recorded<'a>(
         known.map(move |message| SkippedRange::before(message, batch))
     });
     recorded
-        .filter(|passed| !position.missing(passed.first, passed.last).is_empty())
+        .filter(|skipped| !position.missing(skipped.first, skipped.last).is_empty())
         .collect()
 }

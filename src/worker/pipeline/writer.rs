@@ -1,22 +1,29 @@
-//! Batches of one pipeline into the database: one transaction for rows, dead letters and position,
-//! halved until a row that the table refuses stands alone.
+//! Batches of one pipeline into the database: written together, and halved until a row that the
+//! table refuses stands alone. What one transaction does is in [`transaction`](mod@transaction).
+
+mod transaction;
 
 use super::context::{WriteContext, WriteOutcome, Written};
 use super::destinations::Destinations;
-use super::selection::{self, MessageRange, SkippedRange};
+use super::selection::{self, MessageRange};
 use super::trust::{Blame, Trust};
-use crate::catalog::dead_letter::{self, Letter, Stage};
-use crate::catalog::{gap, position};
 use crate::config::PipelineConfig;
 use crate::destination::WriteMethod;
+use crate::pg;
 use crate::pg::failure::{Class, Failure};
-use crate::pg::transaction;
 use decode::FormatRef;
-use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
 use std::time::Duration;
+use transaction::Step;
 
 /// Messages that are tried one by one before a table counts as one that takes none.
 pub const SAMPLE: usize = 16;
+
+/// What is still to be written, and what is known of the table by now.
+struct Bisection<'b> {
+    /// The last is next.
+    todo: Vec<Vec<MessageRange<'b>>>,
+    trust: Trust,
+}
 
 /// Writes what one pipeline has fetched.
 pub struct Writer {
@@ -25,20 +32,6 @@ pub struct Writer {
     destinations: Destinations,
     /// Samples taken, so that each is another one.
     samples: usize,
-}
-
-/// What one transaction is about.
-#[derive(Clone, Copy)]
-struct Step<'a> {
-    runs: &'a [MessageRange<'a>],
-    refused: Option<&'a Refused<'a>>,
-    method: WriteMethod,
-}
-
-/// A message that the database refused on its own, and why.
-struct Refused<'a> {
-    sequence: u64,
-    failure: &'a Failure,
 }
 
 impl Writer {
@@ -80,73 +73,88 @@ impl Writer {
         if self.destinations.fit() {
             return Ok(());
         }
-        transaction::run(timeout, || self.destinations.look_up())
+        pg::transaction::run(timeout, || self.destinations.look_up())
     }
 
-    /// Writes `runs`, in as many transactions as it takes to find the rows that a table refuses.
+    /// Writes `ranges`, in as many transactions as it takes to find the rows that a table refuses.
     pub fn write(
         &mut self,
-        runs: Vec<MessageRange<'_>>,
+        ranges: Vec<MessageRange<'_>>,
         context: &mut WriteContext<'_>,
     ) -> WriteOutcome {
-        let mut done = WriteOutcome::default();
-        let mut todo = vec![runs];
-        let mut trust = Trust::default();
         // What the tables are like decides how a batch is written.
         if let Err(failure) = self.probe(context.timeout) {
             return Err(failure).into();
         }
-        while let Some(runs) = todo.pop() {
-            let method = self.destinations.method(&runs);
+        let mut outcome = WriteOutcome::default();
+        let mut bisection = Bisection {
+            todo: vec![ranges],
+            trust: Trust::default(),
+        };
+        while let Some(ranges) = bisection.todo.pop() {
             let step = Step {
-                runs: &runs,
+                ranges: &ranges,
                 refused: None,
-                method,
+                method: self.destinations.method(&ranges),
             };
-            let result = match self.commit(&step, context) {
-                Err(failure)
-                    if failure.is_taken_key() && self.destinations.back_off_copy(method) =>
-                {
-                    todo.push(runs);
-                    continue;
-                }
-                Err(failure) => match (self.blame(&failure, &trust), selection::count(&runs)) {
-                    (Blame::Row, 0 | 1) => {
-                        trust.spend(&failure);
-                        self.commit_refused(&step, &failure, context)
-                    }
-                    (Blame::Row, _) => {
-                        let (first, rest) = selection::split_half(&runs);
-                        todo.extend([rest, first]);
-                        continue;
-                    }
-                    (Blame::RowOrTable, _) => {
-                        let open = std::iter::once(&runs).chain(&todo).flatten();
-                        let open: Vec<MessageRange<'_>> = open.cloned().collect();
-                        let step = Step {
-                            runs: &open,
-                            ..step
-                        };
-                        let sampled = self.sample(&step, failure, context);
-                        todo = vec![selection::left(&open, context.position)];
-                        sampled
-                    }
-                    (Blame::Other, _) => Err(failure),
-                },
+            let written = match self.commit(&step, context) {
+                Err(failure) => self.divide(&step, failure, &mut bisection, context),
                 written => written,
             };
-            match result {
+            match written {
                 Ok(written) => {
-                    trust.gain(&written);
-                    done.written.add(written);
+                    bisection.trust.gain(&written);
+                    outcome.written.add(written);
                 }
                 Err(failure) => {
-                    done.failure = Some(failure);
-                    return done;
+                    outcome.failure = Some(failure);
+                    return outcome;
                 }
             }
         }
-        done
+        outcome
+    }
+
+    /// Makes smaller steps of one that failed, until a row that is to blame stands alone. Returns
+    /// what was written meanwhile, or the failure if it is about no row.
+    fn divide<'b>(
+        &mut self,
+        step: &Step<'_, 'b>,
+        failure: Failure,
+        bisection: &mut Bisection<'b>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<Written, Failure> {
+        let todo = &mut bisection.todo;
+        if failure.is_taken_key() && self.destinations.back_off_copy(step.method) {
+            todo.push(step.ranges.to_vec());
+            return Ok(Written::default());
+        }
+        match (
+            self.blame(&failure, &bisection.trust),
+            selection::count(step.ranges),
+        ) {
+            (Blame::Row, 0 | 1) => {
+                bisection.trust.spend(&failure);
+                self.commit_refused(step, &failure, context)
+            }
+            (Blame::Row, _) => {
+                let (first, rest) = selection::split_half(step.ranges);
+                todo.extend([rest, first]);
+                Ok(Written::default())
+            }
+            (Blame::RowOrTable, _) => {
+                let open = step.ranges.iter().chain(todo.iter().flatten());
+                let open: Vec<MessageRange<'b>> = open.cloned().collect();
+                let all = Step {
+                    ranges: &open,
+                    ..*step
+                };
+                let sampled = self.sample(&all, failure, context);
+                *todo = vec![selection::left(&open, context.position)];
+                sampled
+            }
+            (Blame::Other, _) => Err(failure),
+        }
     }
 
     /// What an error of a write is about. Only a table that was looked up and fits can leave that
@@ -165,17 +173,17 @@ impl Writer {
     /// to take none.
     fn sample(
         &mut self,
-        step: &Step<'_>,
+        step: &Step<'_, '_>,
         failure: Failure,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
-        if selection::count(step.runs) < 2 {
+        if selection::count(step.ranges) < 2 {
             return Err(failure);
         }
         self.samples = self.samples.wrapping_add(1);
-        for run in selection::sample(step.runs, SAMPLE, self.samples) {
+        for range in selection::sample(step.ranges, SAMPLE, self.samples) {
             let step = Step {
-                runs: &[run],
+                ranges: &[range],
                 method: WriteMethod::Insert,
                 ..*step
             };
@@ -189,151 +197,21 @@ impl Writer {
         Err(failure)
     }
 
-    /// Keeps the only message of `runs` as a dead letter without trying to write its rows.
+    /// Makes the only message of `ranges` a dead letter without trying to write its rows.
     ///
     /// # Errors
     /// What the database says.
-    pub fn set_aside(
+    pub fn write_dead_letter(
         &mut self,
-        runs: &[MessageRange<'_>],
+        ranges: &[MessageRange<'_>],
         failure: &Failure,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let step = Step {
-            runs,
+            ranges,
             refused: None,
             method: WriteMethod::Insert,
         };
         self.commit_refused(&step, failure, context)
-    }
-
-    fn commit_refused(
-        &mut self,
-        step: &Step<'_>,
-        failure: &Failure,
-        context: &mut WriteContext<'_>,
-    ) -> Result<Written, Failure> {
-        let Some(message) = step.runs.iter().flat_map(MessageRange::iter).next() else {
-            return Err(failure.clone());
-        };
-        let refused = Refused {
-            sequence: message.sequence,
-            failure,
-        };
-        let step = Step {
-            refused: Some(&refused),
-            ..*step
-        };
-        self.commit(&step, context)
-    }
-
-    /// One transaction.
-    fn commit(
-        &mut self,
-        step: &Step<'_>,
-        context: &mut WriteContext<'_>,
-    ) -> Result<Written, Failure> {
-        let (stream_id, resources) = (context.stream_id, &mut *context.resources);
-        let passed = step.runs.iter().flat_map(|run| {
-            let before = |message| SkippedRange::before(message, run.batch);
-            run.iter().map(before)
-        });
-        let gaps = selection::missing_ranges(passed, context.position);
-        let mut next = context.position.clone();
-        for message in step.runs.iter().flat_map(MessageRange::iter) {
-            next.insert(message.settles_from, message.sequence);
-        }
-        if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.runs)) {
-            resources
-                .crash_journal
-                .begin(&self.pipeline, stream_id, ends);
-        }
-        let written = transaction::run(context.timeout, || {
-            let rows = match step.refused {
-                None => self
-                    .destinations
-                    .write(step.runs, step.method, &mut resources.stdin)?,
-                Some(_) => 0,
-            };
-            let dead_letters = self.keep_dead_letters(stream_id, step.runs, step.refused)?;
-            let newest = step.runs.iter().flat_map(MessageRange::iter);
-            let newest = newest.max_by_key(|message| message.sequence);
-            self.keep_position(stream_id, &gaps, &next, newest.map(Message::witness))?;
-            Ok(Written {
-                messages: selection::count(step.runs) as u64,
-                rows,
-                dead_letters,
-            })
-        });
-        // Not after a panic: that is a crash as any other.
-        resources.crash_journal.end();
-        let written = written?;
-        *context.position = next;
-        self.destinations.succeeded(step.method);
-        Ok(written)
-    }
-
-    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with
-    /// the message `newest` if that is known.
-    ///
-    /// # Errors
-    /// What the database says; nothing has changed then.
-    pub fn pass_over(
-        &self,
-        passed: &[SkippedRange],
-        newest: Option<Witness>,
-        context: &mut WriteContext<'_>,
-    ) -> Result<(), Failure> {
-        let gaps = selection::missing_ranges(passed.iter().copied(), context.position);
-        let mut next = context.position.clone();
-        for range in passed {
-            next.insert(range.first, range.last);
-        }
-        transaction::run(context.timeout, || {
-            self.keep_position(context.stream_id, &gaps, &next, newest)
-        })?;
-        *context.position = next;
-        Ok(())
-    }
-
-    /// Inside the transaction that passes over the gaps.
-    fn keep_position(
-        &self,
-        stream_id: &StreamId,
-        gaps: &[(u64, u64)],
-        next: &Sequences,
-        newest: Option<Witness>,
-    ) -> Result<(), Failure> {
-        gap::record_removed(&self.pipeline, stream_id, gaps)?;
-        position::save(&self.pipeline, stream_id, next, newest)
-    }
-
-    fn keep_dead_letters(
-        &self,
-        stream_id: &StreamId,
-        runs: &[MessageRange<'_>],
-        refused: Option<&Refused<'_>>,
-    ) -> Result<Vec<DeadLetterMessage>, Failure> {
-        let mut kept = Vec::new();
-        for message in runs.iter().flat_map(MessageRange::iter) {
-            let (stage, failure) = match (&message.reject, refused) {
-                (Some(reject), _) => (Stage::Decode, dead_letter::undecodable(reject)),
-                (None, Some(refused)) if refused.sequence == message.sequence => {
-                    (Stage::Insert, refused.failure.clone())
-                }
-                _ => continue,
-            };
-            let letter = Letter {
-                pipeline: &self.pipeline,
-                processor: self.format.name(),
-                stream: &stream_id.name,
-                message,
-                stage,
-                failure: &failure,
-            };
-            dead_letter::keep(&letter)?;
-            kept.push(letter.notice());
-        }
-        Ok(kept)
     }
 }

@@ -35,27 +35,28 @@ fn batch(messages: &[Given]) -> Batch {
 }
 
 fn whole(batches: &[Batch]) -> Vec<MessageRange<'_>> {
-    let run = |batch| MessageRange {
+    let range = |batch| MessageRange {
         batch,
         messages: 0..batch.messages.len(),
     };
-    batches.iter().map(run).collect()
+    batches.iter().map(range).collect()
 }
 
-fn sequences(runs: &[MessageRange<'_>]) -> Vec<u64> {
-    runs.iter()
+fn sequences(ranges: &[MessageRange<'_>]) -> Vec<u64> {
+    ranges
+        .iter()
         .flat_map(MessageRange::iter)
         .map(|m| m.sequence)
         .collect()
 }
 
 /// Where the messages are: which batch, which number.
-fn places(runs: &[MessageRange<'_>]) -> Vec<(*const Batch, usize)> {
-    let of_run = |run: &MessageRange<'_>| {
-        let batch: *const Batch = run.batch;
-        run.messages.clone().map(move |number| (batch, number))
+fn places(ranges: &[MessageRange<'_>]) -> Vec<(*const Batch, usize)> {
+    let of_range = |range: &MessageRange<'_>| {
+        let batch: *const Batch = range.batch;
+        range.messages.clone().map(move |number| (batch, number))
     };
-    runs.iter().flat_map(of_run).collect()
+    ranges.iter().flat_map(of_range).collect()
 }
 
 #[test]
@@ -65,8 +66,8 @@ fn a_message_that_waits_twice_is_taken_once() {
         batch(&[(2, 2, false), (3, 3, false), (4, 4, false)]),
     ];
     let mut recorded = Sequences::up_to(1);
-    let runs = unrecorded(batches.iter(), &mut recorded);
-    assert_eq!(sequences(&runs), [2, 3, 4]);
+    let ranges = unrecorded(batches.iter(), &mut recorded);
+    assert_eq!(sequences(&ranges), [2, 3, 4]);
     assert_eq!(recorded, Sequences::up_to(4));
 }
 
@@ -76,12 +77,12 @@ fn what_is_committed_of_a_batch_is_what_was_taken_of_it_and_is_recorded_now() {
         batch(&[(1, 1, false), (2, 2, false), (3, 3, false)]),
         batch(&[(3, 3, false), (4, 4, false), (5, 5, false)]),
     ];
-    let runs = unrecorded(batches.iter(), &mut Sequences::up_to(1));
+    let ranges = unrecorded(batches.iter(), &mut Sequences::up_to(1));
     for (floor, expected) in [(1, [0, 0]), (2, [1, 0]), (4, [2, 1]), (5, [2, 2])] {
         let recorded = Sequences::up_to(floor);
         let per_batch = batches
             .each_ref()
-            .map(|batch| committed(&runs, batch, &recorded));
+            .map(|batch| committed(&ranges, batch, &recorded));
         assert_eq!(per_batch, expected);
     }
 }
@@ -118,11 +119,11 @@ fn what_lies_before_a_message_ends_where_it_begins() {
 fn each_sample_is_another_one() {
     let messages: Vec<Given> = (1..=100).map(|n| (n, n, n % 2 == 0)).collect();
     let batches = [batch(&messages)];
-    let runs = whole(&batches);
-    let taken = sequences(&sample(&runs, 5, 0));
+    let ranges = whole(&batches);
+    let taken = sequences(&sample(&ranges, 5, 0));
     assert_eq!(taken, [1, 21, 41, 61, 81], "evenly, and none without rows");
-    assert_eq!(sequences(&sample(&runs, 5, 1)), [3, 23, 43, 63, 83]);
-    assert_eq!(sample(&runs, 99, 0).len(), 50);
+    assert_eq!(sequences(&sample(&ranges, 5, 1)), [3, 23, 43, 63, 83]);
+    assert_eq!(sample(&ranges, 99, 0).len(), 50);
 }
 
 fn given() -> impl Strategy<Value = Vec<Vec<Given>>> {
@@ -146,54 +147,54 @@ proptest! {
         }
         let before = Sequences::up_to(floor);
         let mut recorded = before.clone();
-        let runs = unrecorded(batches.iter(), &mut recorded);
-        prop_assert!(runs.iter().all(|run| !run.messages.is_empty()));
+        let ranges = unrecorded(batches.iter(), &mut recorded);
+        prop_assert!(ranges.iter().all(|range| !range.messages.is_empty()));
         let each: BTreeSet<u64> = expected.iter().copied().collect();
         prop_assert_eq!(each.len(), expected.len());
-        prop_assert_eq!(sequences(&runs), expected);
+        prop_assert_eq!(sequences(&ranges), expected);
         for n in 1..45 {
             prop_assert_eq!(recorded.contains(n), known.contains(&n), "sequence {}", n);
         }
         let committed_with = |position| {
-            let per_batch = batches.iter().map(|batch| committed(&runs, batch, position));
+            let per_batch = batches.iter().map(|batch| committed(&ranges, batch, position));
             per_batch.sum::<usize>()
         };
         prop_assert_eq!(committed_with(&before), 0);
-        prop_assert_eq!(committed_with(&recorded), count(&runs));
-        prop_assert_eq!(sequences(&left(&runs, &before)), sequences(&runs));
-        prop_assert!(left(&runs, &recorded).is_empty());
+        prop_assert_eq!(committed_with(&recorded), count(&ranges));
+        prop_assert_eq!(sequences(&left(&ranges, &before)), sequences(&ranges));
+        prop_assert!(left(&ranges, &recorded).is_empty());
     }
 
     #[test]
     fn halves_and_beginnings_are_in_order_and_lose_nothing(given in given(), limit in 0usize..80) {
         let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
-        let runs = whole(&batches);
-        let all = places(&runs);
-        let (one, two) = split_half(&runs);
+        let ranges = whole(&batches);
+        let all = places(&ranges);
+        let (one, two) = split_half(&ranges);
         prop_assert_eq!(count(&one), all.len() / 2);
-        prop_assert!(one.iter().chain(&two).all(|run| !run.messages.is_empty()));
+        prop_assert!(one.iter().chain(&two).all(|range| !range.messages.is_empty()));
         let both: Vec<_> = places(&one).into_iter().chain(places(&two)).collect();
         prop_assert_eq!(&both, &all);
         // Until each stands alone.
-        let mut todo = vec![runs.clone()];
+        let mut todo = vec![ranges.clone()];
         let mut alone = Vec::new();
-        while let Some(runs) = todo.pop() {
-            match count(&runs) {
+        while let Some(ranges) = todo.pop() {
+            match count(&ranges) {
                 0 => {}
-                1 => alone.extend(places(&runs)),
+                1 => alone.extend(places(&ranges)),
                 _ => {
-                    let (one, two) = split_half(&runs);
+                    let (one, two) = split_half(&ranges);
                     todo.extend([two, one]);
                 }
             }
         }
         prop_assert_eq!(&alone, &all);
-        let beginning = take(runs.clone(), limit);
-        prop_assert!(beginning.iter().all(|run| !run.messages.is_empty()));
+        let beginning = take(ranges.clone(), limit);
+        prop_assert!(beginning.iter().all(|range| !range.messages.is_empty()));
         prop_assert_eq!(places(&beginning), &all[..limit.min(all.len())]);
-        let numbers = sequences(&runs);
+        let numbers = sequences(&ranges);
         let expected = numbers.iter().min().copied().zip(numbers.iter().max().copied());
-        prop_assert_eq!(sequence_bounds(&runs), expected);
+        prop_assert_eq!(sequence_bounds(&ranges), expected);
     }
 
     #[test]
@@ -201,11 +202,11 @@ proptest! {
         given in given(), size in 0usize..20, offset in 0usize..50,
     ) {
         let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
-        let runs = whole(&batches);
+        let ranges = whole(&batches);
         let with_rows = given.iter().flatten().filter(|(.., broken)| !broken).count();
-        let taken = sample(&runs, size, offset);
+        let taken = sample(&ranges, size, offset);
         prop_assert_eq!(taken.len(), size.min(with_rows));
-        prop_assert!(taken.iter().all(|run| run.messages.len() == 1));
+        prop_assert!(taken.iter().all(|range| range.messages.len() == 1));
         prop_assert!(taken.iter().flat_map(MessageRange::iter).all(|m| m.reject.is_none()));
         let places: BTreeSet<_> = places(&taken).into_iter().collect();
         prop_assert_eq!(places.len(), taken.len());

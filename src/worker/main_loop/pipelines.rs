@@ -1,0 +1,180 @@
+//! Which pipelines run: settings and control tables start, stop and pause them.
+
+use super::{TICK, Worker};
+use crate::catalog::Extension;
+use crate::catalog::pipeline_control::{self, OperatorRequests};
+use crate::catalog::position;
+use crate::config::{self, Config, PipelineConfig};
+use crate::pg::failure::Failure;
+use crate::pg::{activity, transaction};
+use crate::status::{self, Slot, State};
+use crate::worker::breaker::Breaker;
+use crate::worker::pipeline::Pipeline;
+use crate::worker::report;
+use crate::worker::retention::Upkeep;
+use crate::worker::schedule::Schedule;
+use nats::Nats;
+use pgrx::prelude::*;
+use std::time::{Duration, Instant};
+
+/// How long threads may take to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Worker {
+    /// Applies the settings as they are now. Consuming starts over if any of them changed: what was
+    /// fetched and not written yet is dropped here and read again from the recorded position.
+    pub(super) fn configure(&mut self) {
+        let config = match config::read() {
+            Ok(config) => config,
+            Err(error) => {
+                self.config = None;
+                self.stop(State::Misconfigured, &error.to_string());
+                return;
+            }
+        };
+        if self.config.as_ref() == Some(&config) {
+            return;
+        }
+        self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
+        self.retention = Upkeep::new();
+        let enabled = config.enabled;
+        self.config = Some(config);
+        match enabled {
+            false => self.stop(State::Disabled, "sr_event_writer.enabled is off"),
+            true => self.stop(State::Starting, "settings were read"),
+        }
+        self.next_tick = Instant::now();
+    }
+
+    pub(super) fn stop(&mut self, state: State, reason: &str) {
+        if let Some(active) = self.active.take() {
+            self.remembered.extend(active.shut_down(SHUTDOWN_TIMEOUT));
+        }
+        report::worker_state(self.number, state, reason);
+        report::worker_figures(self.number, None, &self.breaker);
+        if let Some(config) = self.config.clone() {
+            for pipeline in self.share(&config) {
+                report::stream_idle(pipeline, &config.nats, state, reason);
+            }
+        }
+    }
+
+    /// Reads the control tables once a second, and at once when a session says so.
+    pub(super) fn tick_if_due(&mut self) {
+        let generation = status::generation();
+        if Instant::now() < self.next_tick && generation == self.generation {
+            return;
+        }
+        self.generation = generation;
+        self.next_tick = Instant::now() + TICK;
+        let Some(config) = self.config.clone().filter(|config| config.enabled) else {
+            return;
+        };
+        activity::report_running(c"reading sr_event_writer.pipeline_control");
+        match transaction::run(config.write.insert_timeout, read_catalog) {
+            Ok((Extension::Present(extension), requests)) => {
+                if self
+                    .extension
+                    .replace(extension)
+                    .is_some_and(|known| known != extension)
+                {
+                    self.stop(State::Starting, "the extension was created anew");
+                }
+                self.serve(&config, &requests);
+            }
+            Ok((Extension::Restoring, _)) => {
+                let reason = "the database is being restored (timescaledb.restoring is on); goes on after timescaledb_post_restore()";
+                self.stop(State::Paused, reason);
+            }
+            Ok((Extension::Missing, _)) => {
+                let database = config::database();
+                let reason = format!(
+                    "extension sr_event_writer does not exist in database \"{database}\"; run CREATE EXTENSION sr_event_writer there"
+                );
+                self.stop(State::Starting, &reason);
+            }
+            Err(failure) => {
+                let reason = format!("control tables: {failure}");
+                report::worker_state(self.number, State::Degraded, &reason);
+            }
+        }
+        activity::report_idle();
+    }
+
+    /// Starts what is missing and applies what operators have asked for.
+    fn serve(&mut self, config: &Config, requests: &OperatorRequests) {
+        if self.active.is_none() {
+            self.remember(config);
+            self.start(config);
+        }
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        active.apply(requests);
+        self.retention.run_due(self.number, &config.write);
+    }
+
+    /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away,
+    /// from now on this process knows it.
+    fn remember(&mut self, config: &Config) {
+        match transaction::run(config.write.insert_timeout, position::load_all) {
+            Ok(recorded) => self.remembered.extend(recorded),
+            // Each pipeline asks again on its own.
+            Err(failure) => warning!("sr_event_writer: reading the positions failed: {failure}"),
+        }
+    }
+
+    fn start(&mut self, config: &Config) {
+        let number_of_pipelines = self.share(config).count();
+        let waker = self.waker.clone();
+        match Nats::start(config.nats.clone(), number_of_pipelines, move || {
+            waker.wake();
+        }) {
+            Ok(mut nats) => {
+                let pipelines = self.subscribe(&mut nats, config);
+                self.active = Some(Schedule::start(nats, pipelines));
+            }
+            Err(error) => {
+                let reason = format!("threads cannot be started: {error}");
+                report::worker_state(self.number, State::Degraded, &reason);
+            }
+        }
+    }
+
+    /// This worker's share of the pipelines.
+    fn share<'a>(
+        &self,
+        config: &'a Config,
+    ) -> impl Iterator<Item = (Slot, &'a PipelineConfig)> + use<'a> {
+        let (workers, number) = (config::workers(), self.number);
+        let pipelines = config.pipelines.iter().enumerate();
+        let mine = pipelines.filter(move |(n, _)| n % workers == number);
+        mine.map(|(n, pipeline)| (Slot(n), pipeline))
+    }
+
+    fn subscribe(&self, nats: &mut Nats, config: &Config) -> Vec<Pipeline> {
+        let new = |(slot, pipeline): (Slot, &PipelineConfig)| {
+            let positions = self.remembered.get(&pipeline.nats.name).cloned();
+            let positions = positions.unwrap_or_default();
+            let subscription = nats.subscribe(pipeline.nats.clone());
+            Pipeline::new(
+                slot,
+                pipeline.clone(),
+                subscription,
+                &config.write,
+                positions,
+            )
+        };
+        self.share(config).map(new).collect()
+    }
+}
+
+/// Reads whether the extension is there, and if so what operators have asked for.
+fn read_catalog() -> Result<(Extension, OperatorRequests), Failure> {
+    let extension = Extension::look_up()?;
+    let requests = match extension {
+        Extension::Present(_) => pipeline_control::requests()?,
+        Extension::Missing | Extension::Restoring => OperatorRequests::default(),
+    };
+    Ok((extension, requests))
+}

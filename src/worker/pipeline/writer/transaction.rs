@@ -1,0 +1,161 @@
+//! One transaction: rows, dead letters, gaps and position are recorded together or not at all.
+
+use super::Writer;
+use crate::catalog::dead_letter::{self, Letter, Stage};
+use crate::catalog::{gap, position};
+use crate::destination::WriteMethod;
+use crate::pg::failure::Failure;
+use crate::pg::transaction;
+use crate::worker::pipeline::context::{WriteContext, Written};
+use crate::worker::pipeline::selection::{self, MessageRange, SkippedRange};
+use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
+
+/// What one transaction is about.
+#[derive(Clone, Copy)]
+pub(super) struct Step<'s, 'b> {
+    /// Its messages.
+    pub(super) ranges: &'s [MessageRange<'b>],
+    /// One of them whose rows are not written.
+    pub(super) refused: Option<&'s Refused<'s>>,
+    /// How the rows of the others are written.
+    pub(super) method: WriteMethod,
+}
+
+/// A message that is made a dead letter, and why.
+pub(super) struct Refused<'a> {
+    sequence: u64,
+    failure: &'a Failure,
+}
+
+impl Writer {
+    /// Writes a step of which only a dead letter is left, its first message.
+    pub(super) fn commit_refused(
+        &mut self,
+        step: &Step<'_, '_>,
+        failure: &Failure,
+        context: &mut WriteContext<'_>,
+    ) -> Result<Written, Failure> {
+        let Some(message) = step.ranges.iter().flat_map(MessageRange::iter).next() else {
+            return Err(failure.clone());
+        };
+        let refused = Refused {
+            sequence: message.sequence,
+            failure,
+        };
+        let step = Step {
+            refused: Some(&refused),
+            ..*step
+        };
+        self.commit(&step, context)
+    }
+
+    /// Writes a step in one transaction: rows, dead letters and position.
+    pub(super) fn commit(
+        &mut self,
+        step: &Step<'_, '_>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<Written, Failure> {
+        let (stream_id, resources) = (context.stream_id, &mut *context.resources);
+        let skipped = step.ranges.iter().flat_map(|range| {
+            let before = |message| SkippedRange::before(message, range.batch);
+            range.iter().map(before)
+        });
+        let gaps = selection::missing_ranges(skipped, context.position);
+        let mut next = context.position.clone();
+        for message in step.ranges.iter().flat_map(MessageRange::iter) {
+            next.insert(message.settles_from, message.sequence);
+        }
+        if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.ranges)) {
+            resources
+                .crash_journal
+                .begin(&self.pipeline, stream_id, ends);
+        }
+        let written = transaction::run(context.timeout, || {
+            let rows = match step.refused {
+                None => self
+                    .destinations
+                    .write(step.ranges, step.method, &mut resources.stdin)?,
+                Some(_) => 0,
+            };
+            let dead_letters = self.save_dead_letters(stream_id, step.ranges, step.refused)?;
+            let newest = step.ranges.iter().flat_map(MessageRange::iter);
+            let newest = newest.max_by_key(|message| message.sequence);
+            self.save_position(stream_id, &gaps, &next, newest.map(Message::witness))?;
+            Ok(Written {
+                messages: selection::count(step.ranges) as u64,
+                rows,
+                dead_letters,
+            })
+        });
+        // Not after a panic: that is a crash as any other.
+        resources.crash_journal.end();
+        let written = written?;
+        *context.position = next;
+        self.destinations.succeeded(step.method);
+        Ok(written)
+    }
+
+    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with
+    /// the message `newest` if that is known.
+    ///
+    /// # Errors
+    /// What the database says; nothing has changed then.
+    pub fn record_skipped(
+        &self,
+        skipped: &[SkippedRange],
+        newest: Option<Witness>,
+        context: &mut WriteContext<'_>,
+    ) -> Result<(), Failure> {
+        let gaps = selection::missing_ranges(skipped.iter().copied(), context.position);
+        let mut next = context.position.clone();
+        for range in skipped {
+            next.insert(range.first, range.last);
+        }
+        transaction::run(context.timeout, || {
+            self.save_position(context.stream_id, &gaps, &next, newest)
+        })?;
+        *context.position = next;
+        Ok(())
+    }
+
+    /// Inside the transaction that records the messages or skips the gaps.
+    fn save_position(
+        &self,
+        stream_id: &StreamId,
+        gaps: &[(u64, u64)],
+        next: &Sequences,
+        newest: Option<Witness>,
+    ) -> Result<(), Failure> {
+        gap::record_removed(&self.pipeline, stream_id, gaps)?;
+        position::save(&self.pipeline, stream_id, next, newest)
+    }
+
+    fn save_dead_letters(
+        &self,
+        stream_id: &StreamId,
+        ranges: &[MessageRange<'_>],
+        refused: Option<&Refused<'_>>,
+    ) -> Result<Vec<DeadLetterMessage>, Failure> {
+        let mut published = Vec::new();
+        for message in ranges.iter().flat_map(MessageRange::iter) {
+            let (stage, failure) = match (&message.reject, refused) {
+                (Some(reject), _) => (Stage::Decode, dead_letter::undecodable(reject)),
+                (None, Some(refused)) if refused.sequence == message.sequence => {
+                    (Stage::Insert, refused.failure.clone())
+                }
+                _ => continue,
+            };
+            let letter = Letter {
+                pipeline: &self.pipeline,
+                processor: self.format.name(),
+                stream: &stream_id.name,
+                message,
+                stage,
+                failure: &failure,
+            };
+            dead_letter::keep(&letter)?;
+            published.push(letter.notice());
+        }
+        Ok(published)
+    }
+}
