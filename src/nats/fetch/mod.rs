@@ -6,6 +6,8 @@ pub(crate) mod accumulator;
 mod hand_over;
 mod memory;
 pub(crate) mod pull;
+pub(crate) mod pull_request;
+mod pull_status;
 mod quiet;
 mod rate_limit;
 pub(crate) mod sequence_tracker;

@@ -1,6 +1,6 @@
-//! One pipeline on the main thread: its end in NATS, batches that wait, and its positions. A session
-//! is told where it begins in [`position`], [`readiness`] says when there is something to do, and
-//! [`write`](mod@write) does it.
+//! One pipeline on the main thread: its end in NATS, batches that wait, and its positions. A
+//! session is told where it begins in [`position`], [`readiness`] says when there is something to
+//! do, and [`write`](mod@write) does it.
 
 mod context;
 mod destinations;

@@ -135,8 +135,8 @@ fn parts<'a>(
     ranges
 }
 
-/// At most `count` messages with rows, spread evenly, each as a range of its own; another choice for
-/// each `offset`.
+/// At most `count` messages with rows, spread evenly, each as a range of its own; another choice
+/// for each `offset`.
 pub fn sample<'a>(
     ranges: &[MessageRange<'a>],
     count: usize,
