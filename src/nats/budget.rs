@@ -103,13 +103,13 @@ impl PipelineBudget {
         self.own.try_take(bytes).map(Reservation::of_own)
     }
 
-    /// Waits until `bytes` are free and takes them. `None` only when the budget is closed.
-    pub async fn take(&self, bytes: usize) -> Option<Reservation> {
+    /// Waits until `bytes` are free and takes them.
+    pub async fn take(&self, bytes: usize) -> Reservation {
         tokio::select! {
             biased;
-            own = self.own.take(bytes) => own.map(Reservation::of_own),
+            own = self.own.take(bytes) => Reservation::of_own(own),
             common = self.common.take(bytes), if bytes <= self.common.size => {
-                common.map(Reservation::of_common)
+                Reservation::of_common(common)
             }
         }
     }
@@ -137,9 +137,13 @@ impl Part {
         free.try_acquire_many_owned(self.permits(bytes)).ok()
     }
 
-    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    async fn take(&self, bytes: usize) -> OwnedSemaphorePermit {
         let free = self.free.clone();
-        free.acquire_many_owned(self.permits(bytes)).await.ok()
+        match free.acquire_many_owned(self.permits(bytes)).await {
+            Ok(permit) => permit,
+            // Nobody closes a budget.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     fn used(&self) -> usize {
@@ -233,7 +237,7 @@ mod tests {
         for held in [&mut own, &mut common] {
             assert!(first.take(20).now_or_never().is_none());
             *held = None;
-            let reservation = first.take(20).now_or_never().flatten();
+            let reservation = first.take(20).now_or_never();
             assert!(reservation.is_some());
             *held = reservation;
         }

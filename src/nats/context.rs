@@ -2,9 +2,9 @@
 
 use crate::batch::Batch;
 use crate::budget::PipelineBudget;
-use crate::error::SessionError;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, Progress};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::mpsc;
@@ -28,13 +28,19 @@ pub(crate) struct Context {
     pub(crate) last_fetched: AtomicU64,
 }
 
+/// Waits for ever. The main thread takes nothing any more, because it has stopped the subscription
+/// before it closed the channels: the session is dropped where it stands.
+pub(crate) async fn until_dropped() -> Infallible {
+    std::future::pending().await
+}
+
 impl Context {
     /// Hands a batch to the main thread, once there is room for it.
-    pub(crate) async fn send(&self, batch: Batch) -> Result<(), SessionError> {
-        let sent = self.batches.send(batch).await;
-        sent.map_err(|_| SessionError::Stopped)?;
+    pub(crate) async fn send(&self, batch: Batch) {
+        if self.batches.send(batch).await.is_err() {
+            until_dropped().await;
+        }
         (self.wake)();
-        Ok(())
     }
 
     /// Shows what the pipeline does now.

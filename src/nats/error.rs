@@ -6,6 +6,9 @@ use async_nats::jetstream::{
     stream::{ConsumerError, ConsumerUpdateError},
 };
 
+/// What the client says of a request, with its own sources, or what the server says.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a session ended or could not start. Every kind is tried again after a delay.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
@@ -14,7 +17,7 @@ pub(crate) enum SessionError {
     #[error("JetStream stream \"{stream}\" does not exist; create it, or correct nats_stream")]
     StreamMissing { stream: String },
     #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
-    Api(String),
+    Api(#[source] Source),
     #[error("consumer \"{consumer}\" {problem}; delete it and it will be made anew")]
     ConsumerUnfit {
         consumer: String,
@@ -37,7 +40,7 @@ pub(crate) enum SessionError {
     #[error(
         "the consumer could not be set to the recorded position ({0}); does the stream's server run nats-server 2.14 or newer?"
     )]
-    ResetUnanswered(String),
+    ResetUnanswered(#[source] Source),
     #[error("the stream has no leader, and nobody else knows what it holds")]
     Leaderless,
     #[error(
@@ -47,9 +50,9 @@ pub(crate) enum SessionError {
     #[error("the stream takes other subjects than before; starting over")]
     StreamChanged,
     #[error("consumer: {0}")]
-    Consumer(String),
+    Consumer(#[source] Source),
     #[error("fetch: {0}")]
-    Fetch(String),
+    Fetch(#[source] Source),
     #[error("NATS refuses to send messages ({0})")]
     Refused(String),
     #[error("fetch: missed idle heartbeat")]
@@ -65,49 +68,63 @@ pub(crate) enum SessionError {
     #[error("what was read one by one was dropped before it was durable; reading it again")]
     Dropped,
     #[error("messages that are written could not be removed from the stream ({0})")]
-    Unacknowledged(String),
-    #[error("the worker is shutting down")]
-    Stopped,
+    Unacknowledged(#[source] Source),
 }
 
 impl From<RequestError> for SessionError {
     fn from(error: RequestError) -> Self {
-        Self::Api(error.to_string())
+        Self::Api(error.into())
     }
 }
 
 impl From<GetStreamByNameError> for SessionError {
     fn from(error: GetStreamByNameError) -> Self {
-        Self::Api(error.to_string())
+        Self::Api(error.into())
     }
 }
 
 impl From<GetStreamError> for SessionError {
     fn from(error: GetStreamError) -> Self {
-        Self::Api(error.to_string())
+        Self::Api(error.into())
     }
 }
 
 impl From<ConsumerError> for SessionError {
     fn from(error: ConsumerError) -> Self {
-        Self::Consumer(error.to_string())
+        Self::Consumer(error.into())
     }
 }
 
 impl From<ConsumerUpdateError> for SessionError {
     fn from(error: ConsumerUpdateError) -> Self {
-        Self::Consumer(error.to_string())
+        Self::Consumer(error.into())
     }
 }
 
 impl From<SubscribeError> for SessionError {
     fn from(error: SubscribeError) -> Self {
-        Self::Fetch(error.to_string())
+        Self::Fetch(error.into())
     }
 }
 
 impl From<PublishError> for SessionError {
     fn from(error: PublishError) -> Self {
-        Self::Fetch(error.to_string())
+        Self::Fetch(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_nats::client::{PublishError, PublishErrorKind};
+    use std::error::Error;
+
+    #[test]
+    fn what_the_client_says_is_the_source_and_part_of_the_text() {
+        let refused = || PublishError::new(PublishErrorKind::MaxPayloadExceeded);
+        let error = SessionError::from(refused());
+        assert_eq!(error.to_string(), format!("fetch: {}", refused()));
+        let source = error.source().unwrap().downcast_ref::<PublishError>();
+        assert_eq!(source.unwrap().kind(), PublishErrorKind::MaxPayloadExceeded);
     }
 }

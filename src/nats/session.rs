@@ -9,7 +9,7 @@ use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::spec::{self, ConsumerSpec};
 use crate::consumer::stored::StoredMessages;
 use crate::consumer::{self, lookup};
-use crate::context::Context;
+use crate::context::{Context, until_dropped};
 use crate::error::SessionError;
 use crate::fetch::Fetch;
 use crate::fetch::pull::Pull;
@@ -24,6 +24,7 @@ use crate::version;
 use async_nats::Client;
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{Consumer, pull};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -60,12 +61,12 @@ impl Session {
         tokio::select! {
             // A dropped sender means the same as a stop.
             _ = stop.wait_for(|stop| *stop) => {}
-            () = self.run_for_ever() => {}
+            never = self.run_for_ever() => match never {},
         }
         self.context.set_phase(PhaseKind::Stopped, "");
     }
 
-    async fn run_for_ever(&mut self) {
+    async fn run_for_ever(&mut self) -> Infallible {
         let mut backoff = Backoff::new(
             self.context.settings.retry_min,
             self.context.settings.retry_max,
@@ -80,10 +81,7 @@ impl Session {
                 () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
                 ended = self.run_once(&client, &mut history) => ended,
             };
-            let error = match ended {
-                Err(SessionError::Stopped) | Ok(()) => return,
-                Err(error) => error,
-            };
+            let Err(error) = ended;
             if started.elapsed() >= STABLE {
                 backoff.reset();
             }
@@ -140,7 +138,7 @@ impl Session {
         &self,
         client: &Client,
         history: &mut CutHistory,
-    ) -> Result<(), SessionError> {
+    ) -> Result<Infallible, SessionError> {
         let (context, mode) = (&self.context, history.begin());
         version::refuse_old(&client.server_info())?;
         let stream = consumer::stream::find(&self.jetstream(client), &context.pipeline).await?;
@@ -266,10 +264,9 @@ impl Session {
                 verified,
                 answer,
             };
-            self.questions
-                .send(request)
-                .await
-                .map_err(|_| SessionError::Stopped)?;
+            if self.questions.send(request).await.is_err() {
+                until_dropped().await;
+            }
             (self.context.wake)();
             match answered.await.map_err(|_| SessionError::NoPosition)? {
                 PositionReply::Position(position) => return Ok(position),

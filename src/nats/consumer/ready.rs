@@ -60,7 +60,7 @@ pub(crate) async fn move_behind(
 ) -> Result<ReadyConsumer, SessionError> {
     let mut consumer = before.consumer;
     let info = consumer.info().await;
-    let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+    let info = info.map_err(|error| SessionError::Consumer(error.into()))?;
     before.spec.check_unchanged(info)?;
     move_to(consumer, last).await
 }
@@ -85,7 +85,7 @@ pub(crate) async fn acknowledge(
     }
     // They are taken in order.
     let taken = client.request(reply(*last), Bytes::new()).await;
-    taken.map_err(|error| SessionError::Unacknowledged(error.to_string()))?;
+    taken.map_err(|error| SessionError::Unacknowledged(error.into()))?;
     Ok(())
 }
 
@@ -142,7 +142,7 @@ async fn find(stream: &Stream, name: &str) -> Result<Option<consumer::Info>, Ses
     match stream.consumer_info(name).await {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
-        Err(error) => Err(SessionError::Consumer(error.to_string())),
+        Err(error) => Err(SessionError::Consumer(error.into())),
     }
 }
 
@@ -169,7 +169,7 @@ async fn keep_in_line(
             .await?),
         (Some(_), RetentionPolicy::Limits) => {
             let deleted = stream.delete_consumer(&info.name).await;
-            deleted.map_err(|error| SessionError::Consumer(error.to_string()))?;
+            deleted.map_err(|error| SessionError::Consumer(error.into()))?;
             Ok(stream.create_consumer(wanted.clone()).await?)
         }
         (Some(problem), RetentionPolicy::Interest | RetentionPolicy::WorkQueue) => {
@@ -220,9 +220,9 @@ async fn move_to(
             problem: "cannot be set back to where the database stands",
         },
         ConsumerResetErrorKind::TimedOut | ConsumerResetErrorKind::NotFound => {
-            SessionError::ResetUnanswered(refused.to_string())
+            SessionError::ResetUnanswered(refused.into())
         }
-        _ => SessionError::Consumer(refused.to_string()),
+        _ => SessionError::Consumer(refused.into()),
     })
 }
 

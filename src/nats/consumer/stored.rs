@@ -95,22 +95,22 @@ impl StoredMessages {
     async fn ask(&self, request: &Value) -> Result<Option<StoredMessage>, SessionError> {
         let payload = Bytes::from(request.to_string());
         let answer = self.client.request(self.api.clone(), payload).await;
-        let answer = answer.map_err(|error| SessionError::Api(error.to_string()))?;
+        let answer = answer.map_err(|error| SessionError::Api(error.into()))?;
         parse(&answer.payload)
     }
 }
 
 fn parse(answer: &[u8]) -> Result<Option<StoredMessage>, SessionError> {
     let answer: Value = serde_json::from_slice(answer)
-        .map_err(|error| SessionError::Api(format!("a stored message: {error}")))?;
+        .map_err(|error| SessionError::Api(format!("a stored message: {error}").into()))?;
     if let Some(error) = answer.get("error") {
         return match error.get("err_code").and_then(Value::as_u64) {
             Some(NO_MESSAGE) => Ok(None),
-            _ => Err(SessionError::Api(error.to_string())),
+            _ => Err(SessionError::Api(error.to_string().into())),
         };
     }
     let stored = answer.get("message").and_then(stored);
-    let unreadable = || SessionError::Api("a stored message that makes no sense".to_owned());
+    let unreadable = || SessionError::Api("a stored message that makes no sense".into());
     stored.map(Some).ok_or_else(unreadable)
 }
 

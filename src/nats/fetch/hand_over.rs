@@ -64,7 +64,8 @@ impl<S: Server> Fetch<'_, S> {
         {
             return Err(SessionError::ConsumerMoved);
         }
-        self.send_batch().await
+        self.send_batch().await;
+        Ok(())
     }
 
     /// Asks the server for the consumer, which has to be as it was when the session began.
@@ -75,8 +76,8 @@ impl<S: Server> Fetch<'_, S> {
     }
 
     /// Sends the open batch to the main thread, and begins the next one.
-    pub(super) async fn send_batch(&mut self) -> Result<(), SessionError> {
+    pub(super) async fn send_batch(&mut self) {
         let batch = self.accumulator.take(&self.context.pipeline);
-        self.context.send(batch).await
+        self.context.send(batch).await;
     }
 }

@@ -42,8 +42,7 @@ impl<S: Server> Fetch<'_, S> {
         let reservation = {
             let reservation = async {
                 self.hand_over().await?;
-                let taken = context.budget.take(bytes).await;
-                taken.ok_or(SessionError::Stopped)
+                Ok(context.budget.take(bytes).await)
             };
             let mut reservation = std::pin::pin!(reservation);
             if let Ok(taken) = tokio::time::timeout(SHOWN_AFTER, &mut reservation).await {

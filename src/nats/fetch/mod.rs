@@ -31,6 +31,7 @@ use quiet::Health;
 use rate_limit::RateLimiter;
 use sequence_tracker::{Delivery, SequenceTracker};
 use server::Server;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
@@ -89,7 +90,10 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 
     /// Fetches until something ends that.
-    pub(crate) async fn run(mut self, mut messages: impl Messages) -> Result<(), SessionError> {
+    pub(crate) async fn run(
+        mut self,
+        mut messages: impl Messages,
+    ) -> Result<Infallible, SessionError> {
         loop {
             self.hand_over_if_ready().await?;
             // Most messages are there already, and a timer for each would cost more than they do.
@@ -99,9 +103,6 @@ impl<'a, S: Server> Fetch<'a, S> {
             };
             match event {
                 Event::Message(message) => self.receive(message?).await?,
-                Event::Room if self.context.batches.is_closed() => {
-                    return Err(SessionError::Stopped);
-                }
                 Event::Room => {}
                 Event::Due => self.accumulator.mark_ready(),
                 Event::Quiet => {
@@ -125,13 +126,13 @@ impl<'a, S: Server> Fetch<'a, S> {
         tokio::select! {
             biased;
             message = messages.next() => Event::Message(message),
-            _ = self.context.batches.reserve(), if ready => Event::Room,
+            Ok(_) = self.context.batches.reserve(), if ready => Event::Room,
             () = tokio::time::sleep_until(until), if !ready => then,
         }
     }
 
     async fn receive(&mut self, mut message: async_nats::Message) -> Result<(), SessionError> {
-        let unreadable = || SessionError::Fetch("a delivery without its particulars".to_owned());
+        let unreadable = || SessionError::Fetch("a delivery without its particulars".into());
         let reply = message.reply.take().ok_or_else(unreadable)?;
         let delivery = Delivery::of(&reply).ok_or_else(unreadable)?;
         self.count(&delivery);

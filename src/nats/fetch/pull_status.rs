@@ -34,8 +34,10 @@ pub(super) fn unused(
                 bytes: number(UNUSED_BYTES).unwrap_or(whole.bytes),
             })
         }
-        StatusCode::NO_RESPONDERS => Err(SessionError::Fetch("no responders".to_owned())),
-        _ => Err(SessionError::Fetch(format!("{status} {description}"))),
+        StatusCode::NO_RESPONDERS => Err(SessionError::Fetch("no responders".into())),
+        _ => Err(SessionError::Fetch(
+            format!("{status} {description}").into(),
+        )),
     }
 }
 

@@ -127,6 +127,7 @@ impl<S: Server> Fetch<'_, S> {
             last,
             newest,
         });
-        self.send_batch().await
+        self.send_batch().await;
+        Ok(())
     }
 }

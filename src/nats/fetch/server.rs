@@ -69,7 +69,7 @@ impl Server for JetStream {
 
     async fn consumer(&self) -> Result<ConsumerCounts, SessionError> {
         let info = self.consumer.get_info().await;
-        let info = info.map_err(|error| SessionError::Consumer(error.to_string()))?;
+        let info = info.map_err(|error| SessionError::Consumer(error.into()))?;
         self.spec.check_unchanged(&info)?;
         Ok(ConsumerCounts {
             pending: info.num_pending,

@@ -154,8 +154,7 @@ impl<'a> OneByOneReader<'a> {
             Some(reservation) => reservation,
             None => {
                 self.hand_over().await?;
-                let taken = self.context.budget.take(bytes).await;
-                taken.ok_or(SessionError::Stopped)?
+                self.context.budget.take(bytes).await
             }
         };
         let reject = self.decode(&stored, problem);
@@ -224,6 +223,7 @@ impl<'a> OneByOneReader<'a> {
             batch.report_to(durable);
             self.reports.push_back(report);
         }
-        self.context.send(batch).await
+        self.context.send(batch).await;
+        Ok(())
     }
 }

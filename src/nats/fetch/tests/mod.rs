@@ -8,6 +8,7 @@ use crate::error::SessionError;
 use crate::settings::Pipeline;
 use crate::state::PhaseKind;
 use running::{POSITION, Running, pipeline, settings};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -45,6 +46,28 @@ async fn a_quiet_stream_is_settled_later_while_a_batch_waits() {
     assert_eq!(
         batch.tail().map(|tail| (tail.first, tail.last)),
         Some((12, 20))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nobody_takes_batches_any_more_it_waits_to_be_dropped() {
+    let mut fetch = Running::start();
+    for number in 1..=3 {
+        fetch.deliver(number, POSITION + number);
+    }
+    assert_eq!(fetch.batch().await, [11]);
+    fetch.batches.close();
+    fetch.deliver(4, 14);
+    sleep(Duration::from_secs(60)).await;
+    assert!(!fetch.ended.is_finished());
+    let progress = Arc::downgrade(&fetch.progress);
+    fetch.ended.abort();
+    assert!(fetch.ended.await.unwrap_err().is_cancelled());
+    drop(fetch.progress);
+    drop(fetch.batches);
+    assert!(
+        progress.upgrade().is_none(),
+        "all that it held is dropped with it"
     );
 }
 

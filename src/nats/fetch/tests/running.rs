@@ -77,7 +77,7 @@ pub(super) struct Running {
     pub(super) server: Arc<Mutex<Answers>>,
     pub(super) batches: mpsc::Receiver<Batch>,
     pub(super) progress: Arc<Progress>,
-    pub(super) ended: JoinHandle<Result<(), SessionError>>,
+    pub(super) ended: JoinHandle<Result<Infallible, SessionError>>,
 }
 
 pub(super) fn settings() -> Settings {
