@@ -5,7 +5,7 @@ use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
 use crate::resume::Witness;
 use crate::sequences::Sequences;
-use crate::state::Progress;
+use crate::state::PipelineState;
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -126,20 +126,20 @@ pub struct Batch {
 /// Counts the messages of a batch among those in memory, until it is dropped.
 #[derive(Debug)]
 struct Counted {
-    progress: Arc<Progress>,
+    state: Arc<PipelineState>,
     messages: u64,
 }
 
 impl Counted {
     fn add_one(&mut self) {
         self.messages += 1;
-        self.progress.in_memory.fetch_add(1, Ordering::Relaxed);
+        self.state.in_memory.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let in_memory = &self.progress.in_memory;
+        let in_memory = &self.state.in_memory;
         in_memory.fetch_sub(self.messages, Ordering::Relaxed);
     }
 }
@@ -151,7 +151,7 @@ impl Batch {
         acks: AckPolicy,
         whole_stream: bool,
         format: &FormatRef,
-        progress: Arc<Progress>,
+        state: Arc<PipelineState>,
     ) -> Self {
         Self {
             stream_id,
@@ -166,10 +166,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            counted: Counted {
-                progress,
-                messages: 0,
-            },
+            counted: Counted { state, messages: 0 },
         }
     }
 
@@ -187,7 +184,7 @@ impl Batch {
             report: None,
             reservation: None,
             counted: Counted {
-                progress: self.counted.progress.clone(),
+                state: self.counted.state.clone(),
                 messages: 0,
             },
             ..*self

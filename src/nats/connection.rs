@@ -3,7 +3,7 @@
 
 use crate::backoff::Backoff;
 use crate::settings::Settings;
-use crate::state::{Connection, Link};
+use crate::state::{Connection, Connectivity};
 use async_nats::{Client, ConnectOptions, Event};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Connector {
             let _ = gone.await;
             self.client.lock().take();
             self.state.set_server(None);
-            self.state.set_link(Link::Disconnected);
+            self.state.set_connectivity(Connectivity::Disconnected);
             tokio::time::sleep(settings.retry_min).await;
         }
     }
@@ -105,11 +105,11 @@ fn options(
 
 fn record(state: &Connection, event: &Event) {
     match event {
-        Event::Connected => state.set_link(Link::Connected),
-        Event::LameDuckMode => state.set_link(Link::LameDuck),
+        Event::Connected => state.set_connectivity(Connectivity::Connected),
+        Event::LameDuckMode => state.set_connectivity(Connectivity::LameDuck),
         Event::Disconnected | Event::Closed => {
             state.set_server(None);
-            state.set_link(Link::Disconnected);
+            state.set_connectivity(Connectivity::Disconnected);
         }
         Event::Draining => {}
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {

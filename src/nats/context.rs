@@ -3,7 +3,7 @@
 use crate::batch::Batch;
 use crate::budget::PipelineBudget;
 use crate::settings::{Pipeline, Settings};
-use crate::state::{PhaseKind, Progress};
+use crate::state::{PhaseKind, PipelineState};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -19,7 +19,7 @@ pub(crate) struct Context {
     /// Memory for its messages.
     pub(crate) budget: PipelineBudget,
     /// What the worker shows of it.
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) state: Arc<PipelineState>,
     /// Takes batches to the main thread.
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) wake: Waker,
@@ -45,7 +45,7 @@ impl Context {
 
     /// Shows what the pipeline does now.
     pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
-        self.progress.set_phase(kind, detail);
+        self.state.set_phase(kind, detail);
         (self.wake)();
     }
 
@@ -53,7 +53,7 @@ impl Context {
     /// stays shown until it is over, and a connection that was cut and is there again is nothing to
     /// be shown.
     pub(crate) fn set_phase_of_a_new_session(&self, kind: PhaseKind, detail: &str) {
-        let shown = self.progress.phase().kind;
+        let shown = self.state.phase().kind;
         if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {
             self.set_phase(kind, detail);
         }

@@ -36,7 +36,7 @@ pub use resume::{PositionReply, PositionRequest, Testimony, TimeLookup, Witness}
 pub use runtime::Nats;
 pub use sequences::Sequences;
 pub use settings::{Pipeline, Settings};
-pub use state::{Connection, Link, Phase, PhaseKind, Progress};
+pub use state::{Connection, Connectivity, Phase, PhaseKind, PipelineState};
 pub use subject::matches;
 pub use subscription::Subscription;
 pub use unreadable::headers::Headers;

@@ -190,10 +190,10 @@ impl Session {
         ready: ReadyConsumer,
         messages: StoredMessages,
     ) -> Fetch<'_, JetStream> {
-        let (pipeline, progress) = (&self.context.pipeline, &self.context.progress);
+        let (pipeline, state) = (&self.context.pipeline, &self.context.state);
         let whole_stream = pipeline.reads_all_of(&stream.cached_info().config);
         let (acks, format) = (ready.acks, &pipeline.format);
-        let batch = Batch::new(stream_id, acks, whole_stream, format, progress.clone());
+        let batch = Batch::new(stream_id, acks, whole_stream, format, state.clone());
         let server = JetStream {
             stream,
             consumer: ready.consumer,
@@ -221,7 +221,7 @@ impl Session {
             };
             let ack_pending = info.num_ack_pending as u64;
             self.context
-                .progress
+                .state
                 .ack_pending
                 .store(ack_pending, Ordering::Relaxed);
             if let Err(changed) = spec.check_unchanged(&info) {

@@ -40,9 +40,9 @@ impl Phase {
     };
 }
 
-/// Progress of one pipeline on the NATS side.
+/// State of one pipeline on the NATS side.
 #[derive(Debug)]
-pub struct Progress {
+pub struct PipelineState {
     phase: Mutex<Phase>,
     /// Messages in the stream that were not fetched yet.
     pub pending: AtomicU64,
@@ -56,7 +56,7 @@ pub struct Progress {
     pub duplicates_in_flight: AtomicU64,
 }
 
-impl Default for Progress {
+impl Default for PipelineState {
     fn default() -> Self {
         let phase = Phase {
             kind: PhaseKind::Connecting,
@@ -73,7 +73,7 @@ impl Default for Progress {
     }
 }
 
-impl Progress {
+impl PipelineState {
     /// Returns what the pipeline is doing now.
     pub fn phase(&self) -> Phase {
         self.phase.lock().clone()
@@ -87,9 +87,9 @@ impl Progress {
     }
 }
 
-/// State of the connection to NATS.
+/// Whether there is a connection to NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Link {
+pub enum Connectivity {
     /// Not connected; tries are under way.
     Disconnected,
     /// Connected.
@@ -108,7 +108,7 @@ struct ReportedError {
 /// The connection to NATS as the worker shows it.
 #[derive(Debug)]
 pub struct Connection {
-    state: Mutex<(Link, Option<ReportedError>)>,
+    state: Mutex<(Connectivity, Option<ReportedError>)>,
     server: Mutex<Option<String>>,
     connects: AtomicU64,
     changed: tokio::sync::watch::Sender<bool>,
@@ -117,7 +117,7 @@ pub struct Connection {
 impl Default for Connection {
     fn default() -> Self {
         Self {
-            state: Mutex::new((Link::Disconnected, None)),
+            state: Mutex::new((Connectivity::Disconnected, None)),
             server: Mutex::new(None),
             connects: AtomicU64::new(0),
             changed: tokio::sync::watch::Sender::new(false),
@@ -126,22 +126,22 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Returns the state of the link.
-    pub fn link(&self) -> Link {
+    /// Returns whether it is there.
+    pub fn connectivity(&self) -> Connectivity {
         self.state.lock().0
     }
 
     /// Returns the last error that the connection reported.
     pub fn last_error(&self) -> Option<String> {
         let state = self.state.lock();
-        state.1.as_ref().map(|complaint| complaint.text.clone())
+        state.1.as_ref().map(|reported| reported.text.clone())
     }
 
     /// Returns the last error, if the connection reported it since then.
     pub(crate) fn error_since(&self, start: Instant) -> Option<String> {
         let state = self.state.lock();
-        let last = state.1.as_ref().filter(|complaint| complaint.at >= start);
-        last.map(|complaint| complaint.text.clone())
+        let last = state.1.as_ref().filter(|reported| reported.at >= start);
+        last.map(|reported| reported.text.clone())
     }
 
     /// Returns the address of the server, when connected.
@@ -151,8 +151,10 @@ impl Connection {
 
     /// Returns whether the very first try to connect is still under way.
     pub fn is_trying_first(&self) -> bool {
-        let (link, error) = &*self.state.lock();
-        *link == Link::Disconnected && error.is_none() && self.connects.load(Ordering::Relaxed) == 0
+        let (connectivity, error) = &*self.state.lock();
+        *connectivity == Connectivity::Disconnected
+            && error.is_none()
+            && self.connects.load(Ordering::Relaxed) == 0
     }
 
     /// Counts how often the connection was made again after its first time.
@@ -160,12 +162,13 @@ impl Connection {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    pub(crate) fn set_link(&self, link: Link) {
-        if link == Link::Connected {
+    pub(crate) fn set_connectivity(&self, connectivity: Connectivity) {
+        if connectivity == Connectivity::Connected {
             self.connects.fetch_add(1, Ordering::Relaxed);
         }
-        self.state.lock().0 = link;
-        self.changed.send_replace(link != Link::Disconnected);
+        self.state.lock().0 = connectivity;
+        self.changed
+            .send_replace(connectivity != Connectivity::Disconnected);
     }
 
     pub(crate) fn set_error(&self, error: String) {
@@ -177,14 +180,14 @@ impl Connection {
         *self.server.lock() = server;
     }
 
-    /// Returns once the link is up, however long that takes.
+    /// Returns once the connection is up, however long that takes.
     pub(crate) async fn connected(&self) {
         let mut up = self.changed.subscribe();
         // The sender lives in self, so waiting cannot fail.
         let _ = up.wait_for(|up| *up).await;
     }
 
-    /// Returns once the link is down, or was down for a moment.
+    /// Returns once the connection is down, or was down for a moment.
     pub(crate) async fn disconnected(&self) {
         let before = self.connects.load(Ordering::Relaxed);
         let again = || self.connects.load(Ordering::Relaxed) != before;

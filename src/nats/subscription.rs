@@ -8,7 +8,7 @@ use crate::resume::PositionRequest;
 use crate::runtime::Shared;
 use crate::session::Session;
 use crate::settings::Pipeline;
-use crate::state::Progress;
+use crate::state::PipelineState;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::{mpsc, watch};
@@ -25,7 +25,7 @@ pub struct Subscription {
     shared: Arc<Shared>,
     pipeline: Arc<Pipeline>,
     budget: PipelineBudget,
-    progress: Arc<Progress>,
+    state: Arc<PipelineState>,
     batches: mpsc::Receiver<Batch>,
     questions: mpsc::Receiver<PositionRequest>,
     stop: watch::Sender<bool>,
@@ -38,7 +38,7 @@ impl Subscription {
             shared,
             pipeline: Arc::new(pipeline),
             budget,
-            progress: Arc::new(Progress::default()),
+            state: Arc::new(PipelineState::default()),
             batches: mpsc::channel(1).1,
             questions: mpsc::channel(1).1,
             stop: watch::channel(true).0,
@@ -58,7 +58,7 @@ impl Subscription {
             settings: self.shared.settings.clone(),
             pipeline: self.pipeline.clone(),
             budget: self.budget.clone(),
-            progress: self.progress.clone(),
+            state: self.state.clone(),
             batches: batch_sender,
             wake: self.shared.wake.clone(),
             last_fetched: AtomicU64::default(),
@@ -107,8 +107,8 @@ impl Subscription {
     }
 
     /// Returns what the pipeline is doing.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
+    pub fn state(&self) -> &PipelineState {
+        &self.state
     }
 
     /// Returns the bytes of memory that the pipeline has for itself.

@@ -68,7 +68,7 @@ impl PendingAcks {
     }
 
     /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
-    /// not come by for long.
+    /// not written for long.
     pub fn release(&mut self, after: AckAfter, idle: bool, nats: &Nats) {
         self.standby_wait = None;
         let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {

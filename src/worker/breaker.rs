@@ -19,17 +19,17 @@ pub enum Permission {
 /// The breaker of one worker.
 #[derive(Debug)]
 pub struct Breaker {
-    limit: u32,
+    max_failures: u32,
     reset: Duration,
     failures: u32,
     open_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Opens after `limit` failures in a row, for `reset`.
-    pub fn new(limit: u32, reset: Duration) -> Self {
+    /// Opens after `max_failures` failures in a row, for `reset`.
+    pub fn new(max_failures: u32, reset: Duration) -> Self {
         Self {
-            limit,
+            max_failures,
             reset,
             failures: 0,
             open_until: None,
@@ -62,7 +62,7 @@ impl Breaker {
 
     fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
-        if self.failures >= self.limit {
+        if self.failures >= self.max_failures {
             self.open_until = Some(now + self.reset);
         }
     }

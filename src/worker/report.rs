@@ -7,7 +7,7 @@ use super::pipeline::{Blocked, Pipeline, WriteReport, configured_table};
 use crate::config::PipelineConfig;
 use crate::pg::clock::now;
 use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
-use nats::{Connection, Link, Nats, PhaseKind, Settings};
+use nats::{Connection, Connectivity, Nats, PhaseKind, Settings};
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -59,10 +59,10 @@ pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
             return;
         };
         let connection = nats.connection();
-        worker.connection = match connection.link() {
-            Link::Connected => ConnectionState::Connected,
-            Link::LameDuck => ConnectionState::LameDuck,
-            Link::Disconnected => ConnectionState::Disconnected,
+        worker.connection = match connection.connectivity() {
+            Connectivity::Connected => ConnectionState::Connected,
+            Connectivity::LameDuck => ConnectionState::LameDuck,
+            Connectivity::Disconnected => ConnectionState::Disconnected,
         };
         worker.server.set(&connection.server().unwrap_or_default());
         worker.reconnects = connection.reconnects();
@@ -107,13 +107,13 @@ pub fn stream(
         stream.state = state;
         stream.detail.set(&detail);
         show_position(stream, pipeline);
-        let progress = pipeline.subscription.progress();
-        let in_memory = progress.in_memory.load(Ordering::Relaxed);
-        stream.pending = progress.pending.load(Ordering::Relaxed) + in_memory;
-        stream.ack_pending = progress.ack_pending.load(Ordering::Relaxed);
+        let nats_state = pipeline.subscription.state();
+        let in_memory = nats_state.in_memory.load(Ordering::Relaxed);
+        stream.pending = nats_state.pending.load(Ordering::Relaxed) + in_memory;
+        stream.ack_pending = nats_state.ack_pending.load(Ordering::Relaxed);
         let counters = &mut stream.counters;
-        counters.redelivered += progress.redelivered.swap(0, Ordering::Relaxed);
-        counters.duplicates_skipped += progress.duplicates_in_flight.swap(0, Ordering::Relaxed);
+        counters.redelivered += nats_state.redelivered.swap(0, Ordering::Relaxed);
+        counters.duplicates_skipped += nats_state.duplicates_in_flight.swap(0, Ordering::Relaxed);
     });
     if log_it {
         let name = &pipeline.config.nats.name;
@@ -182,7 +182,7 @@ pub fn state_of(
     connection: &Connection,
     acks: &PendingAcks,
 ) -> (State, String) {
-    let phase = pipeline.subscription.progress().phase();
+    let phase = pipeline.subscription.state().phase();
     let short = match phase.kind {
         PhaseKind::OutOfMemory => format!("; {}", phase.detail),
         _ => String::new(),
@@ -215,9 +215,9 @@ pub fn state_of(
         PhaseKind::Connecting if connection.is_trying_first() => {
             (State::Starting, "connecting to NATS".to_owned())
         }
-        PhaseKind::Connecting => match connection.link() {
-            Link::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
-            Link::Connected | Link::LameDuck => (State::Starting, phase.detail),
+        PhaseKind::Connecting => match connection.connectivity() {
+            Connectivity::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
+            Connectivity::Connected | Connectivity::LameDuck => (State::Starting, phase.detail),
         },
     }
 }

@@ -170,9 +170,9 @@ impl Schedule {
     }
 
     pub fn wait_reason(&self) -> WaitReason {
-        match self.nats.connection().link() {
-            nats::Link::Disconnected => WaitReason::Nats,
-            nats::Link::Connected | nats::Link::LameDuck => WaitReason::Messages,
+        match self.nats.connection().connectivity() {
+            nats::Connectivity::Disconnected => WaitReason::Nats,
+            nats::Connectivity::Connected | nats::Connectivity::LameDuck => WaitReason::Messages,
         }
     }
 

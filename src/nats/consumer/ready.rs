@@ -45,7 +45,7 @@ pub(crate) async fn prepare(
     let session = client.new_inbox();
     wanted.metadata.insert(SESSION.to_owned(), session);
     let consumer = match find(stream, &pipeline.consumer_name(settings)).await? {
-        Some(info) => keep_in_line(stream, info, &wanted).await?,
+        Some(info) => update_existing(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted).await?,
     };
     let before = before_first(stream, &consumer, position.floor());
@@ -149,7 +149,7 @@ async fn find(stream: &Stream, name: &str) -> Result<Option<consumer::Info>, Ses
 /// Applies changed settings to a consumer that exists. What cannot be changed is made anew where
 /// that costs nothing, since the database knows where the pipeline stands; else it is refused by
 /// name.
-async fn keep_in_line(
+async fn update_existing(
     stream: &Stream,
     info: consumer::Info,
     wanted: &pull::Config,
@@ -158,12 +158,12 @@ async fn keep_in_line(
         consumer: info.name.clone(),
         problem,
     };
-    let kept = &stream.cached_info().config;
+    let stream_config = &stream.cached_info().config;
     spec::refuse_paused(&info)?;
     let found = pull::Config::try_from_consumer_config(info.config.clone())
         .map_err(|_| unfit("is a push consumer"))?;
-    spec::refuse_loss(kept, &info)?;
-    match (spec::misfit(&found, wanted), kept.retention) {
+    spec::refuse_loss(stream_config, &info)?;
+    match (spec::misfit(&found, wanted), stream_config.retention) {
         (None, _) => Ok(stream
             .update_consumer(spec::put_right(&found, wanted))
             .await?),

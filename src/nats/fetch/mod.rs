@@ -84,7 +84,7 @@ impl<'a, S: Server> Fetch<'a, S> {
             sequences: SequenceTracker::after(position),
             limiter: RateLimiter::new(context.pipeline.max_rate),
             accumulator: BatchAccumulator::new(batch),
-            health: Health::of(&context.progress),
+            health: Health::of(&context.state),
             confirmation: Confirmation::new(),
         }
     }
@@ -167,10 +167,10 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 
     fn count(&self, delivery: &Delivery) {
-        let progress = &self.context.progress;
-        progress.pending.store(delivery.pending, Ordering::Relaxed);
+        let state = &self.context.state;
+        state.pending.store(delivery.pending, Ordering::Relaxed);
         if delivery.delivered > 1 {
-            progress.redelivered.fetch_add(1, Ordering::Relaxed);
+            state.redelivered.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a, S: Server> Fetch<'a, S> {
         let acks = self.accumulator.batch.acks;
         let settled = acks == AckPolicy::None && self.fetched.contains(sequence);
         if settled {
-            let duplicates = &self.context.progress.duplicates_in_flight;
+            let duplicates = &self.context.state.duplicates_in_flight;
             duplicates.fetch_add(1, Ordering::Relaxed);
         }
         settled

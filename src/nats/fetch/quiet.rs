@@ -5,7 +5,7 @@ use super::Fetch;
 use super::server::{ConsumerCounts, Server};
 use crate::batch::{AckPolicy, Tail};
 use crate::error::SessionError;
-use crate::state::{Phase, PhaseKind, Progress};
+use crate::state::{Phase, PhaseKind, PipelineState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub(super) enum Health {
 
 impl Health {
     /// Begins with what the phase shows of the session before.
-    pub(super) fn of(progress: &Progress) -> Self {
-        match progress.phase() == Phase::FETCHING {
+    pub(super) fn of(state: &PipelineState) -> Self {
+        match state.phase() == Phase::FETCHING {
             true => Self::Good,
             false => Self::Unknown,
         }
@@ -93,9 +93,9 @@ impl<S: Server> Fetch<'_, S> {
     }
 
     fn show(&self, counts: ConsumerCounts) {
-        let progress = &self.context.progress;
-        progress.pending.store(counts.pending, Ordering::Relaxed);
-        progress
+        let state = &self.context.state;
+        state.pending.store(counts.pending, Ordering::Relaxed);
+        state
             .ack_pending
             .store(counts.ack_pending, Ordering::Relaxed);
     }
@@ -111,7 +111,7 @@ impl<S: Server> Fetch<'_, S> {
             self.health = Health::Unknown;
         }
         let detail = "NATS sends no more until messages are acknowledged";
-        self.context.progress.set_phase(PhaseKind::Fetching, detail);
+        self.context.state.set_phase(PhaseKind::Fetching, detail);
     }
 
     /// Hands over that `first..=last`, the end of the stream, holds nothing for this pipeline.

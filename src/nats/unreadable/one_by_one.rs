@@ -45,7 +45,7 @@ pub(crate) struct OneByOneReader<'a> {
     /// The last sequence that was looked at.
     last: u64,
     /// Messages that the session has to acknowledge …
-    kept: Vec<u64>,
+    to_acknowledge: Vec<u64>,
     /// … once all these say that they are durable.
     reports: VecDeque<oneshot::Receiver<()>>,
 }
@@ -69,12 +69,12 @@ impl<'a> OneByOneReader<'a> {
                 AckPolicy::None,
                 pipeline.reads_all_of(&stream.cached_info().config),
                 &pipeline.format,
-                context.progress.clone(),
+                context.state.clone(),
             )),
             last: ready_consumer.position,
             position,
             ready_consumer,
-            kept: Vec::new(),
+            to_acknowledge: Vec::new(),
             reports: VecDeque::new(),
         }
     }
@@ -93,7 +93,7 @@ impl<'a> OneByOneReader<'a> {
             }
         }
         let behind = ready::move_behind(self.ready_consumer, self.last).await?;
-        ready::acknowledge(client, &behind.consumer, &self.kept).await?;
+        ready::acknowledge(client, &behind.consumer, &self.to_acknowledge).await?;
         Ok(behind)
     }
 
@@ -118,7 +118,7 @@ impl<'a> OneByOneReader<'a> {
             if stored.sequence > taken {
                 further -= 1;
             }
-            self.take(stored).await?;
+            self.append(stored).await?;
         }
         self.hand_over().await
     }
@@ -136,7 +136,7 @@ impl<'a> OneByOneReader<'a> {
         Ok(true)
     }
 
-    async fn take(&mut self, stored: StoredMessage) -> Result<(), SessionError> {
+    async fn append(&mut self, stored: StoredMessage) -> Result<(), SessionError> {
         let sequence = stored.sequence;
         let settles_from = self.last + 1;
         self.last = sequence;
@@ -144,7 +144,7 @@ impl<'a> OneByOneReader<'a> {
             AckPolicy::None if self.position.contains(sequence) => return Ok(()),
             AckPolicy::None => {}
             // What is recorded is recognised by the main thread, which knows whether it is durable.
-            AckPolicy::Explicit => self.kept.push(sequence),
+            AckPolicy::Explicit => self.to_acknowledge.push(sequence),
         }
         let (headers, problem) = self.read_headers(&stored).await?;
         let size =

@@ -42,7 +42,7 @@ impl Pipeline {
                 let _ = request.answer.send(PositionReply::Verify(witness));
                 return Ok(());
             }
-            Outcome::Needs(time) => {
+            Outcome::LookUp(time) => {
                 let _ = request.answer.send(PositionReply::LookUp(time));
                 return Ok(());
             }

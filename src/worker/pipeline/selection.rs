@@ -203,9 +203,9 @@ pub fn split_half<'a>(
     (first, rest)
 }
 
-/// Cuts ranges down to their first `limit` messages.
-pub fn take(mut ranges: Vec<MessageRange<'_>>, limit: usize) -> Vec<MessageRange<'_>> {
-    let mut left = limit;
+/// Cuts ranges down to their first `max_messages` messages.
+pub fn take(mut ranges: Vec<MessageRange<'_>>, max_messages: usize) -> Vec<MessageRange<'_>> {
+    let mut left = max_messages;
     for range in &mut ranges {
         let take = range.messages.len().min(left);
         left -= take;

@@ -1,5 +1,5 @@
 //! Whether an error that is usually about a table is about a row this time: a table that takes
-//! other rows is well. Pure.
+//! other rows is in order. Pure.
 
 use super::context::Written;
 use crate::pg::failure::{Class, Failure};
@@ -19,7 +19,7 @@ pub enum Blame {
     Other,
 }
 
-/// How much a table is believed to be well.
+/// How much a table is trusted to take rows.
 #[derive(Debug, Default)]
 pub struct Trust(u32);
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Messages of a probe while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
 /// Bytes of messages and rows after which a transaction takes no further batch.
-const BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// What a pipeline did in one turn.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl Pipeline {
     /// try, so a few large messages are enough, as long as they can tell a bad row from a bad
     /// table.
     fn gather(&mut self, max_messages: usize) {
-        let enough = BYTES.min(self.subscription.own_memory());
+        let enough = MAX_BYTES.min(self.subscription.own_memory());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
         let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
         let mut bytes = sum(Batch::size);
@@ -186,8 +186,8 @@ impl Pipeline {
         }
     }
 
-    /// Number of batches at the front that one transaction takes: those of one stream, up to the
-    /// limit, and at least one.
+    /// Number of batches at the front that one transaction takes: those of one stream, up to
+    /// `max_messages`, and at least one.
     fn batches_of(&self, stream_id: &Arc<StreamId>, max_messages: usize) -> usize {
         let mut rows = 0;
         let fits = |batch: &&Batch| {
@@ -234,7 +234,9 @@ fn write_fresh(
     let stream_id = context.stream_id;
     let messages = || ranges.iter().flat_map(MessageRange::iter);
     let first = messages().next().map_or(0, |first| first.sequence);
-    let most = suspects.limit(stream_id, messages()).min(max_messages);
+    let most = suspects
+        .max_messages(stream_id, messages())
+        .min(max_messages);
     let ranges = selection::take(ranges, most);
     let tried = selection::count(&ranges);
     let outcome = match suspects.is_poison(stream_id, first) {

@@ -49,7 +49,7 @@ impl SuspectRange {
 
     /// How many of these messages may be written together: those before the first suspect, or that
     /// one alone.
-    pub fn limit<'a>(
+    pub fn max_messages<'a>(
         &self,
         stream_id: &StreamId,
         messages: impl Iterator<Item = &'a Message>,

@@ -15,7 +15,7 @@ pub enum Outcome {
     /// Go on after this position.
     At(Sequences),
     /// The stream has to be asked which sequence this time is.
-    Needs(Timestamp),
+    LookUp(Timestamp),
     /// The stream has to be asked whether this message is still what it was.
     Verify(Witness),
 }

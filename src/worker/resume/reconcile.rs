@@ -37,7 +37,7 @@ pub fn reconcile(
     let before = recorded.clone().unwrap_or_default();
     let mut position = before.clone();
     if let Some((witness, Testimony::SetBack(last))) = request.verified {
-        take_back(pipeline, request, &mut position, witness, last)?;
+        cut_back(pipeline, request, &mut position, witness, last)?;
     }
     if is_new && position::has_predecessor(pipeline, stream_id)? {
         pipeline_warning!(
@@ -83,7 +83,7 @@ fn unverified(
 
 /// A stream in which a message that was read is another one, or none, was set back, by a restore or
 /// by a server that lost its newest messages. Above `last` it holds new ones under old sequences.
-fn take_back(
+fn cut_back(
     pipeline: &str,
     request: &PositionRequest,
     position: &mut Sequences,

@@ -25,7 +25,7 @@ pub fn apply(
     let target = match (seek.sequence, seek.time, found) {
         (Some(sequence), ..) => sequence,
         (None, _, Some(found)) => found.sequence,
-        (None, Some(time), None) => return Ok(Outcome::Needs(time)),
+        (None, Some(time), None) => return Ok(Outcome::LookUp(time)),
         (None, None, None) => return Ok(Outcome::At(position)),
     };
     // Messages that do not exist yet are never left out.

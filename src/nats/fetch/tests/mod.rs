@@ -60,13 +60,13 @@ async fn when_nobody_takes_batches_any_more_it_waits_to_be_dropped() {
     fetch.deliver(4, 14);
     sleep(Duration::from_secs(60)).await;
     assert!(!fetch.ended.is_finished());
-    let progress = Arc::downgrade(&fetch.progress);
+    let state = Arc::downgrade(&fetch.state);
     fetch.ended.abort();
     assert!(fetch.ended.await.unwrap_err().is_cancelled());
-    drop(fetch.progress);
+    drop(fetch.state);
     drop(fetch.batches);
     assert!(
-        progress.upgrade().is_none(),
+        state.upgrade().is_none(),
         "all that it held is dropped with it"
     );
 }
@@ -167,7 +167,7 @@ async fn a_copy_of_what_was_fetched_is_counted_and_not_handed_over() {
     fetch.deliver(3, 12);
     assert_eq!(fetch.batch().await, [11]);
     assert_eq!(fetch.batch().await, [12]);
-    let duplicates = &fetch.progress.duplicates_in_flight;
+    let duplicates = &fetch.state.duplicates_in_flight;
     assert_eq!(duplicates.load(Ordering::Relaxed), 1);
 }
 

@@ -5,7 +5,7 @@ use super::super::*;
 use crate::budget::Budget;
 use crate::resume::Witness;
 use crate::settings::{Pipeline, Settings};
-use crate::state::{PhaseKind, Progress};
+use crate::state::{PhaseKind, PipelineState};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use row::Timestamp;
@@ -76,7 +76,7 @@ pub(super) struct Running {
     pub(super) missed_heartbeat: Arc<AtomicBool>,
     pub(super) server: Arc<Mutex<Answers>>,
     pub(super) batches: mpsc::Receiver<Batch>,
-    pub(super) progress: Arc<Progress>,
+    pub(super) state: Arc<PipelineState>,
     pub(super) ended: JoinHandle<Result<Infallible, SessionError>>,
 }
 
@@ -122,13 +122,13 @@ impl Running {
             is_empty: true,
             confirmed: Vec::new(),
         }));
-        let progress = Arc::new(Progress::default());
-        progress.set_phase(PhaseKind::Fetching, "");
+        let state = Arc::new(PipelineState::default());
+        state.set_phase(PhaseKind::Fetching, "");
         let context = Context {
             settings: Arc::new(settings()),
             pipeline: Arc::new(pipeline),
             budget: Budget::new(buffer_bytes, 1).of_next_pipeline(),
-            progress: progress.clone(),
+            state: state.clone(),
             batches: sender,
             wake: Arc::new(|| {}),
             last_fetched: AtomicU64::default(),
@@ -144,8 +144,8 @@ impl Running {
                 created: Timestamp::default(),
             });
             let format = &context.pipeline.format;
-            let progress = context.progress.clone();
-            let batch = Batch::new(stream_id, AckPolicy::None, true, format, progress);
+            let state = context.state.clone();
+            let batch = Batch::new(stream_id, AckPolicy::None, true, format, state);
             let fetch = Fetch::new(&context, scripted, batch, POSITION);
             fetch.run(script).await
         });
@@ -154,7 +154,7 @@ impl Running {
             missed_heartbeat,
             server,
             batches,
-            progress,
+            state,
             ended,
         }
     }
@@ -185,6 +185,6 @@ impl Running {
     }
 
     pub(super) fn phase(&self) -> PhaseKind {
-        self.progress.phase().kind
+        self.state.phase().kind
     }
 }

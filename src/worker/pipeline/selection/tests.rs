@@ -1,5 +1,5 @@
 use super::*;
-use nats::{AckPolicy, Progress, StreamId};
+use nats::{AckPolicy, PipelineState, StreamId};
 use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
@@ -28,8 +28,8 @@ fn batch(messages: &[Given]) -> Batch {
         created: Timestamp::default(),
     };
     let format = decode::format("Logs").unwrap();
-    let progress = Arc::new(Progress::default());
-    let mut batch = Batch::new(Arc::new(stream_id), AckPolicy::None, true, format, progress);
+    let state = Arc::new(PipelineState::default());
+    let mut batch = Batch::new(Arc::new(stream_id), AckPolicy::None, true, format, state);
     batch.messages = messages.iter().copied().map(message).collect();
     batch
 }
