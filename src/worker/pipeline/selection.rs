@@ -1,11 +1,9 @@
 //! Which messages one transaction is about: ranges of batches that can be halved without copying
 //! anything. Pure; what is done with them is the writer's business.
 
-use nats::{Batch, Message, Sequences};
+use nats::{Batch, Message, Sequences, StreamId};
 use std::ops::Range;
-
-#[cfg(test)]
-mod tests;
+use std::sync::Arc;
 
 /// Some messages of one batch.
 #[derive(Clone, Debug)]
@@ -47,6 +45,38 @@ impl SkippedRange {
             whole_stream: batch.whole_stream,
         }
     }
+}
+
+/// Returns how many batches at the front one transaction takes: those of one stream, up to
+/// `max_messages` messages or rows, and at least one.
+pub fn batches_of<'a>(
+    stream_id: &Arc<StreamId>,
+    waiting: impl IntoIterator<Item = &'a Batch>,
+    max_messages: usize,
+) -> usize {
+    let mut rows = 0;
+    let fits = |batch: &&Batch| {
+        let first = rows == 0;
+        rows += batch.weight();
+        batch.tail().is_none() && batch.stream_id == *stream_id && (first || rows <= max_messages)
+    };
+    waiting.into_iter().take_while(fits).count()
+}
+
+/// Returns what deliveries have skipped right before messages that are recorded, as far as it is
+/// not recorded itself.
+pub fn skipped_before_recorded<'a>(
+    batches: impl Iterator<Item = &'a Batch>,
+    position: &Sequences,
+) -> Vec<SkippedRange> {
+    let recorded = batches.flat_map(|batch| {
+        let known = batch.messages.iter();
+        let known = known.filter(|message| position.contains(message.sequence));
+        known.map(move |message| SkippedRange::before(message, batch))
+    });
+    recorded
+        .filter(|skipped| !position.missing(skipped.first, skipped.last).is_empty())
+        .collect()
 }
 
 /// What of the skipped sequences is missing from the record for good, and no one's choice.
@@ -214,3 +244,6 @@ pub fn take(mut ranges: Vec<MessageRange<'_>>, max_messages: usize) -> Vec<Messa
     ranges.retain(|range| !range.messages.is_empty());
     ranges
 }
+
+#[cfg(test)]
+mod tests;

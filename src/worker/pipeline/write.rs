@@ -11,8 +11,7 @@ use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
 use crate::pg::wal;
 use crate::worker::breaker::Permission;
-use nats::{Batch, Receipt, Sequences, StreamId, Tail};
-use std::sync::Arc;
+use nats::{Batch, Receipt, Tail};
 use std::time::{Duration, Instant};
 
 /// Messages of a probe while the breaker is half open.
@@ -148,7 +147,7 @@ impl Pipeline {
         let Some(stream_id) = self.waiting.front().map(|batch| batch.stream_id.clone()) else {
             return WriteReport::default();
         };
-        let taken = self.batches_of(&stream_id, max_messages);
+        let taken = selection::batches_of(&stream_id, &self.waiting, max_messages);
         let mut context = WriteContext {
             stream_id: &stream_id,
             position: position_of(&mut self.positions, &stream_id),
@@ -158,7 +157,7 @@ impl Pipeline {
         let batches = || self.waiting.iter().take(taken);
         // What lies between two deliveries is recorded even when the later one was recorded before.
         // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
-        let skipped = skipped_before_recorded(batches(), context.position);
+        let skipped = selection::skipped_before_recorded(batches(), context.position);
         if !skipped.is_empty()
             && let Err(failure) = self.writer.record_skipped(&skipped, None, &mut context)
         {
@@ -184,20 +183,6 @@ impl Pipeline {
             failure: outcome.failure,
             ..self.finish(done)
         }
-    }
-
-    /// Number of batches at the front that one transaction takes: those of one stream, up to
-    /// `max_messages`, and at least one.
-    fn batches_of(&self, stream_id: &Arc<StreamId>, max_messages: usize) -> usize {
-        let mut rows = 0;
-        let fits = |batch: &&Batch| {
-            let first = rows == 0;
-            rows += batch.weight();
-            batch.tail().is_none()
-                && batch.stream_id == *stream_id
-                && (first || rows <= max_messages)
-        };
-        self.waiting.iter().take_while(fits).count()
     }
 
     /// Drops the first `count` batches, all of whose messages are recorded. Returns what there is
@@ -253,19 +238,4 @@ fn write_fresh(
         context.resources.crash_journal.clear(writer.pipeline());
     }
     (tried, outcome)
-}
-
-/// What is open in the record right before messages that it has.
-fn skipped_before_recorded<'a>(
-    batches: impl Iterator<Item = &'a Batch>,
-    position: &Sequences,
-) -> Vec<SkippedRange> {
-    let recorded = batches.flat_map(|batch| {
-        let known = batch.messages.iter();
-        let known = known.filter(|message| position.contains(message.sequence));
-        known.map(move |message| SkippedRange::before(message, batch))
-    });
-    recorded
-        .filter(|skipped| !position.missing(skipped.first, skipped.last).is_empty())
-        .collect()
 }

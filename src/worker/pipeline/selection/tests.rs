@@ -1,9 +1,8 @@
 use super::*;
-use nats::{AckPolicy, PipelineState, StreamId};
+use nats::{AckPolicy, PipelineState};
 use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// First sequence that it settles, its own, and whether it could not be decoded.
 type Given = (u64, u64, bool);
@@ -85,6 +84,43 @@ fn what_is_committed_of_a_batch_is_what_was_taken_of_it_and_is_recorded_now() {
             .map(|batch| committed(&ranges, batch, &recorded));
         assert_eq!(per_batch, expected);
     }
+}
+
+#[test]
+fn a_transaction_takes_whole_batches_of_one_stream_and_at_least_one() {
+    let three = || batch(&[(1, 1, false), (2, 2, false), (3, 3, false)]);
+    let mut batches = [three(), three(), three()];
+    let stream_id = batches[0].stream_id.clone();
+    for (max_messages, expected) in [(1, 1), (5, 1), (6, 2), (8, 2), (9, 3), (100, 3)] {
+        let taken = batches_of(&stream_id, &batches, max_messages);
+        assert_eq!(taken, expected, "{max_messages}");
+    }
+    let created_again = StreamId {
+        name: "LOGS".to_owned(),
+        created: Timestamp::from_postgres_micros(1).unwrap(),
+    };
+    batches[1].stream_id = Arc::new(created_again);
+    assert_eq!(batches_of(&stream_id, &batches, 100), 1);
+}
+
+#[test]
+fn what_was_skipped_before_a_recorded_message_is_what_the_record_lacks_there() {
+    let batches = [
+        batch(&[(1, 2, false), (3, 4, false)]),
+        batch(&[(5, 9, false), (10, 12, false)]),
+    ];
+    let mut position = Sequences::up_to(4);
+    position.insert(9, 9);
+    position.insert(6, 6);
+    let skipped = skipped_before_recorded(batches.iter(), &position);
+    let expected = SkippedRange {
+        first: 5,
+        last: 8,
+        whole_stream: true,
+    };
+    assert_eq!(skipped, [expected], "12 is not recorded, 1 and 3 are");
+    position.insert(5, 8);
+    assert!(skipped_before_recorded(batches.iter(), &position).is_empty());
 }
 
 #[test]
