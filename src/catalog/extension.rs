@@ -15,7 +15,7 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// Looks for it.
+    /// Looks for the extension in this database.
     ///
     /// # Errors
     /// What the database says.
@@ -30,8 +30,8 @@ impl Extension {
     }
 }
 
-/// Whether `timescaledb_pre_restore()` was called. It sets the database's default for sessions,
-/// which one that is running does not hear of.
+/// Returns whether `timescaledb_pre_restore()` was called. It sets the default of the database,
+/// which a database session that is already running does not see.
 fn is_restoring() -> Result<bool, Failure> {
     let query = "SELECT EXISTS (
             SELECT FROM pg_catalog.pg_db_role_setting s

@@ -15,7 +15,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The text in the table.
+    /// Returns the text in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Removed => "removed from the stream before they were read (limits or purge)",
@@ -24,9 +24,9 @@ impl Reason {
     }
 }
 
-/// Makes removed ranges known: each is a row, and all are one line in the log, since a stream that
-/// keeps only the last message of each subject may have thousands. Inside the transaction that
-/// passes over them.
+/// Records ranges whose messages the stream removed: each is a row, and all are one line in the
+/// log, since a stream that keeps only the last message of each subject may have thousands. Inside
+/// the transaction that moves the position past them.
 ///
 /// # Errors
 /// What the database says.

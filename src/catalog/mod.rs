@@ -19,7 +19,7 @@ use nats::StreamId;
 use pgrx::datum::TimestampWithTimeZone;
 use row::Timestamp;
 
-/// A stream sequence as SQL's bigint; an error beyond 2^63, which no stream reaches.
+/// Converts a stream sequence into SQL's bigint; an error beyond 2^63, which no stream reaches.
 fn to_bigint(sequence: u64) -> Result<i64, Failure> {
     i64::try_from(sequence).map_err(|_| {
         Failure::new(
@@ -29,12 +29,12 @@ fn to_bigint(sequence: u64) -> Result<i64, Failure> {
     })
 }
 
-/// The stream's creation time as SQL has it; an error when it is out of PostgreSQL's range.
+/// Converts the stream's creation time into SQL's; an error when it is out of PostgreSQL's range.
 fn created(stream_id: &StreamId) -> Result<TimestampWithTimeZone, Failure> {
     to_timestamptz(stream_id.created)
 }
 
-/// A time of NATS as SQL has it; an error when it is out of PostgreSQL's range.
+/// Converts a time of NATS into SQL's; an error when it is out of PostgreSQL's range.
 fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
     TimestampWithTimeZone::try_from(time.postgres_micros()).map_err(|_| {
         Failure::new(
@@ -44,7 +44,7 @@ fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
     })
 }
 
-/// A time of SQL as it was written here; `None` for one that NATS cannot have.
+/// Converts a time that was written here back from SQL's; `None` for one that NATS cannot have.
 fn from_timestamptz(time: Option<TimestampWithTimeZone>) -> Option<Timestamp> {
     Timestamp::from_postgres_micros(time?.into_inner())
 }

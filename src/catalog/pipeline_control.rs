@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use row::Timestamp;
 use std::collections::HashSet;
 
-/// What operators have asked for, by the names of the pipelines.
+/// Requests of operators, by the names of the pipelines.
 #[derive(Debug, Default)]
 pub struct OperatorRequests {
     /// Pipelines to pause.
@@ -16,17 +16,17 @@ pub struct OperatorRequests {
     pub seeking: HashSet<String>,
 }
 
-/// Where a pipeline shall go on.
+/// Where an operator wants a pipeline to continue.
 pub struct SeekRequest {
-    /// With this stream sequence,
+    /// With this stream sequence …
     pub sequence: Option<u64>,
-    /// or with the first message of this time or later.
+    /// … or with the first message that was published then or later.
     pub time: Option<Timestamp>,
     /// Whether what is recorded from there on is written again.
     pub force: bool,
 }
 
-/// Reads what is asked for.
+/// Reads the requests of operators.
 ///
 /// # Errors
 /// What the database says.
@@ -48,7 +48,7 @@ pub fn requests() -> Result<OperatorRequests, Failure> {
     })
 }
 
-/// Pauses pipelines, or lets them go on.
+/// Pauses pipelines, or resumes them.
 ///
 /// # Errors
 /// What the database says.

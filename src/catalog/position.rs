@@ -13,8 +13,7 @@ use std::sync::Arc;
 
 /// Positions by stream, as this process has committed them.
 ///
-/// They outlive a pipeline: where DROP EXTENSION has taken the record away, they are what is left
-/// of it.
+/// They outlive the table: after DROP EXTENSION they are all that is left of it.
 pub type Positions = Vec<(Arc<StreamId>, Sequences)>;
 
 /// What is recorded for a pipeline in an incarnation of a stream.
@@ -62,7 +61,7 @@ pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Recorded>, Fa
     })
 }
 
-/// Reads what all rows of one record have in common.
+/// Reads what all rows of the query have in common.
 fn first_of(row: &SpiHeapTupleData<'_>) -> Result<Recorded, Failure> {
     let floor = row.get::<i64>(1)?.unwrap_or(0);
     let sequence = row.get::<i64>(2)?.map(i64::unsigned_abs);
@@ -228,12 +227,12 @@ pub fn is_recorded(
     })
 }
 
-/// How far a pipeline is with the stream that it has written from last.
+/// How far a pipeline is in the stream that it has written from last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Summary {
-    /// All sequences up to this one are recorded.
+    /// Stream sequence up to which everything is recorded.
     pub floor: i64,
-    /// The last one that is recorded.
+    /// The highest stream sequence that is recorded.
     pub last: i64,
     /// Whether an earlier seek has left out anything at a sequence or after it.
     pub has_seek_gap: bool,

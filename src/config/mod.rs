@@ -45,35 +45,35 @@ pub enum Columnstore {
 /// All settings at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Master switch.
+    /// Whether anything is consumed at all.
     pub enabled: bool,
-    /// What the NATS side needs.
+    /// Settings of the NATS side that all pipelines share.
     pub nats: Settings,
     /// The active pipelines, in order.
     pub pipelines: Vec<PipelineConfig>,
-    /// What the write path needs.
+    /// Settings of the main thread.
     pub write: WriteConfig,
 }
 
 /// One pipeline: the NATS side of it, and its destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
-    /// Fetch and decode.
+    /// Where its messages come from and how they become rows.
     pub nats: Pipeline,
     /// Destination instead of the format's own table, as given: perhaps schema-qualified.
     pub table: Option<String>,
-    /// Part of the destination.
+    /// Which part of the destination rows are written into.
     pub columnstore: Columnstore,
 }
 
 /// Settings of the main thread's work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteConfig {
-    /// Rows a transaction may grow to under backlog.
+    /// Rows that a transaction may grow to under backlog.
     pub max_batch_rows: usize,
     /// A batch that takes longer is cancelled and tried again smaller.
     pub insert_timeout: Duration,
-    /// When to acknowledge.
+    /// How far a commit must have come before its messages are acknowledged.
     pub ack_after: AckAfter,
     /// First delay after a database error.
     pub retry_min: Duration,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Options of a pipeline before the user's own are applied.
+/// Options of a pipeline that the user's own go before.
 pub(super) struct Preset {
     pub(super) name: &'static str,
     pub(super) guc: &'static std::ffi::CStr,

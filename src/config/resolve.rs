@@ -78,7 +78,7 @@ pub(super) fn keep_apart(prefix: &str, pipelines: &[PipelineConfig]) -> Result<(
         };
         if let Some(reader) = pipelines.iter().find(reads) {
             return refuse(format!(
-                "dead_letter_subject: stream {} reads \"{subject}\", so notices would come back as messages.",
+                "dead_letter_subject: pipeline {} reads \"{subject}\", so dead letters would come back as messages.",
                 reader.nats.name
             ));
         }

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use row::{Cell, Row, RowSet, Table, Timestamp};
 use serde_json::{Map, Value, json};
 
-/// Rows that a payload becomes.
+/// Returns the rows that a payload becomes.
 #[pg_extern]
 fn sr_event_writer_decode(
     processor: &str,

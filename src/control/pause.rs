@@ -13,7 +13,7 @@ fn sr_event_writer_pause(name: default!(Option<String>, "NULL")) {
     or_raise(set_paused(name, true));
 }
 
-/// Lets one pipeline, or all, go on.
+/// Resumes one pipeline, or all.
 #[pg_extern]
 fn sr_event_writer_resume(name: default!(Option<String>, "NULL")) {
     or_raise(set_paused(name, false));

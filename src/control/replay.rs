@@ -8,7 +8,7 @@ use crate::error::{UserError, or_raise};
 use crate::pg::subtransaction::End;
 use pgrx::prelude::*;
 
-/// What became of one letter: id, success, tables, rows, error.
+/// Result of one dead letter: id, success, tables, number of rows, error.
 type Outcome = (i64, bool, Option<String>, Option<i64>, Option<String>);
 
 /// Decodes and inserts dead letters again.
@@ -40,7 +40,7 @@ fn sr_event_writer_replay(
     TableIterator::new(outcomes)
 }
 
-/// Marks dead letters as done with; their number.
+/// Marks dead letters as discarded, and returns how many there were.
 #[pg_extern]
 fn sr_event_writer_discard(ids: Vec<Option<i64>>) -> i64 {
     let discarded = or_raise(dead_letter::discard(ids).map_err(UserError::from));

@@ -18,10 +18,10 @@ use std::collections::HashMap;
 /// The role that the worker connects as, which `"$user"` in its path stands for.
 const WORKER_ROLE: u32 = pg_sys::BOOTSTRAP_SUPERUSERID;
 
-/// What became of one.
+/// Result of one dead letter.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// The tables that took rows.
+    /// Names of the tables that took rows, separated by commas.
     pub tables: String,
     /// Rows inserted or updated.
     pub rows: u64,
@@ -37,7 +37,7 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// With the settings as they are.
+    /// Makes one for the current settings and the rights of the worker.
     ///
     /// # Errors
     /// What the database says.
@@ -50,22 +50,22 @@ impl Replayer {
         })
     }
 
-    /// Writes the rows of one letter and then calls `settle`, both or neither.
+    /// Writes the rows of one dead letter and then calls `mark`: both take effect, or neither.
     ///
     /// # Errors
-    /// Why there are no rows. Nothing else of the transaction is touched by that.
+    /// The reason why there are no rows. The rest of the transaction is unharmed.
     pub fn replay(
         &mut self,
         letter: &StoredLetter,
         end: End,
-        settle: impl FnOnce() -> Result<(), Failure>,
+        mark: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Replayed, Failure> {
         let key = (letter.pipeline.clone(), letter.processor.clone());
         // Taken out, so that nothing is kept of what a failure may have left half done.
         let mut inserts = self.known.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
             let replayed = self.write(letter, &mut inserts)?;
-            settle()?;
+            mark()?;
             Ok(replayed)
         })?;
         if end == End::Keep {
@@ -74,7 +74,7 @@ impl Replayer {
         Ok(replayed)
     }
 
-    /// Leaves the caller's transaction as it was.
+    /// Restores what was changed in the caller's transaction.
     ///
     /// # Errors
     /// What the database says.
@@ -113,8 +113,8 @@ impl Replayer {
         Ok(replayed)
     }
 
-    /// The way that the pipeline's messages take now. A pipeline that is no longer active leaves
-    /// the letter's own processor, with its own table.
+    /// Returns the format, table and time window that the pipeline has now. For a pipeline that is
+    /// no longer active these are the dead letter's own processor and its table.
     fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
         if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {

@@ -10,19 +10,19 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;
 
-/// Where to go on.
+/// Where to continue.
 enum Target {
     Sequence(i64),
     Time(TimestampWithTimeZone),
 }
 
-/// Lets a paused pipeline go on with a sequence.
+/// Moves a paused pipeline to a sequence.
 #[pg_extern]
 fn sr_event_writer_seek(name: &str, sequence: i64, force: bool) -> String {
     or_raise(seek(name, &Target::Sequence(sequence), force))
 }
 
-/// Lets a paused pipeline go on with the first message of a time.
+/// Moves a paused pipeline to the first message that was published at a time or later.
 #[pg_extern]
 fn sr_event_writer_seek_time(name: &str, at: TimestampWithTimeZone, force: bool) -> String {
     or_raise(seek(name, &Target::Time(at), force))
@@ -55,7 +55,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     }
 }
 
-/// What will happen, as far as the record tells.
+/// Returns what will happen when the pipeline resumes, as far as the recorded position tells.
 fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> {
     let Summary {
         floor,

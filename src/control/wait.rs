@@ -9,10 +9,10 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Between two looks. Workers do not know who waits.
+/// Delay between two looks: workers do not know who waits.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Whether the sequence was recorded in time.
+/// Returns whether the sequence was recorded before the timeout.
 #[pg_extern]
 fn sr_event_writer_wait(name: &str, sequence: i64, timeout: Interval) -> bool {
     or_raise(wait(name, sequence, timeout))
@@ -45,8 +45,9 @@ struct Shown {
     last: u64,
 }
 
-/// Shared memory answers most questions. What lies between floor and last sequence, or what no
-/// worker of this server has shown yet (after a start, on a standby), is looked up in the table.
+/// Returns whether a sequence is recorded. Shared memory answers most questions. What lies between
+/// floor and last sequence, or what no worker of this server has shown yet (after a start, on a
+/// standby), is looked up in the table.
 fn is_recorded(name: &str, sequence: i64) -> Result<bool, UserError> {
     let Ok(wanted) = u64::try_from(sequence) else {
         return Ok(true);

@@ -11,13 +11,14 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
-/// Version of this library; the version of the SQL objects may be older after an image upgrade.
+/// Returns the version of this library; the version of the SQL objects may be older after an image
+/// upgrade.
 #[pg_extern(immutable, parallel_safe)]
 fn sr_event_writer_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Everything at a glance.
+/// Returns the state of everything as one object.
 #[pg_extern]
 fn sr_event_writer_status() -> JsonB {
     let status = shared_memory::snapshot();
@@ -36,7 +37,7 @@ fn sr_event_writer_status() -> JsonB {
     }))
 }
 
-/// Version of the SQL objects in this database.
+/// Returns the version of the SQL objects in this database.
 fn extension_version() -> Option<String> {
     let query = "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'sr_event_writer'";
     Spi::connect(|client| {
@@ -53,7 +54,7 @@ fn active(status: &SharedStatus) -> impl Iterator<Item = &WorkerStatus> {
     status.workers.iter().take(config::workers())
 }
 
-/// The connection; with several workers, that of the one that is worst off.
+/// Returns the connection; with several workers, the one that is worst off.
 fn nats(status: &SharedStatus) -> Value {
     let worst = active(status).max_by_key(|worker| worker.connection != ConnectionState::Connected);
     let state = worst.map(|worker| worker.connection).unwrap_or_default();
@@ -77,7 +78,7 @@ fn breaker(status: &SharedStatus) -> Value {
     })
 }
 
-/// Where their size has a limit: the bytes that they take, and how many were removed for it.
+/// Returns what dead letters take and have cost, where their size has a limit.
 fn dead_letters(status: &SharedStatus) -> Option<Value> {
     let limit = config::dead_letter_max_size()?;
     let size = status.workers.first().map(|worker| worker.dead_letters)?;
@@ -88,7 +89,7 @@ fn dead_letters(status: &SharedStatus) -> Option<Value> {
     }))
 }
 
-/// One row per pipeline; the view `sr_event_writer.stream_status` is this.
+/// Returns one row per pipeline; the view `sr_event_writer.stream_status` is this.
 #[pg_extern]
 fn sr_event_writer_stream_status() -> Rows {
     let status = shared_memory::snapshot();

@@ -26,7 +26,7 @@ impl Stage {
     }
 }
 
-/// What to say about a message besides itself.
+/// What is kept of a message besides itself.
 pub struct Letter<'a> {
     /// Name of the pipeline.
     pub pipeline: &'a str,
@@ -43,7 +43,7 @@ pub struct Letter<'a> {
 }
 
 impl Letter<'_> {
-    /// The same for those who listen on NATS.
+    /// Returns the same as a message to publish on NATS.
     pub fn notice(&self) -> DeadLetterMessage {
         DeadLetterMessage {
             subject: self.message.subject.to_string(),
@@ -60,7 +60,7 @@ impl Letter<'_> {
     }
 }
 
-/// Keeps one message. Inside the transaction that records it as done.
+/// Writes one dead letter. Inside the transaction that records the message.
 ///
 /// # Errors
 /// What the database says.
@@ -95,7 +95,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Headers as an object of arrays, since a name may occur more than once.
+/// Returns the headers as an object of arrays, since a name may occur more than once.
 fn headers(headers: &HeaderMap) -> JsonB {
     let entries = headers.iter().map(|(name, values)| {
         let values = values

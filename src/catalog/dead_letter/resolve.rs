@@ -7,35 +7,35 @@ use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use row::Timestamp;
 
-/// A dead letter as far as its rows depend on it.
+/// The parts of a dead letter that its rows depend on.
 #[derive(Debug)]
 pub struct StoredLetter {
     /// Pipeline that it came through.
     pub pipeline: String,
     /// Processor at that time.
     pub processor: String,
-    /// JetStream stream.
+    /// JetStream stream that it came from.
     pub stream: String,
-    /// Sequence there.
+    /// Sequence in that stream.
     pub sequence: u64,
-    /// When it was published: its "now".
+    /// Publish time, which is "now" for the decoder.
     pub published: Timestamp,
-    /// Subject.
+    /// Subject that it was published on.
     pub subject: String,
-    /// The bytes.
+    /// Undecoded.
     pub payload: Vec<u8>,
 }
 
-/// Whether selected letters are locked until the transaction ends.
+/// Whether selected dead letters are locked until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Those that another session holds are left to it.
+    /// They are; those that another session has locked are not selected.
     Locked,
-    /// For a trial.
+    /// They are not: nothing is written.
     Unlocked,
 }
 
-/// Marks letters as done with; returns their number.
+/// Marks dead letters as discarded, and returns how many there were.
 ///
 /// # Errors
 /// What the database says.
@@ -50,8 +50,8 @@ pub fn discard(ids: Vec<Option<i64>>) -> Result<usize, Failure> {
     })?)
 }
 
-/// Selects the letters that are meant. A message that crashes the process would crash the session
-/// and the whole server with it: it has to be asked for by its number.
+/// Selects the dead letters that are meant. A message that crashes the process would crash the
+/// session and the whole server with it: it has to be asked for by its number.
 ///
 /// # Errors
 /// What the database says.
@@ -86,7 +86,7 @@ pub fn unresolved(
     Ok(found)
 }
 
-/// Reads one letter: one at a time, since payloads may be large.
+/// Reads one dead letter: one at a time, since payloads may be large.
 ///
 /// # Errors
 /// What the database says.
@@ -111,7 +111,7 @@ pub fn load(id: i64) -> Result<Option<StoredLetter>, Failure> {
     })
 }
 
-/// Marks a letter as replayed. Inside the transaction that writes its rows.
+/// Marks a dead letter as replayed. Inside the transaction that writes its rows.
 ///
 /// # Errors
 /// What the database says.

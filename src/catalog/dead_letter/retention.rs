@@ -11,11 +11,11 @@ const OLDEST_AT_ONCE: usize = 1_000;
 /// … and then bytes of them: large ones are many rows of a TOAST table.
 const BYTES_AT_ONCE: u64 = 32 << 20;
 
-/// Bytes that a letter takes, without a look at what lies in the TOAST table.
+/// SQL expression for the bytes that a dead letter takes, without reading the TOAST table.
 const SIZE: &str = "(200 + coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(headers), 0)
     + coalesce(pg_column_size(raw_headers), 0) + coalesce(pg_column_size(error), 0))::pg_catalog.int8";
 
-/// What an expiry has left to remove.
+/// What a removal by age has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// Nothing that is old enough.
@@ -48,7 +48,7 @@ pub fn expire(age: Duration) -> Result<Removed, Failure> {
     })
 }
 
-/// What was removed.
+/// What a removal for want of room has freed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Freed {
     /// Dead letters.
@@ -89,7 +89,8 @@ pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
     })
 }
 
-/// Bytes that all dead letters take. Dead rows are not among them: DELETE makes no table smaller.
+/// Returns the bytes that all dead letters take. Dead rows are not among them: DELETE makes no
+/// table smaller.
 ///
 /// # Errors
 /// What the database says.

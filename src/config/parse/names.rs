@@ -7,7 +7,7 @@ const NAME_MAX: usize = 40;
 /// Pipelines that one server can have.
 pub const PIPELINES_MAX: usize = 32;
 
-/// `streams`: names separated by commas.
+/// Reads `streams`: names separated by commas.
 pub(in crate::config) fn streams(text: &str) -> Result<Vec<String>, ParseError> {
     let mut names: Vec<String> = Vec::new();
     for name in text
@@ -34,7 +34,7 @@ pub(in crate::config) fn streams(text: &str) -> Result<Vec<String>, ParseError> 
     Ok(names)
 }
 
-/// `consumer` and `nats_domain`: one token of a NATS subject.
+/// Checks `consumer` or `nats_domain`: one token of a NATS subject.
 pub(in crate::config) fn token(text: &str) -> Result<(), ParseError> {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     match text.bytes().all(valid) && text.len() <= NAME_MAX {

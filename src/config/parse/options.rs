@@ -55,7 +55,7 @@ const OPTIONS: [(&str, Set); 8] = [
     }),
 ];
 
-/// A pipeline's own options: `key=value` pairs separated by white space.
+/// Reads a pipeline's own options: `key=value` pairs separated by white space.
 pub(in crate::config) fn options(text: &str) -> Result<Options, ParseError> {
     let mut options = Options::default();
     let mut seen: Vec<String> = Vec::new();
@@ -141,7 +141,7 @@ where
     }
 }
 
-/// A number with one of PostgreSQL's units of time; without a unit, milliseconds.
+/// Reads a number with one of PostgreSQL's units of time; without a unit, milliseconds.
 fn duration(key: &str, value: &str) -> Result<Duration, ParseError> {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (amount, unit) = value.split_at(digits);

@@ -3,7 +3,7 @@
 use super::{ParseError, refuse};
 use nats::ServerAddr;
 
-/// `nats_url`: server addresses separated by commas.
+/// Reads `nats_url`: server addresses separated by commas.
 pub(in crate::config) fn servers(text: &str) -> Result<Vec<ServerAddr>, ParseError> {
     let addresses = text.split(',').map(str::trim).filter(|s| !s.is_empty());
     let servers = addresses.map(server).collect::<Result<Vec<_>, _>>()?;

@@ -2,7 +2,7 @@
 
 use super::{ParseError, refuse};
 
-/// `dead_letter_subject`: a subject without wildcards, or nothing.
+/// Checks `dead_letter_subject`: a subject without wildcards, or nothing.
 pub(in crate::config) fn subject_prefix(text: &str) -> Result<(), ParseError> {
     let valid = |token: &str| {
         !token.is_empty() && !token.contains(['*', '>', ' ']) && !token.contains(char::is_control)

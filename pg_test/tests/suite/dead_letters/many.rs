@@ -33,5 +33,5 @@ async fn a_subject_for_notices_that_a_pipeline_reads_is_refused_with_the_reason(
     let stack = builder.start().await;
     state(&stack, "misconfigured").await;
     let status = stack.status().await.unwrap().to_string();
-    assert!(status.contains("notices would come back"), "{status}");
+    assert!(status.contains("dead letters would come back"), "{status}");
 }
