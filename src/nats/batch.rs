@@ -5,7 +5,7 @@ use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
 use crate::resume::Witness;
 use crate::sequences::Sequences;
-use crate::state::PipelineState;
+use crate::state::{Counted, PipelineState};
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use decode::{FormatRef, Reject};
 use row::{RowSet, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 /// Which stream a batch was read from. Its creation time tells it from an earlier or later stream
@@ -123,27 +122,6 @@ pub struct Batch {
     counted: Counted,
 }
 
-/// Counts the messages of a batch among those in memory, until it is dropped.
-#[derive(Debug)]
-struct Counted {
-    state: Arc<PipelineState>,
-    messages: u64,
-}
-
-impl Counted {
-    fn add_one(&mut self) {
-        self.messages += 1;
-        self.state.in_memory.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let in_memory = &self.state.in_memory;
-        in_memory.fetch_sub(self.messages, Ordering::Relaxed);
-    }
-}
-
 impl Batch {
     /// Makes a batch without messages.
     pub fn new(
@@ -166,7 +144,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            counted: Counted { state, messages: 0 },
+            counted: Counted::none(state),
         }
     }
 
@@ -183,10 +161,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            counted: Counted {
-                state: self.counted.state.clone(),
-                messages: 0,
-            },
+            counted: self.counted.successor(),
             ..*self
         }
     }

@@ -2,6 +2,7 @@
 //! reads. Nothing here waits.
 
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -84,6 +85,38 @@ impl PipelineState {
             kind,
             detail: detail.into(),
         };
+    }
+}
+
+/// Counts the messages of a batch among those in memory, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    state: Arc<PipelineState>,
+    messages: u64,
+}
+
+impl Counted {
+    /// Counts none yet.
+    pub(crate) fn none(state: Arc<PipelineState>) -> Self {
+        Self { state, messages: 0 }
+    }
+
+    /// Counts none yet, of the same pipeline.
+    pub(crate) fn successor(&self) -> Self {
+        Self::none(self.state.clone())
+    }
+
+    /// Counts one more.
+    pub(crate) fn add_one(&mut self) {
+        self.messages += 1;
+        self.state.in_memory.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let in_memory = &self.state.in_memory;
+        in_memory.fetch_sub(self.messages, Ordering::Relaxed);
     }
 }
 

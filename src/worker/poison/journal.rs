@@ -8,8 +8,8 @@
 //!
 //! The first crash makes suspects of all messages of the transaction: they are written one by one.
 //! A message that takes the process down again while it stands alone is a poison message: it
-//! becomes a dead letter without being tried. A process that was killed may have been killed for
-//! any reason, so then it takes more of that. Processes that end in an orderly way, or because
+//! becomes a dead letter without being tried. A process may have been killed for any reason, so a
+//! message is to blame only after several kills. Processes that end in an orderly way, or because
 //! another one crashed, leave no suspects.
 
 use super::suspects::{self, ALIVE, Attempt, CRASHED, END, SuspectRange};
