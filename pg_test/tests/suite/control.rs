@@ -3,22 +3,14 @@
 use std::time::Duration;
 
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, throughout};
 use serde_json::Value;
 
-use crate::fixtures::{state, stream_status_where};
+use crate::fixtures::{publish, stream_is, stream_status_where, writer_is};
 
 /// Longer than any batch waits for more messages.
 const A_WHILE: Duration = Duration::from_secs(3);
-
-async fn publish(stack: &Stack, feed: Feed, numbers: std::ops::Range<u64>) {
-    stack
-        .nats
-        .publish_messages(Generator::new(17).range(feed, numbers))
-        .await;
-}
 
 async fn stays_at(stack: &Stack, feed: Feed, rows: i64) {
     throughout(
@@ -33,8 +25,7 @@ async fn stays_at(stack: &Stack, feed: Feed, rows: i64) {
 }
 
 async fn paused(stack: &Stack, feed: Feed) {
-    let paused = |status: &Value| status["state"] == "paused";
-    stream_status_where(stack, feed, "paused", paused).await;
+    stream_is(stack, feed, "paused").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,13 +50,13 @@ async fn a_paused_pipeline_waits_and_the_others_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_can_be_paused_and_resumed_at_once() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     stack.pg.execute("SELECT sr_event_writer_pause()").await;
     for feed in Feed::ALL {
         paused(&stack, feed).await;
         publish(&stack, feed, 0..20).await;
     }
-    state(&stack, "paused").await;
+    writer_is(&stack, "paused").await;
     stays_at(&stack, Feed::Telemetry, 0).await;
     for feed in Feed::ALL {
         assert_eq!(stack.rows(feed).await.unwrap(), 0, "{feed:?}");
@@ -74,7 +65,7 @@ async fn everything_can_be_paused_and_resumed_at_once() {
     for feed in Feed::ALL {
         stack.expect_rows(feed, 20, SOON).await;
     }
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +168,7 @@ async fn the_stream_status_has_a_row_for_each_pipeline_and_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_tells_how_things_are() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     let status = stack.status().await.unwrap();
     for key in [
         "version", "state", "since", "reason", "nats", "breaker", "streams",
@@ -229,7 +220,7 @@ async fn the_status_can_be_read_in_a_read_only_transaction() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_object_of_a_pipeline_has_the_columns_of_the_view() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     let columns: Vec<String> = stack
         .pg
         .value(

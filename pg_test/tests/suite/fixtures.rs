@@ -5,6 +5,7 @@ use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 use serde_json::Value;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ pub const FAULTY_LIBRARY: (&str, &str) = (
     "$libdir/sr_event_writer_faults:$libdir",
 );
 
+/// Of the messages that are published here.
+const SEED: u64 = 17;
+
 /// A number from the environment, for a longer or shorter run.
 pub fn number(variable: &str, default: u64) -> u64 {
     let Ok(text) = std::env::var(variable) else {
@@ -21,6 +25,25 @@ pub fn number(variable: &str, default: u64) -> u64 {
     };
     text.parse()
         .unwrap_or_else(|_| panic!("{variable}={text} is not a number"))
+}
+
+/// Publishes good messages of a feed with these numbers; their sequences.
+pub async fn publish(stack: &Stack, feed: Feed, numbers: Range<u64>) -> Vec<u64> {
+    let messages = Generator::new(SEED).range(feed, numbers);
+    stack.nats.publish_messages(messages).await
+}
+
+/// The gaps of all pipelines, in the order in which they were recorded.
+pub async fn gaps(stack: &Stack) -> Vec<(i64, i64)> {
+    let sql = "SELECT first_sequence, last_sequence FROM sr_event_writer.stream_gap ORDER BY id";
+    let rows = stack.pg.query(sql, &[]).await;
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+/// Waits until the pipeline is in this state.
+pub async fn stream_is(stack: &Stack, feed: Feed, state: &str) {
+    let is = |status: &Value| status["state"] == state;
+    stream_status_where(stack, feed, state, is).await;
 }
 
 /// Waits until the pipeline's status satisfies `fits`; that status.
@@ -55,7 +78,7 @@ pub fn detail_mentions(word: &str) -> impl Fn(&Value) -> bool {
 }
 
 /// Waits until the whole writer is in this state.
-pub async fn state(stack: &Stack, state: &str) {
+pub async fn writer_is(stack: &Stack, state: &str) {
     eventually(
         Duration::from_secs(30),
         format_args!("state {state}"),

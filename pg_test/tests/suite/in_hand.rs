@@ -8,8 +8,9 @@ use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 use serde_json::Value;
 
+use crate::fixtures::gaps;
 use crate::fixtures::{detail_mentions, stream_status_where};
-use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
+use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, publish};
 
 /// Exactly one batch, handed over at its last message.
 const BATCH: u64 = 40;

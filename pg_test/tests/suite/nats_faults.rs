@@ -16,6 +16,7 @@ mod status_line;
 mod unreadable;
 mod unreadable_queue;
 
+use crate::fixtures::gaps;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -106,13 +107,6 @@ pub async fn expect_exactly(stack: &Stack, count: u64) {
     stack.expect_rows(FEED, count, RECOVERY).await;
     assert_eq!(gaps(stack).await, [], "gaps");
     assert_eq!(stack.dead_letters(FEED).await.unwrap(), 0, "dead letters");
-}
-
-/// Recorded gaps as (first, last), in order.
-pub async fn gaps(stack: &Stack) -> Vec<(i64, i64)> {
-    let sql = "SELECT first_sequence, last_sequence FROM sr_event_writer.stream_gap ORDER BY id";
-    let rows = stack.pg.query(sql, &[]).await;
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
 /// Waits until the pipeline is in this state, with all of `words` in its detail.

@@ -12,8 +12,9 @@ use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 use serde_json::Value;
 
+use crate::fixtures::gaps;
 use crate::fixtures::{detail_mentions, stream_status_where};
-use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
+use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, publish};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_removed_before_a_pipeline_existed_is_no_gap() {

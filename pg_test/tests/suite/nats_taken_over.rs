@@ -12,9 +12,10 @@ use pg_test::stack::Stack;
 use pg_test::wait::eventually;
 use serde_json::{Value, json};
 
+use crate::fixtures::gaps;
 use crate::fixtures::number;
 use crate::nats_faults::{
-    FEED, RECOVERY, behind_a_proxy, builder, expect_exactly, gaps, publish, stream_says,
+    FEED, RECOVERY, behind_a_proxy, builder, expect_exactly, publish, stream_says,
 };
 
 async fn stream(access: &Access) -> Stream {

@@ -69,7 +69,7 @@ async fn the_log_has_no_line_per_message_and_never_a_payload() {
         FEED.table()
     );
     stack.pg.execute(&refuse).await;
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     let before = lines(&stack);
     for payload in [
         format!(r#"{{"timestamp":1767026614,"src_addr":"{SECRET}"}}"#),

@@ -5,7 +5,7 @@ use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 
-use crate::fixtures::{FAULTY_LIBRARY, assert_unharmed, state};
+use crate::fixtures::{FAULTY_LIBRARY, assert_unharmed, writer_is};
 
 const FEED: Feed = Feed::Netflow;
 
@@ -31,7 +31,7 @@ async fn it_recovers_from(fault: &str) {
     stack.pg.alter_system("sr_event_writer.fault", "none").await;
 
     stack.expect_rows(FEED, 1_000, SOON).await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     assert_unharmed(&stack);
     assert_eq!(stack.pg.postmaster_pid(), server);
     let alive = session.query_one("SELECT 1", &[]).await;

@@ -9,7 +9,7 @@ use pg_test::wait::{eventually, eventually_equal};
 use std::time::Duration;
 use tokio_postgres::Client;
 
-use crate::fixtures::state;
+use crate::fixtures::writer_is;
 
 /// Timeout for two crashes of the whole server and their recovery, on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(120);
@@ -75,7 +75,7 @@ async fn a_message_that_crashes_the_worker_twice_is_set_aside_and_the_others_are
     );
     assert_eq!(crashes(&stack), 2, "once in its batch, once alone");
     stack.expect_all_acknowledged(feed).await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     assert!(stack.pg.log_contains("they are written one by one now"));
 
     // Nobody crashes the server by asking for all letters.

@@ -2,9 +2,8 @@
 
 mod gaps;
 
-use crate::fixtures::state;
+use crate::fixtures::{gaps, publish, writer_is};
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::postgres::Stop;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually_equal, throughout};
@@ -13,23 +12,9 @@ use std::time::Duration;
 
 const FEED: Feed = Feed::Telemetry;
 
-/// Gaps as (first, last), in order.
-async fn gaps(stack: &Stack) -> Vec<(i64, i64)> {
-    let sql = "SELECT first_sequence, last_sequence FROM sr_event_writer.stream_gap ORDER BY id";
-    let rows = stack.pg.query(sql, &[]).await;
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
-}
-
 async fn stream(stack: &Stack) -> async_nats::jetstream::stream::Stream {
     let context = stack.nats.jetstream().await;
     context.get_stream(FEED.stream()).await.expect("the stream")
-}
-
-async fn publish(stack: &Stack, range: std::ops::Range<u64>) {
-    stack
-        .nats
-        .publish_messages(Generator::new(20).range(FEED, range))
-        .await;
 }
 
 async fn distinct(stack: &Stack) -> i64 {
@@ -44,10 +29,10 @@ async fn distinct(stack: &Stack) -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_were_purged_before_they_were_read_are_a_gap() {
     let stack = Stack::start().await;
-    publish(&stack, 0..100).await;
+    publish(&stack, FEED, 0..100).await;
     stack.expect_rows(FEED, 100, SOON).await;
     stack.disable().await;
-    publish(&stack, 100..150).await;
+    publish(&stack, FEED, 100..150).await;
     stream(&stack)
         .await
         .purge()
@@ -61,7 +46,7 @@ async fn messages_that_were_purged_before_they_were_read_are_a_gap() {
     assert!(stack.pg.log().contains("sequences 101 to 130"));
     stack.disable().await;
     stack.enable().await;
-    publish(&stack, 150..151).await;
+    publish(&stack, FEED, 150..151).await;
     stack.expect_rows(FEED, 121, SOON).await;
     assert_eq!(gaps(&stack).await.len(), 1, "a gap is told once");
 }
@@ -69,7 +54,7 @@ async fn messages_that_were_purged_before_they_were_read_are_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_deleted_in_the_middle_of_the_stream_are_gaps() {
     let stack = Stack::builder().disabled().start().await;
-    publish(&stack, 0..20).await;
+    publish(&stack, FEED, 0..20).await;
     let stream = stream(&stack).await;
     for sequence in [5, 6, 11] {
         stream.delete_message(sequence).await.expect("a deletion");
@@ -82,7 +67,7 @@ async fn messages_deleted_in_the_middle_of_the_stream_are_gaps() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_made_anew_is_read_from_its_first_message() {
     let stack = Stack::start().await;
-    publish(&stack, 0..30).await;
+    publish(&stack, FEED, 0..30).await;
     stack.expect_rows(FEED, 30, SOON).await;
     let context = stack.nats.jetstream().await;
     context
@@ -90,7 +75,7 @@ async fn a_stream_made_anew_is_read_from_its_first_message() {
         .await
         .expect("a deletion");
     stack.create_stream(FEED).await;
-    publish(&stack, 30..40).await;
+    publish(&stack, FEED, 30..40).await;
 
     stack.expect_rows(FEED, 40, Duration::from_secs(60)).await;
     assert_eq!(distinct(&stack).await, 40);
@@ -102,14 +87,14 @@ async fn a_stream_made_anew_is_read_from_its_first_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_deleted_by_hand_is_made_anew_and_doubles_nothing() {
     let stack = Stack::start().await;
-    publish(&stack, 0..50).await;
+    publish(&stack, FEED, 0..50).await;
     stack.expect_rows(FEED, 50, SOON).await;
     let stream = stream(&stack).await;
     stream
         .delete_consumer(&FEED.consumer())
         .await
         .expect("a deletion");
-    publish(&stack, 50..80).await;
+    publish(&stack, FEED, 50..80).await;
     stack.expect_rows(FEED, 80, Duration::from_secs(60)).await;
     assert_eq!(distinct(&stack).await, 80);
 }
@@ -117,7 +102,7 @@ async fn a_consumer_deleted_by_hand_is_made_anew_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_set_back_to_an_earlier_day_reads_again_what_it_lacks() {
     let stack = Stack::start().await;
-    publish(&stack, 0..50).await;
+    publish(&stack, FEED, 0..50).await;
     stack.expect_rows(FEED, 50, SOON).await;
     stack.expect_all_acknowledged(FEED).await;
     stack.pg.stop(Stop::Fast).await;
@@ -125,7 +110,7 @@ async fn a_database_set_back_to_an_earlier_day_reads_again_what_it_lacks() {
     let backup = data.with_extension("backup");
     copy(&data, &backup);
     stack.pg.start().await;
-    publish(&stack, 50..120).await;
+    publish(&stack, FEED, 50..120).await;
     stack.expect_rows(FEED, 120, SOON).await;
     stack.expect_all_acknowledged(FEED).await;
     stack.pg.stop(Stop::Fast).await;
@@ -146,16 +131,16 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_and_creating_the_extension_doubles_nothing() {
     let stack = Stack::start().await;
-    publish(&stack, 0..50).await;
+    publish(&stack, FEED, 0..50).await;
     stack.expect_rows(FEED, 50, SOON).await;
     stack
         .pg
         .execute("DROP EXTENSION sr_event_writer CASCADE")
         .await;
-    publish(&stack, 50..60).await;
+    publish(&stack, FEED, 50..60).await;
     stack.pg.execute("CREATE EXTENSION sr_event_writer").await;
     stack.expect_rows(FEED, 60, Duration::from_secs(60)).await;
-    publish(&stack, 60..70).await;
+    publish(&stack, FEED, 60..70).await;
     stack.expect_rows(FEED, 70, SOON).await;
     assert_eq!(distinct(&stack).await, 70);
 }
@@ -164,15 +149,15 @@ async fn dropping_and_creating_the_extension_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dropping_the_extension_under_a_worker_that_has_just_started_doubles_nothing() {
     let stack = Stack::start().await;
-    publish(&stack, 0..50).await;
+    publish(&stack, FEED, 0..50).await;
     stack.expect_rows(FEED, 50, SOON).await;
     stack.nats.stop().await;
     stack.pg.restart().await;
-    state(&stack, "degraded").await;
+    writer_is(&stack, "degraded").await;
     let anew = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
     stack.pg.execute(anew).await;
     stack.nats.start().await;
-    publish(&stack, 50..60).await;
+    publish(&stack, FEED, 50..60).await;
     stack.expect_rows(FEED, 60, Duration::from_secs(60)).await;
     assert_eq!(distinct(&stack).await, 60);
 }
@@ -185,7 +170,7 @@ async fn traffic_of_others_in_the_same_stream_is_no_loss_when_it_goes() {
         .nats
         .create_stream(&FEED.stream(), &[&subjects, "other.>"])
         .await;
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     stack.expect_rows(FEED, 10, SOON).await;
     let others = (0..100).map(|n| format!("{n}"));
     stack.nats.publish_all("other.x", others).await;
@@ -203,7 +188,7 @@ async fn traffic_of_others_in_the_same_stream_is_no_loss_when_it_goes() {
         .await
         .expect("a purge");
     stack.enable().await;
-    publish(&stack, 10..20).await;
+    publish(&stack, FEED, 10..20).await;
     stack.expect_rows(FEED, 20, SOON).await;
     throughout(Duration::from_secs(1), "no gap", async || {
         gaps(&stack).await.is_empty()

@@ -4,14 +4,14 @@ use pg_test::process::{children, command_line};
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 
-use crate::fixtures::state;
+use crate::fixtures::writer_is;
 
 /// A process that has just been forked has the settings of the server as they were then, and takes
 /// no signal yet.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_change_while_a_worker_is_being_started_take_effect() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     // Sleeps between the fork and the first handler of a signal.
     stack.pg.alter_system("post_auth_delay", "5s").await;
     let old = stack.pg.worker_pid().await;
@@ -27,5 +27,5 @@ async fn settings_that_change_while_a_worker_is_being_started_take_effect() {
         .pg
         .alter_system("sr_event_writer.enabled", "off")
         .await;
-    state(&stack, "disabled").await;
+    writer_is(&stack, "disabled").await;
 }

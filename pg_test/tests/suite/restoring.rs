@@ -4,7 +4,7 @@ use pg_test::feed::Feed;
 use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 
-use crate::fixtures::{expect_exactly_once, state};
+use crate::fixtures::{expect_exactly_once, writer_is};
 
 const GENERATOR_SEED: u64 = 8;
 
@@ -20,11 +20,11 @@ async fn while_timescaledb_restores_nothing_is_written_and_nothing_is_lost() {
     stack.expect_rows(Feed::Logs, 100, SOON).await;
 
     stack.pg.execute("SELECT timescaledb_pre_restore()").await;
-    state(&stack, "paused").await;
+    writer_is(&stack, "paused").await;
     publish(100..200).await;
     // A worker that begins now has the setting from its first moment.
     stack.pg.restart().await;
-    state(&stack, "paused").await;
+    writer_is(&stack, "paused").await;
     let session = stack.pg.connect().await;
     let beside = session
         .query_one("SELECT count(*) FROM ONLY logs", &[])

@@ -6,7 +6,7 @@ use pg_test::postgres::Failure;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually_equal;
 
-use crate::fixtures::{assert_unharmed, stream_status_where};
+use crate::fixtures::{assert_unharmed, stream_is};
 
 const GENERATOR_SEED: u64 = 15;
 
@@ -75,22 +75,19 @@ async fn a_message_that_fails_alone_is_held_until_others_show_that_the_table_is_
     stack.pg.execute(&trigger(body)).await;
     stack.enable().await;
     stack.nats.publish_messages(telemetry(0..1)).await;
-    let held = |status: &serde_json::Value| status["state"] == "paused";
-    stream_status_where(&stack, Feed::Telemetry, "paused", held).await;
+    stream_is(&stack, Feed::Telemetry, "paused").await;
     expect(&stack, Feed::Telemetry, 0, 0).await;
     stack.nats.publish_messages(telemetry(1..3)).await;
     expect(&stack, Feed::Telemetry, 2, 1).await;
-    let running = |status: &serde_json::Value| status["state"] == "running";
-    stream_status_where(&stack, Feed::Telemetry, "running", running).await;
+    stream_is(&stack, Feed::Telemetry, "running").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_refuses_every_row_costs_no_message() {
     let stack = a_hundred_for(&trigger("PERFORM * FROM nowhere;")).await;
-    let held = |status: &serde_json::Value| status["state"] == "paused";
-    stream_status_where(&stack, Feed::Telemetry, "paused", held).await;
+    stream_is(&stack, Feed::Telemetry, "paused").await;
     stack.nats.publish_messages(telemetry(100..200)).await;
-    stream_status_where(&stack, Feed::Telemetry, "paused", held).await;
+    stream_is(&stack, Feed::Telemetry, "paused").await;
     stack
         .pg
         .execute("DROP TRIGGER judge ON timeseries_metrics")

@@ -8,7 +8,7 @@ use pg_test::postgres::Failure;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::throughout;
 
-use crate::fixtures::state;
+use crate::fixtures::writer_is;
 
 /// Refused values, and words of the explanation. PostgreSQL itself explains numbers and switches
 /// (in its message) and lists of words (in its hint), the extension everything else (in the
@@ -284,7 +284,7 @@ async fn a_reload_changes_how_long_a_batch_waits_and_loses_nothing() {
     let key = "sr_event_writer.stream_telemetry";
     let slow = "batch_size=10000 batch_timeout=5min";
     let stack = Stack::builder().setting(key, slow).start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     let generator = Generator::new(18);
     stack
         .nats
@@ -326,7 +326,7 @@ async fn it_can_be_switched_off_and_on_again() {
         .await;
     stack.expect_rows(Feed::Telemetry, 100, SOON).await;
     stack.disable().await;
-    state(&stack, "disabled").await;
+    writer_is(&stack, "disabled").await;
     stack
         .nats
         .publish_messages(generator.range(Feed::Telemetry, 100..200))

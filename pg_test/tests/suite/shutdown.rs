@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::postgres::Stop;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 
-use crate::fixtures::{assert_unharmed, lock_behind_a_trigger};
+use crate::fixtures::{assert_unharmed, lock_behind_a_trigger, publish};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(90);
@@ -21,11 +20,6 @@ async fn assert_stops_in_time(stack: &Stack) {
         took.as_secs_f32()
     );
     assert_unharmed(stack);
-}
-
-async fn publish(stack: &Stack, count: u64) {
-    let messages = Generator::new(8).range(Feed::Telemetry, 0..count);
-    stack.nats.publish_messages(messages).await;
 }
 
 async fn rows_appear(stack: &Stack) {
@@ -47,7 +41,7 @@ async fn it_stops_in_time_while_messages_flow() {
         rows_appear(&stack).await;
         assert_stops_in_time(&stack).await;
     };
-    tokio::join!(publish(&stack, count), stop);
+    tokio::join!(publish(&stack, Feed::Telemetry, 0..count), stop);
     stack.pg.start().await;
     stack.expect_rows(Feed::Telemetry, count, REST).await;
 }
@@ -55,7 +49,7 @@ async fn it_stops_in_time_while_messages_flow() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_in_time_while_nats_is_away() {
     let stack = Stack::start().await;
-    publish(&stack, 100).await;
+    publish(&stack, Feed::Telemetry, 0..100).await;
     stack.expect_rows(Feed::Telemetry, 100, SOON).await;
     stack.nats.stop().await;
     eventually(SOON, "the writer notices that NATS is away", async || {
@@ -83,7 +77,7 @@ async fn it_stops_in_time_when_nats_was_never_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_in_time_while_nats_is_frozen() {
     let stack = Stack::start().await;
-    publish(&stack, 5_000).await;
+    publish(&stack, Feed::Telemetry, 0..5_000).await;
     rows_appear(&stack).await;
     stack.nats.freeze();
     assert_stops_in_time(&stack).await;
@@ -105,7 +99,7 @@ async fn it_stops_in_time_while_it_waits_for_a_lock_on_the_destination() {
         .pg
         .execute("BEGIN; LOCK TABLE gate; PREPARE TRANSACTION 'lock'")
         .await;
-    publish(&stack, 500).await;
+    publish(&stack, Feed::Telemetry, 0..500).await;
     let worker = stack.pg.worker_pid().await;
     let sql = format!("SELECT count(*) FROM pg_locks WHERE pid = {worker} AND NOT granted");
     eventually(SOON, "the writer waits for the lock", async || match stack
@@ -150,7 +144,7 @@ async fn it_stops_in_time_while_a_trigger_sleeps() {
                 FOR EACH ROW EXECUTE FUNCTION sleep()",
         )
         .await;
-    publish(&stack, 5).await;
+    publish(&stack, Feed::Telemetry, 0..5).await;
     let worker = stack.pg.worker_pid().await;
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE pid = {worker} AND wait_event = 'PgSleep'"

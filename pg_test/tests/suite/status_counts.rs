@@ -9,15 +9,10 @@ use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 use serde_json::Value;
 
-use crate::fixtures::{self, stream_status_where};
+use crate::fixtures::{self, publish, stream_status_where};
 use crate::nats_taken_over::reset;
 
 const FEED: Feed = Feed::Netflow;
-
-async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
-    let messages = Generator::new(62).range(FEED, numbers);
-    stack.nats.publish_messages(messages).await;
-}
 
 /// A work queue: only there a message comes again before its consumer is made anew.
 async fn work_queue() -> Stack {
@@ -45,13 +40,13 @@ async fn send_again(stack: &Stack, sequence: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_and_what_comes_again_is_counted_message_by_message() {
     let stack = work_queue().await;
-    publish(&stack, 0..5).await;
+    publish(&stack, FEED, 0..5).await;
     stack.expect_rows(FEED, 5, SOON).await;
     stack.expect_all_acknowledged(FEED).await;
     let other = stack.pg.connect().await;
     let lock = format!("BEGIN; LOCK TABLE {} IN EXCLUSIVE MODE", FEED.table());
     other.batch_execute(&lock).await.expect("lock the table");
-    publish(&stack, 5..15).await;
+    publish(&stack, FEED, 5..15).await;
 
     let waits = |status: &Value| {
         status["pending"] == 10
@@ -97,19 +92,19 @@ async fn what_a_consumer_that_was_set_back_brings_again_is_counted_and_not_writt
         .setting("sr_event_writer.streams", FEED.name())
         .start()
         .await;
-    publish(&stack, 0..20).await;
+    publish(&stack, FEED, 0..20).await;
     stack.expect_rows(FEED, 20, SOON).await;
     reset(&stack.nats, 11).await;
     let again = |status: &Value| status["duplicates_skipped_total"] == 10;
     stream_status_where(&stack, FEED, "ten duplicates", again).await;
-    publish(&stack, 20..30).await;
+    publish(&stack, FEED, 20..30).await;
     fixtures::expect_exactly_once(&stack, &[FEED], 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_counted_and_are_messages_but_no_rows() {
     let stack = Stack::start().await;
-    publish(&stack, 0..6).await;
+    publish(&stack, FEED, 0..6).await;
     let broken = Defect::ALL.map(|defect| Generator::new(62).broken(FEED, 7, defect));
     stack.nats.publish_messages(broken).await;
     let all = |status: &Value| status["messages_total"] == 10;
@@ -131,13 +126,13 @@ async fn of_several_workers_the_worst_is_shown() {
     stack.create_stream(Feed::Netflow).await;
     let at_work = |status: &Value| status["state"] == "running";
     stream_status_where(&stack, Feed::Netflow, "at work", at_work).await;
-    fixtures::state(&stack, "degraded").await;
+    fixtures::writer_is(&stack, "degraded").await;
     // The other way round, too: which worker it is does not matter.
     stack.create_stream(Feed::Events).await;
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     stack.nats.delete_stream(&Feed::Netflow.stream()).await;
     stream_status_where(&stack, Feed::Events, "at work", at_work).await;
-    fixtures::state(&stack, "degraded").await;
+    fixtures::writer_is(&stack, "degraded").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,11 +141,11 @@ async fn settings_that_contradict_each_other_stop_everything_until_a_reload() {
         .setting("sr_event_writer.streams", "netflow, flows")
         .start()
         .await;
-    fixtures::state(&stack, "misconfigured").await;
+    fixtures::writer_is(&stack, "misconfigured").await;
     let status = stack.status().await.expect("a status");
     let reason = status["reason"].as_str().expect("a reason");
     assert!(reason.contains("flows"), "{status}");
-    publish(&stack, 0..5).await;
+    publish(&stack, FEED, 0..5).await;
     pg_test::wait::throughout(Duration::from_secs(2), "nothing is written", async || {
         stack.rows(FEED).await.expect("rows") == 0
     })
@@ -160,6 +155,6 @@ async fn settings_that_contradict_each_other_stop_everything_until_a_reload() {
         .pg
         .alter_system("sr_event_writer.stream_flows", options)
         .await;
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     stack.expect_rows(FEED, 5, SOON).await;
 }

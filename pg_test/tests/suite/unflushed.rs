@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::process::{self, Signal};
 use pg_test::stack::{Builder, SOON, Stack};
 use pg_test::wait::{eventually, throughout};
 
-use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
+use crate::fixtures::{detail_mentions, expect_exactly_once, publish, stream_status_where};
 
 /// A work queue, whose table has no unique key.
 const QUEUE: Feed = Feed::Netflow;
@@ -29,11 +28,6 @@ async fn start(builder: Builder) -> Stack {
         .await;
     stack.create_stream(OTHER).await;
     stack
-}
-
-async fn publish(stack: &Stack, feed: Feed, numbers: std::ops::Range<u64>) {
-    let messages = Generator::new(72).range(feed, numbers);
-    stack.nats.publish_messages(messages).await;
 }
 
 /// Number of messages still in the queue, which are not acknowledged.

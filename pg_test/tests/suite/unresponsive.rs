@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::process::{self, Signal};
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, throughout};
 use serde_json::Value;
 
-use crate::fixtures;
+use crate::fixtures::{self, publish};
 
 const FEED: Feed = Feed::Netflow;
 
@@ -32,11 +31,6 @@ impl Drop for Stopped {
     }
 }
 
-async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
-    let messages = Generator::new(61).range(FEED, numbers);
-    stack.nats.publish_messages(messages).await;
-}
-
 async fn is_unresponsive(stack: &Stack, within: Duration) -> Value {
     eventually(within, "the writer is unresponsive", async || {
         let status = stack
@@ -54,9 +48,9 @@ async fn is_unresponsive(stack: &Stack, within: Duration) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_worker_is_unresponsive_until_it_goes_on() {
     let stack = Stack::start().await;
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     stack.expect_rows(FEED, 10, SOON).await;
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     let idle = |status: &Value| status["pending"] == 0;
     fixtures::stream_status_where(&stack, FEED, "that nothing is pending", idle).await;
     let pid = stack.pg.worker_pid().await;
@@ -66,7 +60,7 @@ async fn a_stopped_worker_is_unresponsive_until_it_goes_on() {
         process::stands_still(pid)
     })
     .await;
-    publish(&stack, 10..20).await;
+    publish(&stack, FEED, 10..20).await;
 
     let status = is_unresponsive(&stack, NOTICED).await;
     let reason = status["reason"].as_str().expect("a reason");
@@ -91,7 +85,7 @@ async fn a_stopped_worker_is_unresponsive_until_it_goes_on() {
     .await;
 
     drop(stopped);
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     stack.expect_rows(FEED, 20, SOON).await;
     fixtures::expect_exactly_once(&stack, &[FEED], 20).await;
     let stream = stack.stream_status(FEED).await.expect("a status");
@@ -111,9 +105,9 @@ async fn sleep_in_a_trigger(stack: &Stack, seconds: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_in_a_long_statement_is_not_unresponsive() {
     let stack = Stack::start().await;
-    fixtures::state(&stack, "running").await;
+    fixtures::writer_is(&stack, "running").await;
     sleep_in_a_trigger(&stack, 15).await;
-    publish(&stack, 0..1).await;
+    publish(&stack, FEED, 0..1).await;
     throughout(Duration::from_secs(14), "it is running", async || {
         let status = stack
             .status()

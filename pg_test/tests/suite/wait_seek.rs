@@ -3,22 +3,17 @@
 use std::time::{Duration, Instant};
 
 use pg_test::feed::Feed;
-use pg_test::messages::{Generator, Message};
+use pg_test::messages::Message;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, eventually_equal, throughout};
 
-use crate::fixtures::{lock_behind_a_trigger, state, stream_status_where};
+use crate::fixtures::{lock_behind_a_trigger, publish, stream_is, writer_is};
 
 /// Netflow has no unique key, so a row that is written twice is there twice.
 const FEED: Feed = Feed::Netflow;
 
 /// So long that two points in time are told apart.
 const MOMENT: Duration = Duration::from_millis(50);
-
-async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) -> Vec<u64> {
-    let messages = Generator::new(31).range(FEED, numbers);
-    stack.nats.publish_messages(messages).await
-}
 
 async fn rows(stack: &Stack) -> i64 {
     stack.rows(FEED).await.unwrap()
@@ -46,7 +41,7 @@ async fn pause(stack: &Stack) {
         .pg
         .execute("SELECT sr_event_writer_pause('netflow')")
         .await;
-    stream_status_where(stack, FEED, "paused", |s| s["state"] == "paused").await;
+    stream_is(stack, FEED, "paused").await;
 }
 
 async fn resume(stack: &Stack) {
@@ -87,9 +82,9 @@ fn gap(first: i64, last: i64) -> (i64, i64, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_sequence_sees_its_row() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
+    writer_is(&stack, "running").await;
     for number in 0..20 {
-        let sequence = publish(&stack, number..number + 1).await[0];
+        let sequence = publish(&stack, FEED, number..number + 1).await[0];
         // Begun before the commit, so a snapshot of its own would not do.
         let sql = format!("SELECT sr_event_writer_wait('netflow', {sequence})");
         assert!(stack.pg.value::<bool>(&sql).await);
@@ -100,8 +95,8 @@ async fn whoever_waits_for_a_sequence_sees_its_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_works_while_messages_flow_and_in_any_kind_of_transaction() {
     let stack = Stack::start().await;
-    state(&stack, "running").await;
-    let flow = publish(&stack, 0..20_000);
+    writer_is(&stack, "running").await;
+    let flow = publish(&stack, FEED, 0..20_000);
     let wait = async {
         let client = stack.pg.connect().await;
         for begin in ["BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ"] {
@@ -191,7 +186,7 @@ async fn pause_anyway(stack: &Stack) {
 #[tokio::test(flavor = "multi_thread")]
 async fn going_back_doubles_nothing_unless_it_is_forced() {
     let stack = Stack::start().await;
-    publish(&stack, 0..100).await;
+    publish(&stack, FEED, 0..100).await;
     become_rows(&stack, 100).await;
 
     let text = seek(&stack, "51").await;
@@ -199,7 +194,7 @@ async fn going_back_doubles_nothing_unless_it_is_forced() {
         text.contains("51 to 100") && text.contains("force"),
         "{text}"
     );
-    publish(&stack, 100..110).await;
+    publish(&stack, FEED, 100..110).await;
     stay_rows(&stack, 110).await;
 
     let text = seek(&stack, "51, force => true").await;
@@ -217,17 +212,17 @@ async fn going_back_doubles_nothing_unless_it_is_forced() {
     // Once is enough, also after a crash.
     stack.pg.kill_all().await;
     stack.pg.start().await;
-    publish(&stack, 110..120).await;
+    publish(&stack, FEED, 110..120).await;
     stay_rows(&stack, 180).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn going_forward_leaves_messages_out_and_says_so_and_going_back_reads_them_after_all() {
     let stack = Stack::start().await;
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     become_rows(&stack, 10).await;
     pause(&stack).await;
-    publish(&stack, 10..100).await;
+    publish(&stack, FEED, 10..100).await;
 
     let text = seek(&stack, "61").await;
     assert!(text.contains("11 to 60"), "{text}");
@@ -251,25 +246,25 @@ async fn going_forward_leaves_messages_out_and_says_so_and_going_back_reads_them
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_end_means_the_end() {
     let stack = Stack::start().await;
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     become_rows(&stack, 10).await;
     pause(&stack).await;
-    publish(&stack, 10..20).await;
+    publish(&stack, FEED, 10..20).await;
     seek(&stack, "1000000").await;
     assert_eq!(gaps(&stack).await, [gap(11, 20)]);
-    publish(&stack, 20..30).await;
+    publish(&stack, FEED, 20..30).await;
     stay_rows(&stack, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_means_the_first_message_published_then_or_later() {
     let stack = Stack::builder().disabled().start().await;
-    publish(&stack, 0..40).await;
+    publish(&stack, FEED, 0..40).await;
     // The clocks of both servers are one. A message lies well before and well after.
     throughout(MOMENT, "time goes by", async || true).await;
     let moment: String = stack.pg.value("SELECT clock_timestamp()::text").await;
     throughout(MOMENT, "time goes by", async || true).await;
-    publish(&stack, 40..100).await;
+    publish(&stack, FEED, 40..100).await;
     // Removed messages are no obstacle.
     let jetstream = stack.nats.jetstream().await;
     let stream = jetstream.get_stream(FEED.stream()).await.unwrap();
@@ -292,7 +287,7 @@ async fn a_time_means_the_first_message_published_then_or_later() {
     assert!(text.contains("time"), "{text}");
     stay_rows(&stack, 108).await;
     seek(&stack, "now() + interval '1 day'").await;
-    publish(&stack, 100..110).await;
+    publish(&stack, FEED, 100..110).await;
     stay_rows(&stack, 118).await;
     seek(&stack, "'1999-01-01'::timestamptz").await;
     stay_rows(&stack, 118 + 29).await;
@@ -301,7 +296,7 @@ async fn a_time_means_the_first_message_published_then_or_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seek_belongs_to_its_transaction_and_survives_a_restart() {
     let stack = Stack::start().await;
-    publish(&stack, 0..50).await;
+    publish(&stack, FEED, 0..50).await;
     become_rows(&stack, 50).await;
     pause(&stack).await;
     stack
@@ -340,14 +335,14 @@ async fn a_hole_that_ends_without_a_message_of_the_pipeline_is_closed() {
         .setting("sr_event_writer.stream_netflow", "subject=netflow.flows")
         .start()
         .await;
-    publish(&stack, 0..5).await;
+    publish(&stack, FEED, 0..5).await;
     let other = Message::plain("netflow.other", "{}");
     stack.nats.publish_messages([other.clone(), other]).await;
-    publish(&stack, 5..10).await;
+    publish(&stack, FEED, 5..10).await;
     become_rows(&stack, 10).await;
     // As if 3 to 7 had been lost on the way; 6 and 7 belong to another pipeline.
     stack.disable().await;
-    state(&stack, "disabled").await;
+    writer_is(&stack, "disabled").await;
     stack
         .pg
         .execute(
@@ -358,7 +353,7 @@ async fn a_hole_that_ends_without_a_message_of_the_pipeline_is_closed() {
         .await;
     stack.enable().await;
     become_rows(&stack, 10).await;
-    publish(&stack, 10..11).await;
+    publish(&stack, FEED, 10..11).await;
     let sql = "SELECT floor FROM sr_event_writer.stream_position WHERE pipeline = 'netflow'";
     eventually_equal(SOON, "the floor", 13_i64, async || {
         stack.pg.try_value(sql).await
@@ -382,7 +377,7 @@ async fn another_worker_than(stack: &Stack, known: i32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_workers_start_over_when_asked_to_and_only_then() {
     let stack = Stack::start().await;
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     become_rows(&stack, 10).await;
     let first = worker(&stack).await;
     for transaction in [
@@ -396,14 +391,14 @@ async fn the_workers_start_over_when_asked_to_and_only_then() {
 
     stack.pg.execute("SELECT sr_event_writer_restart()").await;
     another_worker_than(&stack, first).await;
-    publish(&stack, 10..20).await;
+    publish(&stack, FEED, 10..20).await;
     become_rows(&stack, 20).await;
 
     let second = worker(&stack).await;
     let sql = "BEGIN; SAVEPOINT a; SELECT sr_event_writer_restart(); RELEASE a; COMMIT";
     stack.pg.execute(sql).await;
     another_worker_than(&stack, second).await;
-    publish(&stack, 20..30).await;
+    publish(&stack, FEED, 20..30).await;
     stay_rows(&stack, 30).await;
     assert!(!stack.pg.log_contains("terminated by signal"));
 }
@@ -415,7 +410,7 @@ async fn a_restart_also_ends_a_worker_that_waits_for_a_lock() {
     lock_behind_a_trigger(&stack, FEED).await;
     let blocker = stack.pg.connect().await;
     blocker.batch_execute("BEGIN; LOCK gate").await.unwrap();
-    publish(&stack, 0..10).await;
+    publish(&stack, FEED, 0..10).await;
     let waits = format!(
         "SELECT coalesce(bool_or(wait_event_type = 'Lock'), false) FROM pg_stat_activity WHERE pid = {first}"
     );

@@ -4,7 +4,7 @@ use pg_test::feed::Feed;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually_equal;
 
-use crate::fixtures::state;
+use crate::fixtures::writer_is;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_thousand_expired_letters_are_gone_soon() {
@@ -31,7 +31,7 @@ async fn a_subject_for_notices_that_a_pipeline_reads_is_refused_with_the_reason(
     let builder = Stack::builder();
     let builder = builder.setting("sr_event_writer.dead_letter_subject", "logs.dead");
     let stack = builder.start().await;
-    state(&stack, "misconfigured").await;
+    writer_is(&stack, "misconfigured").await;
     let status = stack.status().await.unwrap().to_string();
     assert!(status.contains("dead letters would come back"), "{status}");
 }

@@ -9,7 +9,7 @@ use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, throughout};
 use serde_json::Value;
 
-use crate::fixtures::{expect_exactly_once, rows_are_added, stream_status_where, under_load};
+use crate::fixtures::{expect_exactly_once, rows_are_added, stream_is, under_load};
 
 const FEED: Feed = Feed::Events;
 
@@ -119,8 +119,7 @@ async fn a_table_that_does_not_fit_opens_no_breaker() {
     let fault = async {
         rows_are_added(&stack, FEED, SOON).await;
         stack.pg.execute("ALTER TABLE events RENAME TO away").await;
-        let paused = |status: &Value| status["state"] == "paused";
-        stream_status_where(&stack, FEED, "paused", paused).await;
+        stream_is(&stack, FEED, "paused").await;
         let span = Duration::from_secs(5);
         throughout(span, "the breaker is closed", async || {
             breaker(&stack).await.unwrap()["state"] == "closed"

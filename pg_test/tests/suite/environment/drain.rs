@@ -3,22 +3,16 @@
 use std::time::{Duration, Instant};
 
 use pg_test::feed::Feed;
-use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 
 use crate::environment::impatient;
-use crate::fixtures::{number, stream_status_where};
+use crate::fixtures::{number, publish, stream_status_where};
 
 const FEED: Feed = Feed::Telemetry;
 /// Other work on the machine may fall into one measurement and not into the other.
 const ROUNDS: usize = 3;
 const HALF: f64 = 0.5;
-
-async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
-    let messages = Generator::new(80).range(FEED, numbers);
-    stack.nats.publish_messages(messages).await;
-}
 
 /// Waits until so many messages in all are rows.
 async fn written(stack: &Stack, count: u64) -> Instant {
@@ -66,12 +60,12 @@ async fn after_a_long_fault_the_backlog_shrinks_as_fast_as_one_without_a_fault()
         stack.disable().await;
         let (first, second, end) = (next, next + backlog, next + 2 * backlog);
         next = end;
-        publish(&stack, first..second).await;
+        publish(&stack, FEED, first..second).await;
         stack.enable().await;
         let normal = rate(&stack, first, second).await;
 
         break_table(&stack).await;
-        publish(&stack, second..end).await;
+        publish(&stack, FEED, second..end).await;
         // By then the limit is down to one message, and the breaker has opened many times.
         let before = retries(&stack).await;
         let worn_down =

@@ -9,8 +9,8 @@ use pg_test::wait::eventually;
 use serde_json::Value;
 
 use crate::fixtures::{
-    assert_unharmed, detail_mentions, expect_exactly_once, rows_are_added, stream_status_where,
-    under_load,
+    assert_unharmed, detail_mentions, expect_exactly_once, rows_are_added, stream_is,
+    stream_status_where, under_load,
 };
 
 /// The table is checked every two seconds, so a correction is noticed soon.
@@ -95,8 +95,7 @@ async fn each_of_seven_flowing_streams_pauses_for_its_own_table_only_and_resumes
             }
             stack.pg.execute(mend).await;
             rows_are_added(&stack, feed, SECONDS).await;
-            let running = |status: &Value| status["state"] == "running";
-            stream_status_where(&stack, feed, "running", running).await;
+            stream_is(&stack, feed, "running").await;
         }
     };
     let (count, ()) = under_load(&stack, &Feed::ALL, 0, faults).await;

@@ -6,12 +6,11 @@ use std::time::Duration;
 use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::stack::Stack;
 use pg_test::wait::{eventually, throughout};
-use serde_json::Value;
 
-use crate::fixtures::stream_status_where;
+use crate::fixtures::gaps;
+use crate::fixtures::stream_is;
 use crate::nats_faults::{
-    FEED, RECOVERY, behind_a_proxy, builder, expect_exactly, gaps, publish, publish_during,
-    rows_go_on,
+    FEED, RECOVERY, behind_a_proxy, builder, expect_exactly, publish, publish_during, rows_go_on,
 };
 
 async fn start(retention: RetentionPolicy) -> Stack {
@@ -217,8 +216,7 @@ async fn a_deletion_takes_no_other_message_with_it(retention: RetentionPolicy) {
     .await;
     stack.pg.execute("SELECT sr_event_writer_pause()").await;
     // What is in memory would be written as soon as the lock is gone.
-    let paused = |status: &Value| status["state"] == "paused";
-    stream_status_where(&stack, FEED, "paused", paused).await;
+    stream_is(&stack, FEED, "paused").await;
     let stream = stack.nats.jetstream().await.get_stream(FEED.stream()).await;
     let stream = stream.expect("the stream");
     stream.delete_message(50).await.expect("a deletion");

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::fixtures::gaps;
 use crate::nats_faults::edited::pause;
-use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, gaps, publish};
+use crate::nats_faults::{FEED, RECOVERY, builder, expect_exactly, publish};
 
 /// Two of six consecutive messages are for others, and their order varies.
 const SUBJECTS: [&str; 6] = ["a", "others", "b", "a", "b", "others"];

@@ -13,8 +13,9 @@ use pg_test::stack::{Builder, Stack};
 use pg_test::wait::{eventually, eventually_equal};
 use tokio::time::Instant;
 
+use crate::fixtures::gaps;
 use crate::nats_faults::unreadable::{KINDS, PROMPT, expect_letters, publish};
-use crate::nats_faults::{RECOVERY, builder, gaps};
+use crate::nats_faults::{RECOVERY, builder};
 
 const QUEUE: Feed = Feed::Netflow;
 const INTEREST: Feed = Feed::Telemetry;

@@ -3,7 +3,8 @@
 
 use pg_test::messages::{Generator, Message};
 
-use crate::nats_faults::{FEED, RECOVERY, builder, gaps};
+use crate::fixtures::gaps;
+use crate::nats_faults::{FEED, RECOVERY, builder};
 
 fn others(count: usize) -> Vec<Message> {
     (0..count)

@@ -11,7 +11,7 @@ use pg_test::wait::{eventually_equal, throughout};
 use serde_json::Value;
 
 use crate::environment::restart_worker;
-use crate::fixtures::{detail_mentions, expect_exactly_once, stream_status_where};
+use crate::fixtures::{detail_mentions, expect_exactly_once, stream_is, stream_status_where};
 use crate::standby::{
     FEEDS, INTEREST, QUEUE, REST, assert_nothing_is_left, primary, publish, synchronous_standby,
 };
@@ -44,8 +44,7 @@ async fn expect_held(stack: &Stack, words: &str, count: u64) {
 async fn expect_released(stack: &Stack, count: u64) {
     expect_exactly_once(stack, &FEEDS, count).await;
     for feed in FEEDS {
-        let running = |status: &Value| status["state"] == "running";
-        stream_status_where(stack, feed, "running", running).await;
+        stream_is(stack, feed, "running").await;
     }
     assert_nothing_is_left(stack).await;
 }
