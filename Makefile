@@ -96,7 +96,8 @@ mutants: ## defects that the tests must notice, one by one, in a copy; hours (NA
 ifndef NAMES
 	@[[ -x $(MUTANTS)/tools/bin/cargo-mutants ]] || $(ENTER) cargo install --quiet --locked \
 		--root '$(MUTANTS)/tools' --target-dir '$(MUTANTS)/tools/target' cargo-mutants@27.1.0
-	@$(ENTER) nice -n 10 $(abspath $(MUTANTS))/tools/bin/cargo-mutants mutants --no-shuffle \
+	@$(ENTER) env --unset=CARGO_TARGET_DIR nice -n 10 \
+		$(abspath $(MUTANTS))/tools/bin/cargo-mutants mutants --no-shuffle \
 		--package sr_row --package sr_decode --package sr_nats --output '$(MUTANTS)'
 endif
 
