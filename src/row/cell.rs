@@ -99,3 +99,40 @@ fn fixed(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&length(bytes.len()));
     out.extend_from_slice(bytes);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_fits_a_column_of_its_own_kind_and_null_fits_any() {
+        let cells = [
+            (Cell::Text(""), Kind::Text),
+            (Cell::Json("{}"), Kind::Json),
+            (Cell::Timestamp(Timestamp::default()), Kind::Timestamp),
+            (Cell::Int4(0), Kind::Int4),
+            (Cell::Int8(0), Kind::Int8),
+            (Cell::Float8(0.0), Kind::Float8),
+            (Cell::Bool(false), Kind::Bool),
+        ];
+        for (number, (cell, kind)) in cells.into_iter().enumerate() {
+            assert!(Cell::Null.fits(kind));
+            for (other, (_, column)) in cells.into_iter().enumerate() {
+                assert_eq!(cell.fits(column), number == other, "{kind:?} {column:?}");
+            }
+        }
+    }
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        let cells = [
+            (Cell::Bool(false), Kind::Bool),
+            (Cell::Bool(true), Kind::Bool),
+            (Cell::Null, Kind::Text),
+        ];
+        for (cell, kind) in cells {
+            let mut bytes = Vec::new();
+            cell.encode(&mut bytes);
+            assert_eq!(Cell::decode(kind, &mut bytes.as_slice()), Some(cell));
+        }
+    }
+}
