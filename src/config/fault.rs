@@ -23,6 +23,9 @@ pub enum Fault {
     /// A thread of the NATS side panics.
     #[name = c"panic_on_other_thread"]
     PanicOnOtherThread,
+    /// What the decoders leave NULL counts as absent.
+    #[name = c"null_is_absent"]
+    NullIsAbsent,
 }
 
 /// Returns what is done wrong at the moment.

@@ -41,12 +41,18 @@ fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowS
 
 fn object(table: &Table, row: Row<'_>) -> Value {
     let names = table.columns.iter().map(|column| column.name.clone());
-    Value::Object(names.zip(row.cells().map(value)).collect::<Map<_, _>>())
+    let cells = names.zip(row.cells());
+    let present = cells.filter(|(_, cell)| *cell != Cell::Absent);
+    Value::Object(
+        present
+            .map(|(name, cell)| (name, value(cell)))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 fn value(cell: Cell<'_>) -> Value {
     match cell {
-        Cell::Null => Value::Null,
+        Cell::Null | Cell::Absent => Value::Null,
         Cell::Text(text) => Value::from(text),
         Cell::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
         Cell::Timestamp(time) => {

@@ -12,7 +12,7 @@ use crate::pg::subtransaction::{self, End};
 use crate::pg::user_context::UserContext;
 use decode::{FormatRef, Message, Window};
 use pgrx::prelude::*;
-use row::RowSet;
+use row::{RowSet, RowSlices};
 use std::collections::HashMap;
 
 /// The role that the worker connects as, which `"$user"` in its path stands for.
@@ -103,8 +103,8 @@ impl Replayer {
             if rows.is_empty() {
                 continue;
             }
-            let rows = rows.range(0..rows.len());
-            replayed.rows += Spi::connect_mut(|_| insert.write(rows))?;
+            let rows = RowSlices::all(rows);
+            replayed.rows += Spi::connect_mut(|_| insert.write(&rows))?;
             if !replayed.tables.is_empty() {
                 replayed.tables += ", ";
             }

@@ -100,6 +100,7 @@ pub(crate) fn reject(name: &str, payload: &str) -> String {
 fn render(cell: Cell<'_>) -> Option<String> {
     Some(match cell {
         Cell::Null => return None,
+        Cell::Absent => "absent".to_owned(),
         Cell::Text(text) | Cell::Json(text) => text.to_owned(),
         Cell::Timestamp(time) if time == now() => "now".to_owned(),
         Cell::Timestamp(time) => render_time(time),

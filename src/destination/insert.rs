@@ -2,17 +2,21 @@
 //! ordinary `INSERT … SELECT` from it. Planner hooks (TimescaleDB's chunk routing), casts, defaults
 //! and ON CONFLICT all apply. Runs as the owner of the destination.
 
-use super::target::{BATCH, Target, batch_column};
+use super::statement;
+use super::target::{BATCH, CopyTarget, Target, batch_column};
 use crate::pg::failure::Failure;
 use crate::pg::sql_state::SqlState;
 use crate::pg::user_context::UserContext;
 use pgrx::prelude::*;
-use row::{Cell, Kind, Merged, Row, Table};
+use row::{Cell, Kind, Merged, Row, RowSlices, Table};
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::Arc;
 
 /// Kilobytes of rows that stay in memory before PostgreSQL would spill them to a file.
 const TUPLESTORE_KB: i32 = 256 << 10;
+/// Most plans that are kept. Only rows that leave out columns in many ways need more than one.
+const PLANS_MAX: usize = 64;
 /// Room for a varlena's header and alignment.
 const VARLENA_EXTRA: usize = 8;
 
@@ -21,7 +25,8 @@ pub struct Insert {
     table: Arc<Table>,
     /// Where rows go.
     pub target: Target,
-    plan: Option<Plan>,
+    /// The plans of the statements, by the columns that they leave out.
+    plans: HashMap<Vec<usize>, Plan>,
     shape: pg_sys::TupleDesc,
 }
 
@@ -42,16 +47,35 @@ impl Insert {
             shape: shape(&table),
             table,
             target,
-            plan: None,
+            plans: HashMap::new(),
         }
     }
 
     /// Inserts rows and gives the number that were inserted or updated. Inside a transaction and
     /// an SPI connection.
     ///
+    /// Rows that differ in what is absent take several statements. They stay in order, because of
+    /// two rows with the same key the first is kept, or the last one counts.
+    ///
     /// # Errors
     /// Raises PostgreSQL errors; returns what SPI refuses.
-    pub fn write<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<u64, Failure> {
+    pub fn write(&mut self, rows: &RowSlices<'_>) -> Result<u64, Failure> {
+        if !rows.has_absent() {
+            return self.write_group(&[], rows.iter());
+        }
+        let mut written = 0;
+        for stretch in rows.stretches(&self.target.defaulted()) {
+            written += self.write_group(&stretch.absent, stretch.rows.into_iter())?;
+        }
+        Ok(written)
+    }
+
+    /// Inserts rows that all lack the columns `absent`.
+    fn write_group<'a>(
+        &mut self,
+        absent: &[usize],
+        rows: impl Iterator<Item = Row<'a>>,
+    ) -> Result<u64, Failure> {
         let store = self.fill(rows);
         let as_owner = UserContext::switch_to(self.target.owner, &self.target.path);
         let mut name = BATCH.to_bytes_with_nul().to_vec();
@@ -69,7 +93,7 @@ impl Insert {
                 pg_sys::SPI_register_relation(&raw mut relation),
                 "SPI_register_relation",
             )?;
-            let plan = self.plan()?;
+            let plan = self.plan(absent)?;
             let result =
                 pg_sys::SPI_execute_plan(plan, std::ptr::null_mut(), std::ptr::null(), false, 0);
             check(result, "SPI_execute_plan")?;
@@ -85,20 +109,43 @@ impl Insert {
         Ok(written)
     }
 
-    fn plan(&mut self) -> Result<pg_sys::SPIPlanPtr, Failure> {
-        if let Some(plan) = &self.plan {
+    /// How to copy rows that all lack the columns `absent`, where COPY gives the same rows.
+    ///
+    /// # Errors
+    /// When a name holds a NUL byte.
+    pub fn copy_without(&self, absent: &[usize]) -> Result<Option<CopyTarget>, Failure> {
+        let target = &self.target;
+        let Some(CopyTarget { sort, .. }) = target.copy else {
+            return Ok(None);
+        };
+        let matched = target.matched_without(absent);
+        let copy = statement::copy_target(&self.table, &target.name, &matched, sort)?;
+        Ok(copy.map(|copy| CopyTarget {
+            format: copy.format.with_absent_as_null(),
+            ..copy
+        }))
+    }
+
+    fn plan(&mut self, absent: &[usize]) -> Result<pg_sys::SPIPlanPtr, Failure> {
+        if let Some(plan) = self.plans.get(absent) {
             return Ok(plan.0);
         }
+        let target = &self.target;
+        let matched = target.matched_without(absent);
+        let insert = statement::insert(&target.name, &matched, &target.on_conflict)?;
         // SAFETY: inside an SPI connection that knows the batch; the text is NUL-terminated.
         let plan = unsafe {
-            let plan = pg_sys::SPI_prepare(self.target.insert.as_ptr(), 0, std::ptr::null_mut());
+            let plan = pg_sys::SPI_prepare(insert.as_ptr(), 0, std::ptr::null_mut());
             if plan.is_null() {
                 return Err(Failure::new(SqlState::INTERNAL_ERROR, "SPI_prepare failed"));
             }
             check(pg_sys::SPI_keepplan(plan), "SPI_keepplan")?;
             plan
         };
-        self.plan = Some(Plan(plan));
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.clear();
+        }
+        self.plans.insert(absent.to_vec(), Plan(plan));
         Ok(plan)
     }
 
@@ -107,7 +154,7 @@ impl Insert {
         // SAFETY: main thread, inside a transaction.
         let store = unsafe { pg_sys::tuplestore_begin_heap(false, false, TUPLESTORE_KB) };
         let mut tuple = Tuple::new(self.shape, self.table.columns.len());
-        if self.target.updates {
+        if self.target.updates() {
             for merged in row::merge(&self.table, rows) {
                 tuple.put(store, merged, &self.table);
             }
@@ -201,9 +248,10 @@ impl<'a> Tuple<'a> {
         self.make_room();
         let mut free = self.text.as_mut_ptr();
         for cell in &self.cells {
-            self.nulls.push(matches!(cell, Cell::Null));
+            self.nulls.push(matches!(cell, Cell::Null | Cell::Absent));
             self.values.push(match *cell {
-                Cell::Null => pg_sys::Datum::null(),
+                // An absent cell's column is not in the statement, or has no default.
+                Cell::Null | Cell::Absent => pg_sys::Datum::null(),
                 Cell::Text(text) | Cell::Json(text) => {
                     // SAFETY: make_room reserved the space for all texts of this row.
                     unsafe { varlena(&mut free, text) }

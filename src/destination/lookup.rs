@@ -26,7 +26,6 @@ pub fn lookup_destination(
         let found = columns(client, relation.oid)?;
         let qualified = quote_qualified_identifier(&relation.schema, &relation.name);
         let matched = match_columns(table, &found, &qualified)?;
-        let conflict = conflict(client, relation.oid, table)?;
         let copy = match relation.takes_copy {
             true => {
                 let sort = sort_key(client, relation.oid, table, &matched)?;
@@ -37,9 +36,9 @@ pub fn lookup_destination(
         Ok(Target {
             relation: relation.oid,
             owner: relation.owner,
-            insert: statement::insert(&qualified, &matched, &conflict)?,
+            on_conflict: conflict(client, relation.oid, table)?,
+            matched,
             copy,
-            updates: matches!(conflict, OnConflict::Update { .. }),
             name: qualified,
             path,
         })
@@ -52,7 +51,7 @@ fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
     table: &Table,
-    matched: &[Matched<'_>],
+    matched: &[Matched],
 ) -> Result<Option<SortKey>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text
         FROM pg_catalog.pg_index i
@@ -62,7 +61,7 @@ fn sort_key(
         WHERE i.indrelid = $1 AND i.indisvalid ORDER BY i.indexrelid";
     for row in client.select(query, None, &[relation.into()])? {
         let name: String = row.get(1)?.unwrap_or_default();
-        let is_it = |there: &Matched<'_>| there.as_ref().is_some_and(|(f, _)| f.name == name);
+        let is_it = |there: &Matched| there.as_ref().is_some_and(|(f, _)| f.name == name);
         let column = matched
             .iter()
             .position(is_it)
@@ -123,7 +122,8 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn
             t.typcategory = 'S',
             a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
                 AND t.typdefault IS NULL,
-            a.attgenerated = '' AND a.attidentity <> 'a', a.atttypid
+            a.attgenerated = '' AND a.attidentity <> 'a', a.atttypid,
+            a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL
         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let mut found = Vec::new();
@@ -135,6 +135,7 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn
             is_string: row.get(3)?.unwrap_or_default(),
             must_be_given: row.get(4)?.unwrap_or_default(),
             can_be_given: row.get(5)?.unwrap_or_default(),
+            has_default: row.get(7)?.unwrap_or_default(),
             type_oid,
         });
     }
@@ -153,11 +154,11 @@ fn type_name(oid: pg_sys::Oid, modifier: i32) -> Result<String, Failure> {
 }
 
 /// For each of the format's columns, what to write where; `None` where the destination lacks it.
-fn match_columns<'a>(
+fn match_columns(
     table: &Table,
-    found: &'a [TableColumn],
+    found: &[TableColumn],
     qualified: &str,
-) -> Result<Vec<Matched<'a>>, Failure> {
+) -> Result<Vec<Matched>, Failure> {
     let mut matched = Vec::new();
     for (number, column) in table.columns.iter().enumerate() {
         let there = find_column(column, found);
@@ -167,7 +168,10 @@ fn match_columns<'a>(
                 format!("table {qualified} lacks column \"{}\"", column.name),
             ));
         }
-        matched.push(there.map(|found| (found, statement::expression(number, column, found))));
+        matched.push(there.map(|found| {
+            let expression = statement::expression(number, column, found);
+            (found.clone(), expression)
+        }));
     }
     let given = |name: &str| {
         matched
@@ -195,11 +199,11 @@ fn find_column<'a>(column: &Column, found: &'a [TableColumn]) -> Option<&'a Tabl
 /// Rows with a taken key are updated only if the destination has that very key. Without any key
 /// nothing is said, which also lets the table have rules. Nor with a deferrable one: PostgreSQL
 /// refuses every row then, so a taken key fails the row instead.
-fn conflict<'t>(
+fn conflict(
     client: &Client<'_>,
     relation: pg_sys::Oid,
-    table: &'t Table,
-) -> Result<OnConflict<'t>, Failure> {
+    table: &Table,
+) -> Result<OnConflict, Failure> {
     let query = "SELECT pg_catalog.array_agg(a.attname::pg_catalog.text)
             FILTER (WHERE i.indisunique AND i.indimmediate AND i.indisvalid
                 AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indnkeyatts = i.indnatts),
@@ -218,7 +222,10 @@ fn conflict<'t>(
             && names.len() == key.len()
             && names.iter().all(|name| key.contains(name))
         {
-            return Ok(OnConflict::Update { key, columns });
+            return Ok(OnConflict::Update {
+                key: key.clone(),
+                columns: columns.clone(),
+            });
         }
     }
     Ok(match any && immediate {

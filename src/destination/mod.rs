@@ -17,11 +17,14 @@ pub use target::Target;
 
 use crate::pg::failure::Failure;
 use copy_backoff::CopyBackoff;
-use row::{Row, Table};
+use row::{RowSlices, Table};
 use std::sync::Arc;
 
 /// Below this number of rows the kept plan of the INSERT is quicker than parsing a COPY.
 const COPY_ROWS: usize = 32;
+
+/// Most groups of rows, by what is absent in them, that are copied; more of them are inserted.
+const COPY_GROUPS_MAX: usize = 8;
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,26 +65,44 @@ impl Destination {
         }
     }
 
-    /// Writes `count` rows and gives the number that were inserted or updated. Inside a transaction
-    /// and an SPI connection.
+    /// Writes rows and gives the number that were inserted or updated. Inside a transaction and an
+    /// SPI connection.
     ///
     /// # Errors
     /// Raises PostgreSQL errors; returns what is refused otherwise.
-    pub fn write<'a>(
+    pub fn write(
         &mut self,
         method: WriteMethod,
         stdin: &mut Stdin,
-        count: usize,
-        rows: impl Iterator<Item = Row<'a>>,
+        rows: &RowSlices<'_>,
     ) -> Result<u64, Failure> {
         match (&self.insert.target.copy, method) {
+            (Some(_), WriteMethod::Copy) if rows.has_absent() => self.write_groups(stdin, rows),
             (Some(copy), WriteMethod::Copy) => {
-                let target = &self.insert.target;
-                self.columnstore.prepare(count);
-                copy::write(stdin, target, copy, rows)
+                self.columnstore.prepare(rows.len());
+                copy::write(stdin, &self.insert.target, copy, rows.iter())
             }
             _ => self.insert.write(rows),
         }
+    }
+
+    /// Copies rows that differ in what is absent, group by group. Their order does not matter: of
+    /// two rows with the same key the second fails the COPY.
+    fn write_groups(&mut self, stdin: &mut Stdin, rows: &RowSlices<'_>) -> Result<u64, Failure> {
+        let groups = rows.groups(&self.insert.target.defaulted());
+        let copies = groups.iter().take(COPY_GROUPS_MAX + 1);
+        let copies = copies.map(|group| self.insert.copy_without(&group.absent).transpose());
+        let copies: Option<Result<Vec<_>, _>> = copies.collect();
+        let copies = match copies.transpose()? {
+            Some(copies) if copies.len() <= COPY_GROUPS_MAX => copies,
+            _ => return self.insert.write(rows),
+        };
+        let mut written = 0;
+        for (copy, group) in copies.iter().zip(groups) {
+            self.columnstore.prepare(group.rows.len());
+            written += copy::write(stdin, &self.insert.target, copy, group.rows.into_iter())?;
+        }
+        Ok(written)
     }
 
     /// Counts a batch that was committed.

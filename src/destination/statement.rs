@@ -8,6 +8,7 @@ use row::{Column, CopyFormat, Field, Kind, SortKey, Table};
 use std::ffi::CString;
 
 /// One column of the destination.
+#[derive(Clone, Debug)]
 pub struct TableColumn {
     /// Its name.
     pub name: String,
@@ -17,6 +18,8 @@ pub struct TableColumn {
     pub type_name: String,
     /// Whether text reaches it without a cast.
     pub is_string: bool,
+    /// A row that says nothing about it gets a default, or a number of its own.
+    pub has_default: bool,
     /// NOT NULL without a default.
     pub must_be_given: bool,
     /// Neither generated nor always an identity.
@@ -24,10 +27,11 @@ pub struct TableColumn {
 }
 
 /// A column of the format's table where the destination has it, and what is written there.
-pub type Matched<'a> = Option<(&'a TableColumn, String)>;
+pub type Matched = Option<(TableColumn, String)>;
 
 /// What becomes of a row whose key is taken.
-pub enum OnConflict<'a> {
+#[derive(Debug)]
+pub enum OnConflict {
     /// There is no key that could be taken.
     Never,
     /// The row is left out.
@@ -35,9 +39,9 @@ pub enum OnConflict<'a> {
     /// The row that is there is updated.
     Update {
         /// Columns of the key.
-        key: &'a [String],
+        key: Vec<String>,
         /// Columns that are updated.
-        columns: &'a [String],
+        columns: Vec<String>,
     },
 }
 
@@ -47,10 +51,10 @@ pub enum OnConflict<'a> {
 /// When a name holds a NUL byte.
 pub fn insert(
     qualified: &str,
-    matched: &[Matched<'_>],
-    conflict: &OnConflict<'_>,
+    matched: &[Matched],
+    conflict: &OnConflict,
 ) -> Result<CString, Failure> {
-    let list = |part: fn(&(&TableColumn, String)) -> String| {
+    let list = |part: fn(&(TableColumn, String)) -> String| {
         matched
             .iter()
             .flatten()
@@ -71,7 +75,7 @@ pub fn insert(
     ))
 }
 
-fn update_clause(key: &[String], columns: &[String], matched: &[Matched<'_>]) -> String {
+fn update_clause(key: &[String], columns: &[String], matched: &[Matched]) -> String {
     let there = matched.iter().flatten().map(|(found, _)| &found.name);
     let mut sets = Vec::new();
     for column in columns
@@ -113,7 +117,7 @@ pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String
 pub fn copy_target(
     table: &Table,
     qualified: &str,
-    matched: &[Matched<'_>],
+    matched: &[Matched],
     sort: Option<SortKey>,
 ) -> Result<Option<CopyTarget>, Failure> {
     let mut fields = Vec::new();

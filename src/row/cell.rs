@@ -6,14 +6,18 @@ use crate::{Kind, Timestamp};
 
 /// Length word of a NULL.
 pub(crate) const NULL: i32 = -1;
+/// Length word of a cell that is absent. Never sent to the database, which knows no such thing.
+pub(crate) const ABSENT: i32 = -2;
 /// First byte of every encoded JSON cell: the version that `jsonb_recv` asks for.
 const JSON_VERSION: u8 = 1;
 
 /// A value of one column of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
-    /// No value.
+    /// NULL.
     Null,
+    /// Nothing is said about the column: what the destination has as its default applies.
+    Absent,
     /// Value of a [`Kind::Text`] column.
     Text(&'a str),
     /// Value of a [`Kind::Json`] column.
@@ -34,7 +38,7 @@ impl<'a> Cell<'a> {
     /// Whether a column of this kind can hold the cell.
     pub fn fits(self, kind: Kind) -> bool {
         match self {
-            Cell::Null => true,
+            Cell::Null | Cell::Absent => true,
             Cell::Text(_) => kind == Kind::Text,
             Cell::Json(_) => kind == Kind::Json,
             Cell::Timestamp(_) => kind == Kind::Timestamp,
@@ -48,6 +52,7 @@ impl<'a> Cell<'a> {
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
         match self {
             Cell::Null => out.extend_from_slice(&NULL.to_be_bytes()),
+            Cell::Absent => out.extend_from_slice(&ABSENT.to_be_bytes()),
             Cell::Text(text) => {
                 out.extend_from_slice(&length(text.len()));
                 out.extend_from_slice(text.as_bytes());
@@ -70,9 +75,13 @@ impl<'a> Cell<'a> {
     pub(crate) fn decode(kind: Kind, bytes: &mut &'a [u8]) -> Option<Cell<'a>> {
         let (head, rest) = bytes.split_first_chunk::<4>()?;
         let length = i32::from_be_bytes(*head);
-        if length == NULL {
+        if length < 0 {
             *bytes = rest;
-            return Some(Cell::Null);
+            return match length {
+                NULL => Some(Cell::Null),
+                ABSENT => Some(Cell::Absent),
+                _ => None,
+            };
         }
         let (field, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
         *bytes = rest;

@@ -1,8 +1,8 @@
 //! Rows as one stream in PostgreSQL's binary COPY format. Pure bytes; who reads them is the
 //! worker's business.
 
-use crate::Row;
 use crate::cell::NULL;
+use crate::{Encoded, Row};
 
 /// Signature, flags and length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -43,6 +43,14 @@ impl CopyFormat {
         }
     }
 
+    /// Returns the format for rows in which a cell may be absent, which is written as NULL. Columns
+    /// where that would be wrong are to be left out.
+    #[must_use]
+    pub fn with_absent_as_null(mut self) -> Self {
+        self.whole = false;
+        self
+    }
+
     /// Writes rows with header and end into `out`, which is cleared first.
     pub fn encode<'a>(&self, rows: impl Iterator<Item = Row<'a>>, out: &mut Vec<u8>) {
         out.clear();
@@ -60,10 +68,11 @@ impl CopyFormat {
 
     fn encode_fields(&self, row: Row<'_>, out: &mut Vec<u8>) {
         for (field, value) in self.fields.iter().zip(row.fields()) {
-            let value = match field {
-                Field::Leave => continue,
-                Field::Take => value,
-                Field::TakeText => value.map(|json| json.get(1..).unwrap_or_default()),
+            let value = match (field, value) {
+                (Field::Leave, _) => continue,
+                (Field::Take, value) => value.value(),
+                (Field::TakeText, Encoded::Value(json)) => json.get(1..),
+                (Field::TakeText, Encoded::Null | Encoded::Absent) => None,
             };
             // No value is longer than a message, far below 2 GiB.
             let length = value.map_or(NULL, |v| i32::try_from(v.len()).unwrap_or(i32::MAX));
@@ -89,13 +98,16 @@ mod tests {
     }
 
     fn encode(fields: [Field; 3]) -> Vec<u8> {
+        let cells = [Cell::Int4(7), Cell::Null, Cell::Json("{}")];
+        encode_cells(&CopyFormat::new(fields.to_vec()), cells)
+    }
+
+    fn encode_cells(format: &CopyFormat, cells: [Cell<'_>; 3]) -> Vec<u8> {
         let mut rows = Rows::new(Arc::new(table()));
-        for cell in [Cell::Int4(7), Cell::Null, Cell::Json("{}")] {
-            rows.push(cell);
-        }
+        cells.into_iter().for_each(|cell| rows.push(cell));
         rows.end_row();
         let mut out = vec![1, 2, 3];
-        CopyFormat::new(fields.to_vec()).encode(rows.range(0..1), &mut out);
+        format.encode(rows.range(0..1), &mut out);
         let body = out.strip_prefix(HEADER).unwrap();
         body.strip_suffix(&[0xff, 0xff]).unwrap().to_vec()
     }
@@ -124,5 +136,21 @@ mod tests {
             encode([Field::Leave, Field::TakeText, Field::Leave]),
             expected
         );
+    }
+
+    #[test]
+    fn an_absent_cell_is_left_out_or_null() {
+        let cells = [Cell::Int4(7), Cell::Absent, Cell::Absent];
+        let format = CopyFormat::new(vec![Field::Take, Field::Leave, Field::TakeText]);
+        let expected = [0, 2, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255];
+        assert_eq!(encode_cells(&format, cells), expected);
+        let format = CopyFormat::new(vec![Field::Leave, Field::Leave, Field::Take]);
+        let expected = [0, 1, 255, 255, 255, 255];
+        assert_eq!(encode_cells(&format, cells), expected);
+        let format = CopyFormat::new(vec![Field::Take; 3]).with_absent_as_null();
+        let expected = [
+            0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255, 255, 255, 255, 255,
+        ];
+        assert_eq!(encode_cells(&format, cells), expected);
     }
 }

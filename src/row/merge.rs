@@ -49,8 +49,15 @@ pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merg
     let mut merged: Vec<Merged<'a>> = Vec::new();
     for row in rows {
         let mut bytes = Vec::new();
+        let mut is_known = true;
         for (cell, _) in row.cells().zip(&is_key).filter(|&(_, &is_key)| is_key) {
+            is_known &= cell != Cell::Absent;
             cell.encode(&mut bytes);
+        }
+        // A default may be another value for each row.
+        if !is_known {
+            merged.push(Merged::alone(row));
+            continue;
         }
         let place = *places.entry(bytes).or_insert(merged.len());
         match merged.get_mut(place) {
@@ -102,5 +109,12 @@ mod tests {
         assert_eq!(merged.len(), 2);
         assert_eq!(read(0), [Cell::Text("a"), Cell::Text("h1"), Cell::Null]);
         assert_eq!(read(1), [Cell::Text("b"), Cell::Null, Cell::Int4(2)]);
+    }
+
+    #[test]
+    fn rows_whose_key_is_left_to_a_default_are_not_merged() {
+        let row = [Cell::Absent, Cell::Null, Cell::Int4(1)];
+        let rows = rows(&[row, row]);
+        assert_eq!(merge(rows.table(), rows.range(0..2)).len(), 2);
     }
 }

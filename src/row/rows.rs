@@ -1,6 +1,7 @@
 //! Encoded rows in one buffer per table. Rows are only ever appended or cut off at the end, so
 //! that a message which fails half-way leaves nothing behind.
 
+use crate::cell::{ABSENT, NULL};
 use crate::{Cell, Kind, Table, Timestamp};
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub struct Rows {
     open: usize,
     /// Number of rows to come back to.
     mark: usize,
+    /// Whether a cell was ever absent.
+    has_absent: bool,
 }
 
 impl Rows {
@@ -29,7 +32,13 @@ impl Rows {
             ends: Vec::new(),
             open: 0,
             mark: 0,
+            has_absent: false,
         }
+    }
+
+    /// No rows yet, for the same table.
+    pub(crate) fn successor(&self) -> Self {
+        Self::new(self.table.clone())
     }
 
     /// The table these rows are for.
@@ -45,6 +54,11 @@ impl Rows {
     /// Whether there is no finished row.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Whether a cell may be absent. When none is, rows can be written as they are.
+    pub fn has_absent(&self) -> bool {
+        self.has_absent
     }
 
     /// Bytes held by the rows.
@@ -63,6 +77,7 @@ impl Rows {
             self.open,
             self.table.name
         );
+        self.has_absent |= matches!(cell, Cell::Absent);
         cell.encode(&mut self.bytes);
         self.open += 1;
     }
@@ -82,7 +97,7 @@ impl Rows {
     /// Time of the row that was finished last, if it has one.
     pub fn last_time(&self) -> Option<Timestamp> {
         let row = self.get(self.len().checked_sub(1)?)?;
-        let micros = row.fields().nth(self.time?)??;
+        let micros = row.fields().nth(self.time?)?.value()?;
         Timestamp::from_postgres_micros(i64::from_be_bytes(micros.try_into().ok()?))
     }
 
@@ -112,6 +127,27 @@ impl Rows {
     }
 }
 
+/// An encoded cell without its length word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded<'a> {
+    /// A value.
+    Value(&'a [u8]),
+    /// NULL.
+    Null,
+    /// [`Cell::Absent`].
+    Absent,
+}
+
+impl<'a> Encoded<'a> {
+    /// Returns the bytes of a value.
+    pub fn value(self) -> Option<&'a [u8]> {
+        match self {
+            Encoded::Value(bytes) => Some(bytes),
+            Encoded::Null | Encoded::Absent => None,
+        }
+    }
+}
+
 /// One finished row.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
@@ -125,16 +161,19 @@ impl<'a> Row<'a> {
         self.bytes
     }
 
-    /// The encoded values in column order, without their length words; `None` for a NULL.
-    pub fn fields(self) -> impl Iterator<Item = Option<&'a [u8]>> {
+    /// The encoded values in column order, without their length words.
+    pub fn fields(self) -> impl Iterator<Item = Encoded<'a>> {
         let mut rest = self.bytes;
         std::iter::from_fn(move || {
             let (word, behind) = rest.split_first_chunk()?;
-            // A NULL has a negative length, and no bytes.
-            let length = usize::try_from(i32::from_be_bytes(*word)).ok();
-            let (value, behind) = behind.split_at_checked(length.unwrap_or(0))?;
+            let length = i32::from_be_bytes(*word);
+            let (value, behind) = behind.split_at_checked(usize::try_from(length).unwrap_or(0))?;
             rest = behind;
-            Some(length.map(|_| value))
+            Some(match length {
+                NULL => Encoded::Null,
+                ABSENT => Encoded::Absent,
+                _ => Encoded::Value(value),
+            })
         })
     }
 
@@ -163,11 +202,7 @@ impl RowSet {
     /// No rows yet, for the same tables.
     pub fn successor(&self) -> Self {
         Self {
-            tables: self
-                .tables
-                .iter()
-                .map(|rows| Rows::new(rows.table.clone()))
-                .collect(),
+            tables: self.tables.iter().map(Rows::successor).collect(),
         }
     }
 

@@ -35,7 +35,7 @@ impl SortKey {
     /// Encoded values are compared as bytes. That is not quite the index's order for every type and
     /// collation, but equal ones are together, and no more is needed.
     fn key(self, row: Row<'_>) -> (i64, &[u8]) {
-        let field = |number| row.fields().nth(number).flatten();
+        let field = |number| row.fields().nth(number)?.value();
         let time = field(self.time).and_then(|bytes| bytes.try_into().ok());
         let stretch = time.map_or(0, |time| {
             i64::from_be_bytes(time).div_euclid(STRETCH_MICROS)

@@ -1,5 +1,6 @@
 //! Rows are written by COPY or by INSERT, and they are the same either way.
 
+mod absent;
 mod copy;
 mod random;
 

@@ -2,7 +2,7 @@
 //! forgotten when they may have changed, and locked while they are written to.
 
 use super::selection::{self, MessageRange};
-use crate::config::{self, PipelineConfig};
+use crate::config::{self, Fault, PipelineConfig};
 use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMethod};
 use crate::pg::failure::Failure;
 use crate::pg::invalidation;
@@ -10,6 +10,7 @@ use crate::pg::search_path::SearchPath;
 use crate::pg::sql_state::SqlState;
 use decode::FormatRef;
 use pgrx::prelude::*;
+use row::RowSlices;
 
 /// Returns the name of a pipeline's destination as its settings or its format say.
 pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &'a str {
@@ -64,60 +65,57 @@ impl Destinations {
         !self.known.is_empty()
     }
 
-    /// Returns COPY if every destination may be copied into.
-    pub fn method(&self, ranges: &[MessageRange<'_>]) -> WriteMethod {
-        let rows = selection::rows(ranges);
-        match self
-            .known
-            .iter()
-            .all(|known| known.method(rows) == WriteMethod::Copy)
-        {
-            true => WriteMethod::Copy,
-            false => WriteMethod::Insert,
-        }
+    /// Returns how to write the rows of messages into each destination.
+    pub fn methods(&self, ranges: &[MessageRange<'_>]) -> Vec<WriteMethod> {
+        let known = self.known.iter().enumerate();
+        known
+            .map(|(table, known)| known.method(selection::rows(ranges, table).len()))
+            .collect()
     }
 
-    /// Gives COPY up for a while, after a taken key. Returns whether there was anything to give up.
-    pub fn back_off_copy(&mut self, method: WriteMethod) -> bool {
-        if method == WriteMethod::Insert {
-            return false;
+    /// Gives COPY up for a while where it was used, after a taken key. Returns whether there was
+    /// anything to give up.
+    pub fn back_off_copy(&mut self, methods: &[WriteMethod]) -> bool {
+        for (known, method) in self.known.iter_mut().zip(methods) {
+            if *method == WriteMethod::Copy {
+                known.back_off_copy();
+            }
         }
-        self.known.iter_mut().for_each(Destination::back_off_copy);
-        true
+        methods.contains(&WriteMethod::Copy)
     }
 
     /// Counts a batch that was committed.
-    pub fn succeeded(&mut self, method: WriteMethod) {
-        self.known
-            .iter_mut()
-            .for_each(|known| known.succeeded(method));
+    pub fn succeeded(&mut self, methods: &[WriteMethod]) {
+        for (table, known) in self.known.iter_mut().enumerate() {
+            known.succeeded(method_of(methods, table));
+        }
     }
 
-    /// Writes the rows of messages. Returns how many were inserted or updated. Inside a
-    /// transaction.
+    /// Writes the rows of messages, by INSERT where `methods` says nothing. Returns how many were
+    /// inserted or updated. Inside a transaction.
     ///
     /// # Errors
     /// What the database says.
     pub fn write(
         &mut self,
         ranges: &[MessageRange<'_>],
-        method: WriteMethod,
+        methods: &[WriteMethod],
         stdin: &mut Stdin,
     ) -> Result<u64, Failure> {
         self.lock()?;
         let mut written = 0;
         for (table, destination) in self.known.iter_mut().enumerate() {
-            let rows_of = |range: &MessageRange<'_>| range.batch.rows_of(&range.messages, table);
-            let count = ranges.iter().map(|range| rows_of(range).len()).sum();
-            if count == 0 {
+            let rows = selection::rows(ranges, table);
+            if rows.is_empty() {
                 continue;
             }
-            let rows = ranges.iter().filter_map(|range| {
-                let tables = range.batch.rows().tables();
-                tables.get(table).map(|rows| rows.range(rows_of(range)))
-            });
-            written +=
-                Spi::connect_mut(|_| destination.write(method, stdin, count, rows.flatten()))?;
+            let absent = match config::fault() {
+                Fault::NullIsAbsent => rows.with_nulls_absent(),
+                _ => None,
+            };
+            let rows = absent.as_ref().map_or(rows, RowSlices::all);
+            let method = method_of(methods, table);
+            written += Spi::connect_mut(|_| destination.write(method, stdin, &rows))?;
         }
         Ok(written)
     }
@@ -182,4 +180,9 @@ impl Destinations {
         }
         Ok(())
     }
+}
+
+fn method_of(methods: &[WriteMethod], table: usize) -> WriteMethod {
+    let method = methods.get(table).copied();
+    method.unwrap_or(WriteMethod::Insert)
 }

@@ -2,6 +2,7 @@
 //! anything. Pure; what is done with them is the writer's business.
 
 use nats::{Batch, Message, Sequences, StreamId};
+use row::RowSlices;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -95,15 +96,16 @@ pub fn count(ranges: &[MessageRange<'_>]) -> usize {
     ranges.iter().map(|range| range.messages.len()).sum()
 }
 
-/// Number of rows in all ranges: an array message may be many, a dead letter is none.
-pub fn rows(ranges: &[MessageRange<'_>]) -> usize {
-    let of_range = |range: &MessageRange<'_>| {
-        let tables = 0..range.batch.rows().tables().len();
-        tables
-            .map(|table| range.batch.rows_of(&range.messages, table).len())
-            .sum::<usize>()
-    };
-    ranges.iter().map(of_range).sum()
+/// The rows in all ranges for table number `table` of the format: an array message may be many, a
+/// dead letter is none.
+pub fn rows<'a>(ranges: &[MessageRange<'a>], table: usize) -> RowSlices<'a> {
+    let mut slices = RowSlices::default();
+    for range in ranges {
+        if let Some(rows) = range.batch.rows().tables().get(table) {
+            slices.add(rows, range.batch.rows_of(&range.messages, table));
+        }
+    }
+    slices
 }
 
 /// Number of messages of one batch in the ranges that `recorded` has by now.

@@ -8,7 +8,6 @@ use super::destinations::Destinations;
 use super::selection::{self, MessageRange};
 use super::trust::{Blame, Trust};
 use crate::config::PipelineConfig;
-use crate::destination::WriteMethod;
 use crate::pg;
 use crate::pg::failure::{Class, Failure};
 use decode::FormatRef;
@@ -92,10 +91,11 @@ impl Writer {
             trust: Trust::default(),
         };
         while let Some(ranges) = bisection.todo.pop() {
+            let methods = self.destinations.methods(&ranges);
             let step = Step {
                 ranges: &ranges,
                 refused: None,
-                method: self.destinations.method(&ranges),
+                methods: &methods,
             };
             let written = match self.commit(&step, context) {
                 Err(failure) => self.divide(&step, failure, &mut bisection, context),
@@ -125,7 +125,7 @@ impl Writer {
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let todo = &mut bisection.todo;
-        if failure.is_taken_key() && self.destinations.back_off_copy(step.method) {
+        if failure.is_taken_key() && self.destinations.back_off_copy(step.methods) {
             todo.push(step.ranges.to_vec());
             return Ok(Written::default());
         }
@@ -184,7 +184,7 @@ impl Writer {
         for range in selection::sample(step.ranges, SAMPLE, self.samples) {
             let step = Step {
                 ranges: &[range],
-                method: WriteMethod::Insert,
+                methods: &[],
                 ..*step
             };
             match self.commit(&step, context) {
@@ -210,7 +210,7 @@ impl Writer {
         let step = Step {
             ranges,
             refused: None,
-            method: WriteMethod::Insert,
+            methods: &[],
         };
         self.commit_refused(&step, failure, context)
     }

@@ -18,7 +18,7 @@ pub(super) struct Step<'s, 'b> {
     /// One of them whose rows are not written.
     pub(super) refused: Option<&'s Refused<'s>>,
     /// How the rows of the others are written.
-    pub(super) method: WriteMethod,
+    pub(super) methods: &'s [WriteMethod],
 }
 
 /// A message that is made a dead letter, and why.
@@ -74,7 +74,7 @@ impl Writer {
             let rows = match step.refused {
                 None => self
                     .destinations
-                    .write(step.ranges, step.method, &mut resources.stdin)?,
+                    .write(step.ranges, step.methods, &mut resources.stdin)?,
                 Some(_) => 0,
             };
             let dead_letters = self.save_dead_letters(stream_id, step.ranges, step.refused)?;
@@ -91,7 +91,7 @@ impl Writer {
         resources.crash_journal.end();
         let written = written?;
         *context.position = next;
-        self.destinations.succeeded(step.method);
+        self.destinations.succeeded(step.methods);
         Ok(written)
     }
 

@@ -1,0 +1,199 @@
+//! Rows of one table out of several buffers, and how they are divided when they differ in what is
+//! absent: a statement gives all its rows the same columns.
+
+use crate::{Cell, Encoded, Row, Rows};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Rows of one table, taken from several buffers, in order.
+#[derive(Clone, Debug, Default)]
+pub struct RowSlices<'a> {
+    slices: Vec<(&'a Rows, Range<usize>)>,
+}
+
+/// Rows that lack the same columns.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    /// Numbers of the columns that are absent in all of them, in ascending order.
+    pub absent: Vec<usize>,
+    /// The rows, in order.
+    pub rows: Vec<Row<'a>>,
+}
+
+impl<'a> RowSlices<'a> {
+    /// Takes all rows of one buffer.
+    pub fn all(rows: &'a Rows) -> Self {
+        let mut all = Self::default();
+        all.add(rows, 0..rows.len());
+        all
+    }
+
+    /// Appends some rows of another buffer.
+    pub fn add(&mut self, rows: &'a Rows, range: Range<usize>) {
+        self.slices.push((rows, range));
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.slices.iter().map(|(_, range)| range.len()).sum()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Row<'a>> {
+        let slices = self.slices.iter();
+        slices.flat_map(|&(rows, ref range)| rows.range(range.clone()))
+    }
+
+    /// Whether a cell may be absent.
+    pub fn has_absent(&self) -> bool {
+        self.slices.iter().any(|(rows, _)| rows.has_absent())
+    }
+
+    /// Copies the rows, with every NULL absent. For tests of what is done with such rows: no format
+    /// leaves a cell out yet. `None` without a row.
+    pub fn with_nulls_absent(&self) -> Option<Rows> {
+        let (first, _) = self.slices.first()?;
+        let mut rows = first.successor();
+        for row in self.iter() {
+            for cell in row.cells() {
+                rows.push(match cell {
+                    Cell::Null => Cell::Absent,
+                    cell => cell,
+                });
+            }
+            rows.end_row();
+        }
+        Some(rows)
+    }
+
+    /// Divides the rows into as few groups as there are, by which of the columns `defaulted` are
+    /// absent. Rows of different groups change their order.
+    pub fn groups(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
+        let mut places: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for row in self.iter() {
+            let absent = absent_of(row, defaulted);
+            let place = *places.entry(absent.clone()).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.rows.push(row),
+                None => groups.push(Group::begin(absent, row)),
+            }
+        }
+        groups
+    }
+
+    /// Divides the rows in the same way, but keeps their order: a group ends where the next row
+    /// differs from it.
+    pub fn stretches(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
+        let mut stretches: Vec<Group<'a>> = Vec::new();
+        for row in self.iter() {
+            let absent = absent_of(row, defaulted);
+            match stretches.last_mut() {
+                Some(open) if open.absent == absent => open.rows.push(row),
+                _ => stretches.push(Group::begin(absent, row)),
+            }
+        }
+        stretches
+    }
+}
+
+impl<'a> Group<'a> {
+    fn begin(absent: Vec<usize>, row: Row<'a>) -> Self {
+        Self {
+            absent,
+            rows: vec![row],
+        }
+    }
+}
+
+fn absent_of(row: Row<'_>, defaulted: &[usize]) -> Vec<usize> {
+    let fields = row.fields().enumerate();
+    let absent =
+        fields.filter(|(number, field)| *field == Encoded::Absent && defaulted.contains(number));
+    absent.map(|(number, _)| number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, Kind, Table};
+    use std::sync::Arc;
+
+    /// Rows of a number and two more columns, of which letters name the absent ones.
+    fn rows(absent: &[&str]) -> Rows {
+        let columns = ["n", "a", "b"].map(|name| Column::optional(name, Kind::Int4));
+        let mut rows = Rows::new(Arc::new(Table::new("t", columns.to_vec(), "n")));
+        for (n, absent) in (0..).zip(absent) {
+            rows.push(Cell::Int4(n));
+            for column in ["a", "b"] {
+                rows.push(match absent.contains(column) {
+                    true => Cell::Absent,
+                    false => Cell::Null,
+                });
+            }
+            rows.end_row();
+        }
+        rows
+    }
+
+    fn numbers(groups: Vec<Group<'_>>) -> Vec<(Vec<usize>, Vec<i32>)> {
+        let number = |row: &Row<'_>| match row.cells().next() {
+            Some(Cell::Int4(n)) => n,
+            other => panic!("{other:?}"),
+        };
+        let of_group = |group: Group<'_>| (group.absent, group.rows.iter().map(number).collect());
+        groups.into_iter().map(of_group).collect()
+    }
+
+    #[test]
+    fn rows_that_lack_the_same_columns_come_together() {
+        let rows = rows(&["", "a", "", "ab", "a", "b"]);
+        let groups = RowSlices::all(&rows).groups(&[1, 2]);
+        let expected = [
+            (vec![], vec![0, 2]),
+            (vec![1], vec![1, 4]),
+            (vec![1, 2], vec![3]),
+            (vec![2], vec![5]),
+        ];
+        assert_eq!(numbers(groups), expected);
+    }
+
+    #[test]
+    fn a_column_without_a_default_makes_no_group() {
+        let rows = rows(&["", "a", "b", "ab"]);
+        let groups = RowSlices::all(&rows).groups(&[2]);
+        assert_eq!(
+            numbers(groups),
+            [(vec![], vec![0, 1]), (vec![2], vec![2, 3])]
+        );
+    }
+
+    #[test]
+    fn stretches_keep_the_order() {
+        let rows = rows(&["", "", "a", "", "a", "a"]);
+        let expected = [
+            (vec![], vec![0, 1]),
+            (vec![1], vec![2]),
+            (vec![], vec![3]),
+            (vec![1], vec![4, 5]),
+        ];
+        assert_eq!(numbers(RowSlices::all(&rows).stretches(&[1, 2])), expected);
+    }
+
+    #[test]
+    fn rows_come_from_several_buffers() {
+        let (first, second) = (rows(&["", "", ""]), rows(&["a"]));
+        let mut slices = RowSlices::default();
+        slices.add(&first, 1..3);
+        assert!(!slices.has_absent());
+        slices.add(&second, 0..1);
+        assert_eq!((slices.len(), slices.has_absent()), (3, true));
+        let all = numbers(slices.stretches(&[]));
+        assert_eq!(all, [(vec![], vec![1, 2, 0])]);
+    }
+}
