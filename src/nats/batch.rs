@@ -1,5 +1,4 @@
-//! Decoded messages on their way to the database: what a fetch hands over and a transaction
-//! writes.
+//! Batches of decoded messages: fetch builds them, the main thread writes them in transactions.
 
 use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
@@ -15,8 +14,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Which stream a batch was read from. Its creation time tells it from an earlier or later stream
-/// of the same name.
+/// Identifies an incarnation of a stream: the creation time distinguishes it from earlier and later
+/// streams of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamId {
     /// Name of the JetStream stream.
@@ -25,18 +24,18 @@ pub struct StreamId {
     pub created: Timestamp,
 }
 
-/// How messages are acknowledged to the server.
+/// How the messages of a batch are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckPolicy {
-    /// Each message for itself.
+    /// Each message individually.
     Explicit,
-    /// Not at all: the stream keeps messages whatever its consumers do, or the session acknowledges
-    /// them itself.
+    /// Not at all: the stream keeps messages whatever its consumers do, or the session sends the
+    /// acknowledgements itself.
     None,
 }
 
-/// Returns who has to know once the commit of these batches is durable. All their messages have to
-/// be recorded: what is acknowledged is not sent again.
+/// Returns the receipts to send once the commit of these batches is durable. All their messages
+/// have to be recorded, because an acknowledged message is not sent again.
 pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for batch in recorded {
@@ -49,32 +48,33 @@ pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
     receipts
 }
 
-/// One message; its rows are in the batch.
+/// A message of the pipeline; its rows are in the batch.
 #[derive(Debug)]
 pub struct Message {
     /// Sequence in the stream.
     pub sequence: u64,
-    /// First of the sequences that writing this message settles: no other message of the pipeline
-    /// lies in `settles_from..sequence`.
+    /// First sequence that this message accounts for: `settles_from..sequence` holds no other
+    /// message of the pipeline.
     pub settles_from: u64,
-    /// How often the server has sent it, this time included.
+    /// Number of times that the server has sent it, including this one.
     pub delivered: i64,
-    /// When the server took it from its publisher.
+    /// When the server received it from its publisher.
     pub published: Timestamp,
     /// Subject it was published on.
     pub subject: Subject,
     /// Headers, if any.
     pub headers: Option<Headers>,
-    /// Payload as published, kept until the commit for a dead letter.
+    /// Payload as published; kept until the commit, because a dead letter needs it.
     pub payload: Bytes,
     /// Subject that takes the acknowledgement.
     pub reply: Subject,
-    /// Why there are no rows, if the message could not be decoded.
+    /// Why the message has no rows, if it could not be decoded.
     pub reject: Option<Reject>,
 }
 
 impl Message {
-    /// Returns what tells it from a message that gets its sequence after the stream was set back.
+    /// Returns what distinguishes it from a message that gets the same sequence after the stream
+    /// was set back.
     pub fn witness(&self) -> Witness {
         Witness {
             sequence: self.sequence,
@@ -83,47 +83,47 @@ impl Message {
     }
 }
 
-/// Sequences behind the last message that are known to hold no message of this pipeline.
+/// A range of sequences behind the last message that holds no message of this pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// The first of them.
+    /// The first sequence of the range.
     pub first: u64,
-    /// The last of them.
+    /// The last sequence of the range.
     pub last: u64,
-    /// Somebody else's message that is the last of them, if it is there still.
+    /// The message at `last`, which is of no concern to the pipeline; `None` if it was removed.
     pub newest: Option<Witness>,
 }
 
-/// Messages of one pipeline with their rows, in order of arrival.
+/// Messages of one pipeline with their rows, in the order in which they were delivered.
 #[derive(Debug)]
 pub struct Batch {
     /// The stream they came from.
     pub stream_id: Arc<StreamId>,
     /// How its messages are acknowledged.
     pub acks: AckPolicy,
-    /// The pipeline reads all subjects of the stream, so a sequence that does not come is a message
-    /// that is gone.
+    /// Set if the pipeline reads all subjects of the stream. Then a sequence that is never
+    /// delivered belongs to a deleted message.
     pub whole_stream: bool,
     /// The messages.
     pub messages: Vec<Message>,
     rows: RowSet,
-    /// For each message, for each table: number of rows up to and including this message.
+    /// For each message and table: the number of rows up to and including this message.
     ends: Vec<usize>,
-    /// Messages that this process has committed; those of the others that are recorded are
-    /// duplicates.
+    /// Messages that this process has committed. All other messages that turn out to be recorded
+    /// are duplicates.
     committed: usize,
     payload_bytes: usize,
     /// Bytes of headers and payloads in memory.
     size: usize,
     tail: Option<Tail>,
-    /// Tells the session that all of it is durable.
+    /// Tells the session that all messages are durable.
     report: Option<oneshot::Sender<()>>,
     reservation: Option<Reservation>,
     counted: Counted,
 }
 
 impl Batch {
-    /// Makes a batch without messages.
+    /// Creates a batch without messages.
     pub fn new(
         stream_id: Arc<StreamId>,
         acks: AckPolicy,
@@ -148,7 +148,7 @@ impl Batch {
         }
     }
 
-    /// Makes an empty batch for what comes next.
+    /// Creates an empty batch of the same pipeline, to be filled next.
     pub(crate) fn successor(&self) -> Self {
         Self {
             stream_id: self.stream_id.clone(),
@@ -166,8 +166,8 @@ impl Batch {
         }
     }
 
-    /// Appends a message of `size` bytes, headers and payload, after its rows were appended to
-    /// [`Batch::rows_mut`].
+    /// Appends a message whose headers and payload take `size` bytes. Its rows must already have
+    /// been appended to [`Batch::rows_mut`].
     pub(crate) fn push(&mut self, message: Message, size: usize, reservation: Reservation) {
         self.payload_bytes += message.payload.len();
         self.size += size;
@@ -178,7 +178,7 @@ impl Batch {
         self.charge(reservation);
     }
 
-    /// Holds a further part of the byte budget until the batch is dropped.
+    /// Adds a reservation of the byte budget, which is held until the batch is dropped.
     pub(crate) fn charge(&mut self, reservation: Reservation) {
         match &mut self.reservation {
             Some(mine) => mine.merge(reservation),
@@ -191,12 +191,12 @@ impl Batch {
         &self.rows
     }
 
-    /// Returns the rows to append those of the next message to.
+    /// Returns the rows for appending; the rows of the next message go here before [`Batch::push`].
     pub fn rows_mut(&mut self) -> &mut RowSet {
         &mut self.rows
     }
 
-    /// Returns which rows of table number `table` the messages `messages` became.
+    /// Returns which rows of table number `table` belong to the messages with these indexes.
     pub fn rows_of(&self, messages: &Range<usize>, table: usize) -> Range<usize> {
         let tables = self.rows.tables().len();
         let end_of = |count: usize| match count.checked_sub(1) {
@@ -210,55 +210,57 @@ impl Batch {
         end_of(messages.start)..end_of(messages.end)
     }
 
-    /// Records that the stream holds nothing for this pipeline there.
+    /// Records that this range holds no message of the pipeline.
     pub(crate) fn set_tail(&mut self, tail: Tail) {
         self.tail = Some(tail);
     }
 
-    /// Returns the sequences behind the last message that are known to hold no message of this
-    /// pipeline.
+    /// Returns the range behind the last message that holds no message of this pipeline, if there
+    /// is one.
     pub fn tail(&self) -> Option<Tail> {
         self.tail
     }
 
-    /// Lets the session know when all of it is durable.
+    /// Sets the channel on which the session learns that the whole batch is durable.
     pub(crate) fn report_to(&mut self, report: oneshot::Sender<()>) {
         self.report = Some(report);
     }
 
-    /// Records that `messages` more of its messages are committed.
+    /// Records that `messages` more messages of this batch are committed.
     pub fn add_committed(&mut self, messages: usize) {
         self.committed += messages;
     }
 
-    /// Returns whether `position` has all of its messages.
+    /// Returns whether `position` contains all its messages.
     pub fn is_recorded(&self, position: &Sequences) -> bool {
         let mut messages = self.messages.iter();
         messages.all(|message| position.contains(message.sequence))
     }
 
-    /// Counts the messages of a recorded batch that were recorded already when they came.
+    /// Returns the number of duplicates in a recorded batch: messages that were already recorded
+    /// when they were delivered.
     pub fn duplicates(&self) -> usize {
         self.len().saturating_sub(self.committed)
     }
 
-    /// Returns the publish time of its last message.
+    /// Returns the publish time of its last message; `None` without a message.
     pub fn last_published(&self) -> Option<Timestamp> {
         self.messages.last().map(|message| message.published)
     }
 
-    /// Counts the messages.
+    /// Returns the number of messages.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Returns what it counts for in a transaction, in rows or messages, whichever are more: an
-    /// array message may be many rows, a dead letter is none.
+    /// Returns how much of a transaction it fills: the number of its rows or of its messages,
+    /// whichever is larger. A message that is an array may give many rows, and a dead letter gives
+    /// none.
     pub fn weight(&self) -> usize {
         self.len().max(self.rows.len())
     }
 
-    /// Returns whether there is no message.
+    /// Returns whether it has no messages.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }

@@ -1,11 +1,12 @@
-//! The NATS side of the way of a message: connect, fetch, decode, batch, and later acknowledge.
+//! The NATS side of a message's path: connect, fetch, decode, batch, and at the end acknowledge.
 //!
 //! To follow a message, read in this order: [`runtime`] starts the thread, [`connection`] holds the
-//! one connection, [`subscription`] is the main thread's end of a pipeline, [`session`] brings a
-//! pipeline to its first message (its position by [`resume`], its consumer by [`consumer`]),
-//! [`fetch`] turns messages into batches, [`publish`] tells the server what is durable;
-//! [`unreadable`] is the way around messages that cut the connection. No PostgreSQL call may appear
-//! here: this code runs on a thread of its own, and PostgreSQL belongs to the worker's main thread.
+//! one connection, [`subscription`] is the main thread's end of a pipeline, [`session`] takes a
+//! pipeline to its first message (its position through [`resume`], its consumer through
+//! [`consumer`]), [`fetch`] turns messages into batches, [`publish`] tells the server which
+//! messages are durable; [`unreadable`] reads messages that would make the client lose its
+//! connection. No PostgreSQL call may appear here: this code runs on a thread of its own, and only
+//! the worker's main thread may call PostgreSQL.
 
 mod backoff;
 mod batch;

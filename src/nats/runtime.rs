@@ -1,6 +1,6 @@
-//! The NATS side of one worker, as the main thread owns it: its thread, its connection and its
-//! memory, and the queues of what is to be sent. Everything the main thread calls here returns at
-//! once.
+//! The NATS side of one worker, as the main thread owns it: the NATS thread, the connection, the
+//! byte budget, and the queues of acknowledgements and dead letters to send. Nothing that the main
+//! thread calls here blocks, except [`Nats::shut_down`].
 
 use crate::budget::Budget;
 use crate::connection::Connector;
@@ -19,10 +19,10 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 
-/// Lists of acknowledgements, one for each commit, that may wait to be sent.
+/// Lists of acknowledgements that may wait to be sent; each commit gives one list.
 const ACK_LISTS_WAITING: usize = 256;
 
-/// The NATS side of one worker.
+/// The NATS side of one worker: starts it, sends through it, shuts it down.
 pub struct Nats {
     runtime: Runtime,
     shared: Arc<Shared>,
@@ -31,11 +31,11 @@ pub struct Nats {
     dead_letters: DeadLetterQueue,
 }
 
-/// What all subscriptions have in common.
+/// The resources that all subscriptions share.
 pub(crate) struct Shared {
     pub(crate) runtime: Handle,
     pub(crate) settings: Arc<Settings>,
-    /// How many pipelines share the connection and the memory.
+    /// Number of pipelines that share the connection and the memory.
     pub(crate) pipelines: usize,
     pub(crate) connector: Arc<Connector>,
     pub(crate) wake: Waker,
@@ -43,13 +43,13 @@ pub(crate) struct Shared {
 }
 
 impl Nats {
-    /// Starts the thread and the connection for so many pipelines, each of which is to be
-    /// subscribed with [`Nats::subscribe`].
+    /// Starts the NATS thread and the connection for this number of pipelines. Call
+    /// [`Nats::subscribe`] for each of them afterwards.
     ///
-    /// `wake` is called from other threads whenever there is something for the main thread.
+    /// `wake` is called from other threads whenever there is something for the main thread to do.
     ///
     /// # Errors
-    /// When the operating system refuses a thread.
+    /// When the operating system refuses to create a thread.
     pub fn start(
         settings: Settings,
         pipelines: usize,
@@ -85,16 +85,16 @@ impl Nats {
         })
     }
 
-    /// Subscribes a pipeline, which begins to fetch with [`Subscription::start`].
+    /// Adds a pipeline. It begins to fetch when [`Subscription::start`] is called.
     pub fn subscribe(&mut self, pipeline: Pipeline) -> Subscription {
         let budget = self.budget.of_next_pipeline();
         Subscription::stopped(self.shared.clone(), pipeline, budget)
     }
 
-    /// Queues acknowledgements of what is durable.
+    /// Queues acknowledgements of durable messages.
     ///
     /// # Errors
-    /// Gives the list back when the queue is full, to be tried again.
+    /// When the queue is full: returns the list, so that the caller can try again.
     pub fn acknowledge(&self, receipts: Vec<Receipt>) -> Result<(), Vec<Receipt>> {
         self.acks.try_send(receipts).map_err(|error| match error {
             mpsc::error::TrySendError::Full(receipts)
@@ -102,7 +102,8 @@ impl Nats {
         })
     }
 
-    /// Publishes a dead letter to `subject`. Left out when too many wait: the table has it.
+    /// Queues a dead letter to be published on `subject`. It is dropped if too many are waiting,
+    /// which is no loss because the dead letter is in the table.
     pub fn publish_dead_letter(&self, subject: String, message: DeadLetterMessage) {
         self.dead_letters.push(subject, message);
     }
@@ -112,32 +113,32 @@ impl Nats {
         self.shared.connector.state()
     }
 
-    /// Returns the bytes of messages in memory.
+    /// Returns the bytes of the budget that are reserved for messages in memory.
     pub fn memory_in_use(&self) -> usize {
         self.budget.used()
     }
 
-    /// Returns whether a task of the NATS side has panicked. The worker then has to start over.
+    /// Returns whether a task on the NATS side has panicked. The worker then has to restart.
     pub fn panicked(&self) -> bool {
         self.shared.panicked.load(Ordering::Acquire)
     }
 
-    /// Lets a task panic on a thread of the runtime.
+    /// Makes a task panic on a thread of the runtime.
     #[cfg(feature = "faults")]
     #[allow(clippy::panic, reason = "this is what it is for")]
     pub fn panic_on_a_thread(&self) {
         self.shared.spawn(async { panic!("a test asked for it") });
     }
 
-    /// Ends all threads; waits for them no longer than `timeout`. To be called once all
-    /// subscriptions are stopped.
+    /// Stops all threads, and waits no longer than `timeout` for them. Stop all subscriptions
+    /// before.
     pub fn shut_down(self, timeout: Duration) {
         self.runtime.shutdown_timeout(timeout);
     }
 }
 
 impl Shared {
-    /// Runs a task, and lets the main thread know if it panics.
+    /// Spawns a task. If it panics, records that and wakes the main thread.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let (panicked, wake) = (self.panicked.clone(), self.wake.clone());
         self.runtime.spawn(async move {

@@ -1,6 +1,6 @@
-//! The life of a pipeline on the NATS side: bring it to its first message, fetch until something
-//! ends that, and start over with a delay. Every end is treated alike: ask the database where the
-//! pipeline stands, put the consumer there, fetch. Nothing is patched up in place.
+//! Sessions of a pipeline: set up the consumer, fetch until the first error, and start over after a
+//! delay. Every error is handled in the same way: ask the database for the position, set the
+//! consumer to it, fetch. Nothing is repaired within a session.
 
 use crate::backoff::Backoff;
 use crate::batch::{Batch, StreamId};
@@ -31,35 +31,36 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-/// A session that fetched for this long counts as a success for the backoff.
+/// A session that has lasted this long counts as a success for the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// A connection may be gone for this long before that is shown.
+/// A connection may be lost for this long before the status shows it.
 const SHOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// Time between two requests for the figures that no message carries.
+/// Interval at which the consumer and the stream are requested from the server.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
 
-/// Two writers with one consumer leave it to each other for about this long, so that each reads on.
+/// Delay after another writer has taken the consumer over. Both writers wait about this long, so
+/// that each of them makes progress.
 const TAKEN_DELAY: Duration = Duration::from_secs(10);
 
-/// The NATS side of one pipeline.
+/// Runs the sessions of one pipeline.
 pub(crate) struct Session {
-    /// How many pipelines share the connection.
+    /// Number of pipelines that share the connection.
     pub(crate) pipelines: usize,
     pub(crate) context: Context,
     pub(crate) connector: Arc<Connector>,
-    /// Takes questions to the main thread.
+    /// Sends position requests to the main thread.
     pub(crate) questions: mpsc::Sender<PositionRequest>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Session {
-    /// Runs until told to stop.
+    /// Runs sessions until it is told to stop.
     pub(crate) async fn run(mut self) {
         let mut stop = self.stop.clone();
         tokio::select! {
-            // A dropped sender means the same as a stop.
+            // A dropped sender means stop as well.
             _ = stop.wait_for(|stop| *stop) => {}
             never = self.run_for_ever() => match never {},
         }
@@ -85,7 +86,8 @@ impl Session {
             if started.elapsed() >= STABLE {
                 backoff.reset();
             }
-            // A right that is missing shows as a request without an answer.
+            // A missing permission shows as a request without an answer; only the error that the
+            // server reports on the connection names it.
             let reported = self.connector.state().error_since(started);
             if matches!(error, SessionError::Disconnected) {
                 self.wait_after_cut(history.record_cut()).await;
@@ -119,7 +121,8 @@ impl Session {
         tokio::time::sleep(delay).await;
     }
 
-    /// Waits after a lost connection. One that is there again at once is no change of state.
+    /// Waits after a lost connection. The status changes only if the connection is not restored
+    /// soon.
     async fn wait_after_cut(&self, cut: Cut) {
         let state = self.connector.state();
         if tokio::time::timeout(SHOWN_AFTER, state.connected())
@@ -133,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Runs one session, from the stream's name to the first error.
+    /// Runs one session, from finding the stream to the first error.
     async fn run_once(
         &self,
         client: &Client,
@@ -178,7 +181,7 @@ impl Session {
         if ready.consumer.cached_info().num_pending == 0 {
             context.set_phase(PhaseKind::Fetching, "");
         } else {
-            // What went wrong before is over when a message comes.
+            // An earlier problem stays shown until the first message arrives.
             context.set_phase_of_a_new_session(PhaseKind::Fetching, "");
         }
     }
@@ -205,8 +208,8 @@ impl Session {
         Fetch::new(&self.context, server, batch, ready.position)
     }
 
-    /// Keeps figures fresh that no message carries, until the consumer is not what it was, or the
-    /// stream would drop what it is sent.
+    /// Updates the figures that no message carries, and checks consumer and stream. Returns when
+    /// the consumer was changed, or when the stream would drop messages that it has sent.
     async fn watch(
         &self,
         stream: &jetstream::stream::Stream,
@@ -215,7 +218,7 @@ impl Session {
     ) -> SessionError {
         loop {
             tokio::time::sleep(COUNTS_EVERY).await;
-            // What cannot be asked now is asked again; the fetch itself notices a real fault.
+            // An unanswered request is sent again the next time; fetch itself notices real faults.
             let Ok(info) = consumer.get_info().await else {
                 continue;
             };

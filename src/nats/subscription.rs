@@ -1,5 +1,5 @@
-//! The main thread's end of one pipeline: batches and questions come out of it, and through it the
-//! pipeline is started and stopped. Everything here returns at once.
+//! The main thread's end of one pipeline: it delivers batches and position requests, and starts and
+//! stops the pipeline. Nothing here blocks.
 
 use crate::batch::Batch;
 use crate::budget::PipelineBudget;
@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::{mpsc, watch};
 
-/// Batches of one pipeline that may wait for the main thread. The next one grows meanwhile, so this
-/// is enough for it never to be idle. What is fetched further ahead than that makes NATS keep a
-/// longer record of what is on its way, and falls out of the caches before it is written.
+/// Batches of one pipeline that may wait for the main thread. The next batch grows meanwhile, so
+/// one is enough to keep the main thread busy. To fetch further ahead would make NATS keep a longer
+/// record of unacknowledged deliveries, and the data would have left the CPU caches before it is
+/// written.
 const BATCHES_WAITING: usize = 1;
-/// A session asks one question at a time.
+/// Position requests that may wait; a session sends one at a time.
 const QUESTIONS_WAITING: usize = 1;
 
-/// One pipeline as the main thread sees it. To drop it stops the pipeline.
+/// One pipeline as the main thread sees it. Dropping it stops the pipeline.
 pub struct Subscription {
     shared: Arc<Shared>,
     pipeline: Arc<Pipeline>,
@@ -32,7 +33,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Returns one that fetches nothing yet.
+    /// Creates a subscription that does not fetch yet.
     pub(crate) fn stopped(shared: Arc<Shared>, pipeline: Pipeline, budget: PipelineBudget) -> Self {
         Self {
             shared,
@@ -45,7 +46,7 @@ impl Subscription {
         }
     }
 
-    /// Starts fetching, or starts it over; what was fetched and not taken is dropped.
+    /// Starts fetching, or restarts it. Batches that were fetched and not taken are dropped.
     pub fn start(&mut self) {
         self.stop();
         let (stop, stopped) = watch::channel(false);
@@ -73,14 +74,15 @@ impl Subscription {
         self.shared.spawn(session.run());
     }
 
-    /// Stops fetching and drops what was fetched and not taken; the server keeps it.
+    /// Stops fetching. Batches that were fetched and not taken are dropped; the server still has
+    /// their messages.
     pub fn stop(&mut self) {
         self.stop.send_replace(true);
         self.batches = mpsc::channel(1).1;
         self.questions = mpsc::channel(1).1;
     }
 
-    /// Returns whether it was started and not stopped since.
+    /// Returns whether it has been started and not stopped since.
     pub fn is_started(&self) -> bool {
         !*self.stop.borrow()
     }
@@ -95,23 +97,23 @@ impl Subscription {
         !self.batches.is_empty()
     }
 
-    /// Drops a batch on the thread that made it, which spares the main thread thousands of calls,
-    /// and the memory then serves the next batch.
+    /// Drops a batch on the NATS thread, which allocated it. This saves the main thread thousands
+    /// of calls to free memory, and lets the next batch reuse that memory.
     pub fn discard(&self, batch: Batch) {
         self.shared.runtime.spawn(async move { drop(batch) });
     }
 
-    /// Returns the question of the session where the pipeline stands, if it asks.
+    /// Returns the session's request for the pipeline's position, if there is one.
     pub fn next_position_request(&mut self) -> Option<PositionRequest> {
         self.questions.try_recv().ok()
     }
 
-    /// Returns what the pipeline is doing.
+    /// Returns the state of the pipeline on the NATS side.
     pub fn state(&self) -> &PipelineState {
         &self.state
     }
 
-    /// Returns the bytes of memory that the pipeline has for itself.
+    /// Returns the bytes of the budget that are reserved for this pipeline alone.
     pub fn own_memory(&self) -> usize {
         self.budget.own_bytes()
     }

@@ -4,7 +4,7 @@ use decode::{Format, RowSink};
 use row::Table;
 use std::sync::LazyLock;
 
-/// Reservations of one batch are of one budget.
+/// Budget of all reservations here, since reservations of one batch must come from one budget.
 static BUDGET: LazyLock<PipelineBudget> =
     LazyLock::new(|| Budget::new(1_000, 1).of_next_pipeline());
 
@@ -22,7 +22,7 @@ fn message(sequence: u64) -> Message {
     }
 }
 
-/// A format of two tables.
+/// A format with two tables.
 struct TwoTables([Arc<Table>; 2]);
 
 impl Format for TwoTables {
@@ -52,7 +52,7 @@ fn empty(acks: AckPolicy) -> Batch {
     Batch::new(Arc::new(stream_id), acks, true, &format, Arc::default())
 }
 
-/// A batch of messages with these sequences.
+/// Creates a batch of messages with these sequences.
 fn batch(acks: AckPolicy, sequences: &[u64]) -> Batch {
     let mut batch = empty(acks);
     sequences
@@ -61,7 +61,7 @@ fn batch(acks: AckPolicy, sequences: &[u64]) -> Batch {
     batch
 }
 
-/// Appends a message with so many rows for each table.
+/// Appends a message with this number of rows for each table.
 fn push(batch: &mut Batch, sequence: u64, rows: [usize; 2]) {
     for (table, rows) in rows.into_iter().enumerate() {
         let table = batch.rows_mut().table_mut(table).unwrap();
@@ -74,7 +74,7 @@ fn push(batch: &mut Batch, sequence: u64, rows: [usize; 2]) {
     batch.push(message(sequence), 2, BUDGET.try_take(1).unwrap());
 }
 
-/// Subjects of the replies, and how many sessions are told.
+/// Returns the reply subjects, and the number of reports to sessions.
 fn replies(receipts: &[Receipt]) -> (Vec<&str>, usize) {
     let replies: Vec<&str> = receipts
         .iter()

@@ -1,37 +1,38 @@
-//! The batch that is being filled: when it may be handed over, and when it must not grow any more.
-//! It knows no server and waits for nothing.
+//! The open batch: decides when it is ready to be handed over, and when it is full. It makes no
+//! requests and never waits.
 
 use crate::batch::Batch;
 use crate::settings::Pipeline;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest time that a batch under backlog waits for more messages than it needs …
+/// Longest time that a batch waits for more messages than it needs, while there is a backlog.
 const GROW_FOR: Duration = Duration::from_millis(50);
-/// … and how many come between two looks at the clock.
+/// Messages between two checks of the clock meanwhile.
 const LOOK_EVERY: usize = 64;
-/// A batch does not grow beyond so many bytes, even when it has few messages.
+/// Bytes at which a batch is full even if it has few messages.
 const BYTES: usize = 8 << 20;
 
-/// When a batch that has enough messages may go.
+/// When a batch that has enough messages may be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
     /// At once.
     WhenReady,
-    /// Only once it is full or its oldest message has waited for long enough.
+    /// Only when it is full or its oldest message has waited for `batch_timeout`.
     Later,
 }
 
-/// A batch with room.
+/// The open batch, which takes further messages.
 pub(crate) struct BatchAccumulator {
     pub(crate) batch: Batch,
-    /// When it got its first message.
+    /// When it got its first message; `None` without a message.
     since: Option<Instant>,
-    /// Messages that waited on the server after its last one.
+    /// Messages that were still on the server after its last message.
     backlog: u64,
-    /// It is the rest of a backlog, of which a larger batch came before.
+    /// It follows a batch that was larger than `batch_size` and left a backlog, so it holds the
+    /// rest.
     rest: bool,
-    /// It may be handed over.
+    /// The batch may be handed over.
     ready: bool,
 }
 
@@ -46,35 +47,36 @@ impl BatchAccumulator {
         }
     }
 
-    /// Decides after a message whether the batch is ready; `backlog` more messages wait on the
-    /// server.
+    /// Decides after each message whether the batch is ready; `backlog` is the number of messages
+    /// that are still on the server.
     pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, release: Release) {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.backlog = backlog;
-        // The rest of a backlog waits for nothing once it is complete.
+        // The rest of a backlog is ready as soon as it is complete.
         let enough = self.batch.len() >= pipeline.batch_size || self.rest && backlog == 0;
         let more = release == Release::Later || self.grows(pipeline, backlog, since);
         self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
-    /// Returns whether to wait for more. Large transactions cost less for each row, so under
-    /// backlog a batch waits a moment for the rows that are about to come.
+    /// Returns whether to wait for more messages. Large transactions cost less for each row, so
+    /// while there is a backlog a batch waits a moment for the rows that are about to come.
     fn grows(&self, pipeline: &Pipeline, backlog: u64, since: Instant) -> bool {
         let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
         backlog > pipeline.max_batch_rows as u64 && (!looks_at_clock || since.elapsed() < GROW_FOR)
     }
 
-    /// Returns whether it is a whole transaction.
+    /// Returns whether it fills a transaction.
     pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
         self.batch.weight() >= pipeline.max_batch_rows || self.batch.size() >= BYTES
     }
 
-    /// Returns when its oldest message has waited for long enough; `None` without a message.
+    /// Returns when its oldest message will have waited for `batch_timeout`; `None` without a
+    /// message.
     pub(crate) fn due(&self, pipeline: &Pipeline) -> Option<Instant> {
         self.since.map(|since| since + pipeline.batch_timeout)
     }
 
-    /// Lets it be handed over, since its oldest message has waited for long enough.
+    /// Marks it ready, because its oldest message has waited for `batch_timeout`.
     pub(crate) fn mark_ready(&mut self) {
         self.ready = true;
     }
@@ -84,7 +86,7 @@ impl BatchAccumulator {
         self.ready
     }
 
-    /// Takes the batch, and begins the next one.
+    /// Takes the batch, and begins an empty one.
     pub(crate) fn take(&mut self, pipeline: &Pipeline) -> Batch {
         let next = Self {
             rest: self.backlog > 0 && self.batch.len() > pipeline.batch_size,
@@ -135,7 +137,8 @@ mod tests {
         }
     }
 
-    /// A batch with so many messages, and whether it was ready after each of them.
+    /// Creates a batch with this number of messages, and returns whether it was ready after each of
+    /// them.
     fn filled(messages: u64, backlog: u64, release: Release) -> (BatchAccumulator, Vec<bool>) {
         let stream_id = StreamId {
             name: "S".to_owned(),

@@ -1,5 +1,4 @@
-//! From the fetch to the main thread: when a batch is handed over, and what has to be confirmed
-//! before.
+//! Hands batches over to the main thread: when, and what the server has to confirm before.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -7,20 +6,20 @@ use crate::error::SessionError;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often the server is asked, at most, whether nothing lies between two messages.
+/// Shortest time between two confirmations. While a batch waits for its confirmation it grows.
 pub(super) const CONFIRM_EVERY: Duration = Duration::from_millis(100);
 
-/// What the server has to confirm before the open batch is handed over.
+/// The state of confirmations: a batch that skips sequences needs one before it is handed over.
 pub(super) struct Confirmation {
-    /// The open batch settles sequences that did not come, which is right only if consumer and
-    /// stream are what they were.
+    /// The open batch accounts for sequences that were not delivered, or has messages of other
+    /// subjects. That is right only if consumer and stream are unchanged.
     pub(super) is_needed: bool,
-    /// When the server last said that the consumer is as it has to be.
+    /// When the server last answered that the consumer is unchanged.
     last: Instant,
 }
 
 impl Confirmation {
-    /// Begins with a consumer that was just set in place.
+    /// Starts with a consumer that was just set to its position.
     pub(super) fn new() -> Self {
         Self {
             is_needed: false,
@@ -28,14 +27,15 @@ impl Confirmation {
         }
     }
 
-    /// Returns whether the open batch has to wait for its confirmation, and may grow meanwhile.
+    /// Returns whether the open batch has to wait for its confirmation. It may grow meanwhile.
     pub(super) fn is_too_early(&self) -> bool {
         self.is_needed && self.last.elapsed() < CONFIRM_EVERY
     }
 }
 
 impl<S: Server> Fetch<'_, S> {
-    /// Hands a ready batch over when there is room for it. Until then it grows; a full one waits.
+    /// Hands over a ready batch if there is room for it. Otherwise it grows until it is full; then
+    /// fetching waits for room.
     pub(super) async fn hand_over_if_ready(&mut self) -> Result<(), SessionError> {
         let has_to_go = || {
             self.context.batches.capacity() > 0 || self.accumulator.is_full(&self.context.pipeline)
@@ -46,13 +46,13 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Hands the open batch over, if there is a message in it.
+    /// Hands over the open batch, if it has messages.
     pub(super) async fn hand_over(&mut self) -> Result<(), SessionError> {
         if self.accumulator.batch.is_empty() {
             return Ok(());
         }
-        // With another filter on the consumer there may be messages in between after all, and with
-        // more subjects in the stream the consumer needs one.
+        // If the consumer has another filter now, there may be messages of the pipeline in between
+        // after all. If the stream takes more subjects now, the consumer needs a filter.
         if std::mem::take(&mut self.confirmation.is_needed) {
             self.confirm_consumer().await?;
             if self.accumulator.batch.whole_stream {
@@ -68,14 +68,14 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Asks the server for the consumer, which has to be as it was when the session began.
+    /// Requests the consumer from the server. Fails if it was changed since the session began.
     pub(super) async fn confirm_consumer(&mut self) -> Result<ConsumerCounts, SessionError> {
         let counts = self.server.consumer().await?;
         self.confirmation.last = Instant::now();
         Ok(counts)
     }
 
-    /// Sends the open batch to the main thread, and begins the next one.
+    /// Sends the open batch to the main thread, and begins an empty one.
     pub(super) async fn send_batch(&mut self) {
         let batch = self.accumulator.take(&self.context.pipeline);
         self.context.send(batch).await;

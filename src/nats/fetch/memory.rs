@@ -1,4 +1,4 @@
-//! The byte budget as a fetch uses it: a message is kept only once there is memory for it.
+//! Reservations of fetch: it keeps a message only once there is memory for it in the byte budget.
 
 use super::Fetch;
 use super::server::Server;
@@ -7,14 +7,14 @@ use crate::error::SessionError;
 use crate::state::PhaseKind;
 use std::time::Duration;
 
-/// A wait for memory is shown after this long: a transaction gives some back sooner.
+/// Time after which the status shows a wait for memory. A transaction usually frees some sooner.
 pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(2);
-/// … in these words.
+/// Text that it shows.
 const OUT_OF_MEMORY: &str =
     "waits for memory: what is not written yet fills sr_event_writer.buffer_memory";
 
 impl<S: Server> Fetch<'_, S> {
-    /// Takes `bytes` of the budget for a message.
+    /// Reserves `bytes` of the budget for a message.
     pub(super) async fn reserve(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
         match self.context.budget.try_take(bytes) {
             Some(reservation) => Ok(reservation),
@@ -22,8 +22,9 @@ impl<S: Server> Fetch<'_, S> {
         }
     }
 
-    /// Pays for rows that are larger than their payload let expect, as those of a long array of
-    /// small objects are. What is not free now is waited for, so at most one message is owed.
+    /// Reserves memory for rows that are larger than their payload, such as those of a long array
+    /// of small objects. If it is not free now, this waits until it is, so the memory in use
+    /// exceeds the budget by the rows of one message at most.
     pub(super) async fn pay_for_rows(&mut self, bytes: usize) -> Result<(), SessionError> {
         if bytes == 0 {
             return Ok(());
@@ -35,8 +36,8 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Waits for `bytes` of the budget. Before that the open batch is handed over: it may hold the
-    /// very bytes that are waited for.
+    /// Waits for `bytes` of the budget. Hands over the open batch first, because that may hold the
+    /// very bytes that are needed.
     async fn wait_for_memory(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
         let context = self.context;
         let reservation = {

@@ -1,6 +1,6 @@
-//! Messages of one session become batches: receive, recognise what was already fetched, decode,
-//! hand over. It ends at the first sign that a message could be missing; the session then starts
-//! over.
+//! Fetch: turns the messages of one session into batches. It receives a message, skips it if it was
+//! fetched before, decodes it, and hands batches over. It ends at the first sign that a message may
+//! be missing; a new session then starts over.
 
 pub(crate) mod accumulator;
 mod hand_over;
@@ -36,24 +36,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
-/// Bytes that a message costs beside its payload and headers: subject, reply, bookkeeping.
+/// Bytes that a message takes in addition to its payload and headers: subject, reply subject,
+/// bookkeeping.
 pub(crate) const MESSAGE_OVERHEAD: usize = 512;
-/// Header of a message that comes without its payload.
+/// Header with the payload's size, on a message that was delivered without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 
-/// What a fetch waits for.
+/// What fetch reacts to while it waits.
 #[allow(
     clippy::large_enum_variant,
     reason = "it is moved once, and a box would cost every message an allocation"
 )]
 enum Event {
-    /// The next message, or why none comes any more.
+    /// The next message, or the error after which no more messages come.
     Message(Result<async_nats::Message, SessionError>),
-    /// A batch was taken, so there is room for the next one.
+    /// The main thread took a batch, so the next one can be handed over.
     Room,
-    /// The oldest message of the open batch has waited for long enough.
+    /// The oldest message of the open batch has waited for `batch_timeout`.
     Due,
-    /// No message came for a while.
+    /// No message came for [`Health::quiet_timeout`].
     Quiet,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Fetch<'a, S> {
     context: &'a Context,
     server: S,
     stream_id: Arc<StreamId>,
-    /// What this session has fetched so far.
+    /// Sequences that this session has fetched so far.
     fetched: Sequences,
     sequences: SequenceTracker,
     limiter: Option<RateLimiter>,
@@ -72,8 +73,8 @@ pub(crate) struct Fetch<'a, S> {
 }
 
 impl<'a, S: Server> Fetch<'a, S> {
-    /// Begins behind sequence `position`, where the consumer was just set. `batch` takes the first
-    /// messages.
+    /// Creates the fetch of a session whose consumer was just set behind sequence `position`.
+    /// `batch` takes the first messages.
     pub(crate) fn new(context: &'a Context, server: S, batch: Batch, position: u64) -> Self {
         context.last_fetched.store(0, Ordering::Relaxed);
         Self {
@@ -89,14 +90,15 @@ impl<'a, S: Server> Fetch<'a, S> {
         }
     }
 
-    /// Fetches until something ends that.
+    /// Fetches until the first error.
     pub(crate) async fn run(
         mut self,
         mut messages: impl Messages,
     ) -> Result<Infallible, SessionError> {
         loop {
             self.hand_over_if_ready().await?;
-            // Most messages are there already, and a timer for each would cost more than they do.
+            // Most messages are there already, and a timer for each would cost more than the
+            // message itself.
             let event = match messages.next().now_or_never() {
                 Some(message) => Event::Message(message),
                 None => self.wait(&mut messages).await,
@@ -107,7 +109,8 @@ impl<'a, S: Server> Fetch<'a, S> {
                 Event::Due => self.accumulator.mark_ready(),
                 Event::Quiet => {
                     let missed_heartbeat = messages.has_missed_heartbeat();
-                    // What the server answers says more than its silence does.
+                    // The server's answer is a better reason to end than the missed heartbeat, so
+                    // ask first.
                     self.ask_why_quiet().await?;
                     if missed_heartbeat {
                         return Err(SessionError::MissedHeartbeat);
@@ -142,7 +145,7 @@ impl<'a, S: Server> Fetch<'a, S> {
             return Ok(());
         }
         if is_bare(&message) {
-            // A consumer that is set to leave payloads out would deliver it like this.
+            // A consumer that was changed to deliver headers only would deliver it like this.
             self.confirm_consumer().await?;
         }
         let payload = message.payload.len();
@@ -174,10 +177,10 @@ impl<'a, S: Server> Fetch<'a, S> {
         }
     }
 
-    /// Returns whether this session has fetched the message before, and no acknowledgement of a
-    /// second copy is needed. Where messages are acknowledged the copy says that the first
-    /// acknowledgement may be lost: it passes, and the main thread acknowledges it once the message
-    /// is recorded.
+    /// Returns whether the message can be skipped: this session has fetched it before, and the
+    /// second copy needs no acknowledgement. Where messages are acknowledged, a second copy means
+    /// that the first acknowledgement may be lost. So the copy is kept, and the main thread
+    /// acknowledges it once the message is recorded.
     fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
         let acks = self.accumulator.batch.acks;
         let settled = acks == AckPolicy::None && self.fetched.contains(sequence);
@@ -211,8 +214,9 @@ impl<'a, S: Server> Fetch<'a, S> {
         decode::decode_message(&*pipeline.format, &input, self.accumulator.batch.rows_mut()).err()
     }
 
-    /// Rejects a message whose headers begin with a status, as only the server's own messages do.
-    /// The client does not give these bytes away, so they are asked for.
+    /// Rejects a message whose headers begin with a status, which only the server's own messages
+    /// may have. The client does not expose the header bytes, so they are requested from the
+    /// server.
     async fn reject_status(
         &self,
         status: StatusCode,
@@ -225,10 +229,12 @@ impl<'a, S: Server> Fetch<'a, S> {
         Ok((Some(reject), raw.map(Headers::Raw)))
     }
 
-    /// Adds a message of `size` bytes to the open batch; `pending` more wait on the server.
+    /// Adds a message of `size` bytes to the open batch; `pending` is the number of messages that
+    /// are still on the server.
     fn append(&mut self, message: Message, size: usize, reservation: Reservation, pending: u64) {
         self.accumulator.batch.push(message, size, reservation);
-        // What is between messages is confirmed batch by batch, so the batches are larger then.
+        // Skipped sequences are confirmed once for each batch, so larger batches need fewer
+        // requests.
         let release = match self.confirmation.is_too_early() {
             true => Release::Later,
             false => Release::WhenReady,
@@ -238,7 +244,8 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 }
 
-/// Makes the message that the main thread gets, which settles all from the given sequence on.
+/// Creates the message that the main thread gets. It accounts for all sequences since
+/// `settles_from`.
 fn to_batch(
     message: async_nats::Message,
     delivery: &Delivery,
@@ -258,14 +265,14 @@ fn to_batch(
     }
 }
 
-/// Returns the bytes that the headers of a delivery take.
+/// Returns the bytes that the headers of a delivery take in memory.
 fn headers_size(message: &async_nats::Message) -> usize {
     let wire = || message.length.saturating_sub(message.payload.len());
     let headers = message.headers.as_ref();
     headers.map_or(0, |headers| headers::size(headers, wire()))
 }
 
-/// Returns whether the server may have left the payload out.
+/// Returns whether the server may have left out the payload.
 fn is_bare(message: &async_nats::Message) -> bool {
     let headers = message.headers.as_ref();
     message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())

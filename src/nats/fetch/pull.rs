@@ -1,9 +1,9 @@
-//! The messages of a consumer: asks for more before the last one has come, and notices when the
-//! server refuses or falls silent.
+//! Receives the messages of a consumer: sends the next pull request before the last message of the
+//! one before has come, and notices refusals and missed heartbeats.
 //!
-//! `async_nats::jetstream::consumer::pull::Stream` does the same for everybody. It clones the whole
-//! client for each message so that the message can acknowledge itself, which we do once per
-//! transaction, and that took a tenth of the reading thread's time.
+//! `async_nats::jetstream::consumer::pull::Stream` does the same for general use. But for each
+//! message it clones the whole client, so that the message can acknowledge itself. We acknowledge
+//! once per transaction, and the clones took a tenth of the NATS thread's time.
 
 use super::pull_request::{HEARTBEAT, PullSize, body};
 use super::pull_status::{is_too_small, refusals, unused};
@@ -14,36 +14,37 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 
-/// Where a fetch has its messages from: a [`Pull`], or a script in the tests.
+/// A source of messages for fetch: a [`Pull`], or a script in the tests.
 pub(crate) trait Messages {
-    /// Returns the next message. Nothing is lost when the caller stops waiting for it.
+    /// Returns the next message. No message is lost if the caller drops the future.
     async fn next(&mut self) -> Result<Message, SessionError>;
 
-    /// Returns whether not even a heartbeat has come that was due.
+    /// Returns whether a heartbeat is overdue, and no message has come either.
     fn has_missed_heartbeat(&self) -> bool;
 }
 
-/// A consumer that is being fetched from.
+/// The pull requests of a session, and the messages that answer them.
 pub(crate) struct Pull {
     client: Client,
     subscriber: Subscriber,
-    /// Where requests go, and where their answers come.
+    /// Subject that takes requests, and subject on which their answers come.
     api: Subject,
     inbox: Subject,
-    /// The next request …
+    /// Body of the next request.
     body: Bytes,
-    /// … and what it asks for.
+    /// Messages and bytes that it asks for.
     request: PullSize,
-    /// What all requests have asked for and has not come.
+    /// Messages and bytes that were requested and have not come.
     outstanding: PullSize,
-    /// Requests that the server has refused in a row.
+    /// Number of requests in a row that the server has refused.
     refusals: u32,
-    /// Since when there is nothing to be had.
+    /// Since when nothing was received; `None` while messages come.
     quiet_since: Option<Instant>,
 }
 
 impl Pull {
-    /// Begins, with requests of size `request`, in JetStream domain `domain`.
+    /// Subscribes to the inbox of a new pull in JetStream domain `domain`. Its requests will ask
+    /// for `request`.
     pub(crate) async fn begin(
         client: &Client,
         consumer: &Consumer<pull::Config>,
@@ -65,13 +66,13 @@ impl Pull {
         })
     }
 
-    /// Takes account of a status that came instead of a message.
+    /// Handles a status that came instead of a message.
     fn handle_status(&mut self, status: StatusCode, message: &Message) -> Result<(), SessionError> {
         let unused = unused(status, message, self.request)?;
         self.outstanding.sub(unused);
         self.refusals = refusals(self.refusals, status, message)?;
         if is_too_small(self.request, unused, message) {
-            // The message was taken when the server allowed for larger ones.
+            // The message was accepted when the server permitted larger ones.
             self.request.bytes *= 2;
             self.body = body(self.request);
         }
@@ -89,7 +90,7 @@ impl Pull {
     }
 
     async fn receive(&mut self) -> Result<Message, SessionError> {
-        // Most messages are there already, and a look at the clock for each would be dear.
+        // Most messages are there already, and to read the clock for each would be expensive.
         let message = match self.subscriber.next().now_or_never() {
             Some(message) => message,
             None => {
@@ -98,7 +99,7 @@ impl Pull {
             }
         };
         self.quiet_since = None;
-        // Only with its client does a subscription end.
+        // A subscription ends only when its client ends.
         message.ok_or(SessionError::Disconnected)
     }
 }
@@ -111,7 +112,8 @@ impl Messages for Pull {
             }
             let message = self.receive().await?;
             match message.status {
-                // A publisher can write a status into the headers of a message, too.
+                // A stored message may have a status in its headers, too, if its publisher wrote
+                // one there.
                 Some(status) if !is_delivery(&message) => self.handle_status(status, &message)?,
                 Some(_) | None => {
                     self.refusals = 0;
@@ -142,8 +144,8 @@ fn api(consumer: &Consumer<pull::Config>, domain: Option<&str>) -> Subject {
     ))
 }
 
-/// Returns whether a consumer has sent it: it wants an acknowledgement, which the word of a server
-/// never does.
+/// Returns whether a consumer delivered it: only a delivery has a reply subject for an
+/// acknowledgement, a status from the server has none.
 fn is_delivery(message: &Message) -> bool {
     let reply = message.reply.as_ref();
     reply.is_some_and(|reply| reply.starts_with("$JS.ACK."))

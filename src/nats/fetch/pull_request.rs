@@ -1,22 +1,22 @@
-//! What a pull request asks for.
+//! The size and the body of a pull request.
 
 use crate::settings::{Pipeline, Settings};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// The server forgets a request after this long.
+/// Time after which the server drops a request.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// The server says that it is alive this often while there is nothing to send.
+/// Interval of the server's heartbeats while it has no message to send.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Messages of a request, at least: enough to keep the way to the server full.
+/// Fewest messages that a request asks for: enough to use the network's bandwidth.
 const LEAST_MESSAGES: usize = 1_000;
-/// Bytes of a request, at most, unless a single message needs more. What a link does not carry
-/// within ten seconds makes the server cut it.
+/// Most bytes that a request asks for, unless a single message needs more. A slow network must
+/// carry them within ten seconds, or the server closes the connection.
 const USUAL_BYTES: usize = 1 << 20;
-/// Protocol bytes that the server counts with a message.
+/// Protocol bytes that the server counts as part of a message.
 const PROTOCOL_BYTES: usize = 64 << 10;
 
-/// Messages and bytes of a request, or what is left of all requests.
+/// Messages and bytes of a request, or what is outstanding of all requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PullSize {
     pub(crate) messages: usize,
@@ -24,9 +24,10 @@ pub(crate) struct PullSize {
 }
 
 impl PullSize {
-    /// Returns what one of so many pipelines asks for at once: a part of the budget, and no more
-    /// than a slow link brings in seconds; but always enough for the largest message, since the
-    /// server answers a request that cannot hold the next message with an error, for ever.
+    /// Returns the size of one request when `pipelines` pipelines share the budget: a part of the
+    /// budget, and no more than a slow network carries within seconds. But it is always enough for
+    /// the largest message, because the server refuses a request that cannot hold the next message,
+    /// again and again.
     pub(crate) fn new(
         settings: &Settings,
         pipeline: &Pipeline,
@@ -40,25 +41,25 @@ impl PullSize {
         }
     }
 
-    /// Returns whether no more of one of them is left than half of `whole`.
+    /// Returns whether the messages or the bytes are at most half of those of `whole`.
     pub(super) fn is_below_half_of(self, whole: Self) -> bool {
         self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
     }
 
-    /// Adds a request.
+    /// Adds a request that was sent.
     pub(super) fn add(&mut self, more: Self) {
         self.messages += more.messages;
         self.bytes += more.bytes;
     }
 
-    /// Takes away what has come, or will not come any more.
+    /// Subtracts what has come, or will not come any more.
     pub(super) fn sub(&mut self, less: Self) {
         self.messages = self.messages.saturating_sub(less.messages);
         self.bytes = self.bytes.saturating_sub(less.bytes);
     }
 }
 
-/// Returns a request as ADR-13 of NATS has it; times in nanoseconds.
+/// Returns the body of a request (ADR-13 of NATS); its times are in nanoseconds.
 pub(super) fn body(request: PullSize) -> Bytes {
     let PullSize { messages, bytes } = request;
     let (expires, heartbeat) = (EXPIRES.as_nanos(), HEARTBEAT.as_nanos());

@@ -1,22 +1,23 @@
-//! What the server says instead of a message: how much of a request will not come, and whether to
-//! go on asking. Pure.
+//! Statuses that the server sends instead of a message: how much of a request will not come any
+//! more, and whether to go on requesting. Pure functions.
 
 use super::pull_request::PullSize;
 use crate::error::SessionError;
 use async_nats::{Message, StatusCode};
 
-/// So many refusals in a row, without a message or a sign of life between them, are no accident. To
-/// ask again at once would be a loop at the speed of the link.
+/// Number of refusals in a row, without a message or heartbeat in between, that is tolerated. To go
+/// on requesting at once would be a loop at the speed of the network.
 const MOST_REFUSALS: u32 = 8;
-/// No message is larger than half of this, so no request has to ask for more bytes.
+/// Most bytes that a request ever asks for. No message is larger than half of this.
 const MOST_BYTES: usize = 128 << 20;
-/// The server's words when the next message is larger than what is left of the request.
+/// The server's description when the next message is larger than what is left of the request.
 const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
-/// Headers of a status: what of its request was not used up.
+/// Headers of a status: messages and bytes of its request that were not used.
 const UNUSED_MESSAGES: &str = "Nats-Pending-Messages";
 const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
 
-/// Returns what of a request will not come any more, by what the server says instead of a message.
+/// Returns how much of a request will not come any more, according to this status. Fails if the
+/// same request would be refused again.
 pub(super) fn unused(
     status: StatusCode,
     message: &Message,
@@ -25,7 +26,7 @@ pub(super) fn unused(
     let description = message.description.as_deref().unwrap_or_default();
     match status {
         StatusCode::IDLE_HEARTBEAT => Ok(PullSize::default()),
-        // The time is up, or the next message is larger than what is left of the request.
+        // The request has expired, or the next message is larger than what is left of it.
         StatusCode::TIMEOUT | StatusCode::REQUEST_TERMINATED if !is_final(description) => {
             let headers = message.headers.as_ref();
             let number = |name| headers?.get(name)?.as_str().parse().ok();
@@ -41,7 +42,7 @@ pub(super) fn unused(
     }
 }
 
-/// Counts the refusals in a row after one more status of the server.
+/// Returns the number of refusals in a row after this status. Fails if there are too many.
 pub(super) fn refusals(
     before: u32,
     status: StatusCode,
@@ -57,13 +58,13 @@ pub(super) fn refusals(
     }
 }
 
-/// Returns whether a request that asks for `whole` can never hold the next message.
+/// Returns whether even a full request, of size `whole`, is too small for the next message.
 pub(super) fn is_too_small(whole: PullSize, unused: PullSize, message: &Message) -> bool {
     let too_large = message.description.as_deref() == Some(TOO_LARGE);
     too_large && unused.bytes == whole.bytes && whole.bytes < MOST_BYTES
 }
 
-/// Returns whether the same request would be refused again.
+/// Returns whether the server would refuse the same request again.
 fn is_final(description: &str) -> bool {
     matches!(description, "Consumer Deleted" | "Consumer is push based")
         || description.starts_with("Exceeded MaxRequest")

@@ -1,5 +1,6 @@
-//! No message comes: is there none? After a while the server is asked. If so, all that the stream
-//! holds counts as settled; if not, a new session begins a little later.
+//! What to do when no message comes: after a while, ask the server whether there is one. If there
+//! is none, everything that the stream holds is accounted for. If there is one, it is given a
+//! little more time, and then a new session begins.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -9,25 +10,27 @@ use crate::state::{Phase, PhaseKind, PipelineState};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// After this long without a message the server is asked whether there is none.
+/// Time without a message after which the server is asked whether there is one.
 pub(super) const QUIET: Duration = Duration::from_secs(10);
-/// After this long once more, when there was one that did not come.
+/// The same, after a message should have come and did not, or before it is known whether messages
+/// come.
 pub(super) const SUSPECT: Duration = Duration::from_secs(4);
 
-/// Whether messages come as they should.
+/// The health of a fetch: whether messages come as expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
-    /// It will show with the next message, or when there is none to come.
+    /// Not known: the next message will show it, or the server's answer that there is none.
     Unknown,
-    /// They do, and the shown phase says so: fetching, without a problem.
+    /// Messages come, and the status shows fetching without a problem.
     Good,
-    /// One that ought to have come did not. It may be on its way this very moment; if it does not
-    /// come until the next time that the server is asked, something is wrong.
+    /// A message should have come and did not. It may be on its way at this moment; if it has not
+    /// come when the server is asked the next time, something is wrong.
     Suspect,
 }
 
 impl Health {
-    /// Begins with what the phase shows of the session before.
+    /// Returns the health at the start of a session, from the phase that the session before left in
+    /// the status.
     pub(super) fn of(state: &PipelineState) -> Self {
         match state.phase() == Phase::FETCHING {
             true => Self::Good,
@@ -35,7 +38,7 @@ impl Health {
         }
     }
 
-    /// Returns how long no message may come before the server is asked why.
+    /// Returns how long no message may come before the server is asked for the reason.
     pub(super) fn quiet_timeout(self) -> Duration {
         match self {
             Self::Good => QUIET,
@@ -45,8 +48,8 @@ impl Health {
 }
 
 impl<S: Server> Fetch<'_, S> {
-    /// Asks the server why no message comes. What the stream holds when there is none for this
-    /// pipeline counts as settled, so that its later removal is no loss.
+    /// Asks the server why no message comes. If there is none for this pipeline, everything up to
+    /// the end of the stream is recorded, so that a later removal is no loss.
     pub(super) async fn ask_why_quiet(&mut self) -> Result<(), SessionError> {
         let last = self.server.last_sequence().await?;
         let counts = self.confirm_consumer().await?;
@@ -63,8 +66,8 @@ impl<S: Server> Fetch<'_, S> {
             return self.suspect(SessionError::Stalled(counts.pending));
         }
         if let Some(first) = self.sequences.unsettled(last) {
-            // In a cluster the consumer may not have heard of the newest messages yet; or somebody
-            // has moved it behind them.
+            // In a cluster, the consumer may not know the newest messages yet; or somebody has
+            // moved it behind them.
             if !self.server.is_empty(first, last).await {
                 return self.suspect(SessionError::ConsumerMoved);
             }
@@ -74,8 +77,8 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    /// Records that messages come, or that there is none to come, and shows that earlier trouble is
-    /// over.
+    /// Records that messages come, or that there are none, and removes an earlier problem from the
+    /// status.
     pub(super) fn set_good(&mut self) {
         if self.health != Health::Good {
             self.health = Health::Good;
@@ -83,7 +86,7 @@ impl<S: Server> Fetch<'_, S> {
         }
     }
 
-    /// Records that a message ought to have come. Fails at the second time in a row.
+    /// Records that a message should have come. Fails the second time in a row.
     fn suspect(&mut self, error: SessionError) -> Result<(), SessionError> {
         if self.health == Health::Suspect {
             return Err(error);
@@ -100,7 +103,8 @@ impl<S: Server> Fetch<'_, S> {
             .store(counts.ack_pending, Ordering::Relaxed);
     }
 
-    /// Returns whether the server is right to send nothing.
+    /// Returns whether the server rightly sends nothing, because too many messages are not
+    /// acknowledged.
     fn waits_for_acks(&self, counts: ConsumerCounts) -> bool {
         self.accumulator.batch.acks == AckPolicy::Explicit
             && counts.ack_pending >= counts.max_ack_pending
@@ -114,8 +118,8 @@ impl<S: Server> Fetch<'_, S> {
         self.context.state.set_phase(PhaseKind::Fetching, detail);
     }
 
-    /// Hands over that `first..=last`, the end of the stream, holds nothing for this pipeline.
-    /// Later, if the main thread still has a batch to take.
+    /// Hands over that `first..=last`, at the end of the stream, holds no message of this pipeline.
+    /// Does nothing while a batch waits for the main thread; the next check tries again.
     async fn settle_to_the_end(&mut self, first: u64, last: u64) -> Result<(), SessionError> {
         if self.context.batches.capacity() == 0 {
             return Ok(());

@@ -1,19 +1,20 @@
-//! Limits a pipeline to a number of messages per second.
+//! A rate limiter: limits a pipeline to a number of messages per second.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Hands out one slot per message, at most `rate` a second, with bursts of a tenth of a second.
+/// Permits at most `rate` messages a second, with bursts of up to a tenth of a second.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     interval: Duration,
     burst: Duration,
-    /// When the slots handed out so far are used up.
+    /// When the time that the messages so far take at this rate is over.
     paid_until: Option<Instant>,
 }
 
 impl RateLimiter {
-    /// Makes one of `rate` messages per second; `None`, that is no limit, when `rate` is 0.
+    /// Creates a limiter for `rate` messages per second; `None`, which means no limit, if `rate` is
+    /// 0.
     pub(crate) fn new(rate: u32) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(rate)?;
         Some(Self {
@@ -23,8 +24,7 @@ impl RateLimiter {
         })
     }
 
-    /// Takes a slot. Returns the instant before which its message may not be kept, if it has to
-    /// wait.
+    /// Takes one message into account. Returns when it may be kept, if that is after `now`.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Instant> {
         let paid = self.paid_until.map_or(now, |at| at.max(now)) + self.interval;
         self.paid_until = Some(paid);

@@ -1,9 +1,10 @@
-//! The order of deliveries: what each of them settles, and whether one is missing.
+//! Checks the order of deliveries: which sequences each of them accounts for, and whether a
+//! delivery is missing.
 
 use crate::error::SessionError;
 use row::Timestamp;
 
-/// What the server says about one delivery.
+/// The numbers that the server gives with a delivery.
 pub(crate) struct Delivery {
     pub(crate) sequence: u64,
     pub(crate) consumer_sequence: u64,
@@ -13,9 +14,9 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Reads the subject that takes the acknowledgement (ADR-15 of NATS): behind the names of
-    /// domain, account, stream and consumer, or in old servers the latter two, it has these
-    /// numbers. `None` for what is not a delivery of a consumer, or has an impossible time.
+    /// Parses the reply subject of a delivery (ADR-15 of NATS). These numbers follow the names of
+    /// domain, account, stream and consumer, or of stream and consumer alone from old servers.
+    /// Returns `None` if it is not a delivery of a consumer, or has an impossible time.
     pub(crate) fn of(reply: &str) -> Option<Self> {
         let particulars = reply.strip_prefix("$JS.ACK.")?;
         let tokens = 1 + particulars.bytes().filter(|byte| *byte == b'.').count();
@@ -35,21 +36,22 @@ impl Delivery {
     }
 }
 
-/// Watches that deliveries come in the consumer's order without a gap, since only then it is known
-/// that nothing lies between two of them.
+/// Checks that deliveries come in the consumer's order and none is missing. Only then is it certain
+/// that no message of the pipeline lies between two of them.
 pub(crate) struct SequenceTracker {
-    /// Consumer sequence of the next delivery.
+    /// Delivery number that the next delivery must have.
     next: u64,
     /// Highest stream sequence delivered so far.
     last_new: u64,
-    /// What the first delivery has passed over, until the stream has said that it holds nothing
-    /// there.
+    /// Sequences that the first delivery skipped, until the stream has been asked whether they hold
+    /// a message of the pipeline.
     unverified: Option<(u64, u64)>,
 }
 
 impl SequenceTracker {
-    /// Begins before the first delivery of a consumer that was just set to `position`. Such a
-    /// consumer counts from 1: what its answer counts already went to somebody else.
+    /// Starts before the first delivery of a consumer that was just set behind `position`. Its
+    /// delivery numbers then begin with 1. Deliveries that the server already counts at that time
+    /// went to another client.
     pub(crate) fn after(position: u64) -> Self {
         Self {
             next: 1,
@@ -58,32 +60,37 @@ impl SequenceTracker {
         }
     }
 
-    /// Counts the deliveries that the server counts and that have not come, up to number `last`.
+    /// Returns how many of the deliveries up to number `last` have not arrived.
     pub(crate) fn outstanding(&self, last: u64) -> u64 {
         (last + 1).saturating_sub(self.next)
     }
 
-    /// Returns the first sequence up to `last` that no delivery has settled. `None` when there is
+    /// Returns the first sequence up to `last` that no delivery accounts for; `None` if there is
     /// none.
     pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
         (self.last_new < last).then_some(self.last_new + 1)
     }
 
-    /// Settles everything up to `last`, when the consumer has nothing more to deliver up to there.
+    /// Marks everything up to `last` as accounted for, because the consumer has no more to deliver
+    /// there.
     pub(crate) fn settle(&mut self, last: u64) {
         self.last_new = self.last_new.max(last);
     }
 
-    /// Returns what the first delivery has passed over, once. That the consumer stood where it was
-    /// set shows in all later ones, but in this one only if nothing of ours is there.
+    /// Returns the range that the first delivery skipped, and forgets it. For later deliveries the
+    /// delivery numbers show that none is missing in between. For the first they do not show that
+    /// the consumer was still where the session had set it, so this range must be checked for
+    /// messages of the pipeline.
     pub(crate) fn take_unverified(&mut self) -> Option<(u64, u64)> {
         self.unverified.take()
     }
 
-    /// Returns the first sequence that this delivery settles, the one after the delivery before it.
+    /// Returns the first sequence that this delivery accounts for: the one after the last new
+    /// message.
     ///
-    /// Numbers that go back belong to a new leader of the consumer, who repeats what the one before
-    /// it has sent. New messages under such numbers were reached by somebody else's hand.
+    /// A delivery number that goes back comes from a new leader of the consumer, which repeats
+    /// deliveries of the leader before it. If it comes with a new message, somebody has moved the
+    /// consumer.
     pub(crate) fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
         let (number, sequence) = (delivery.consumer_sequence, delivery.sequence);
         if number > self.next {

@@ -1,5 +1,5 @@
-//! What a fetch asks the server beside messages: whether stream and consumer still are what they
-//! were when the session began, and what the stream holds.
+//! Requests of fetch to the server, other than pull requests: whether stream and consumer are
+//! unchanged since the session began, and which messages the stream holds.
 
 use crate::consumer::lookup;
 use crate::consumer::spec::ConsumerSpec;
@@ -12,47 +12,50 @@ use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// What the server counts for a consumer.
+/// Counts of a consumer, from the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsumerCounts {
-    /// Messages that were not delivered yet.
+    /// Messages that have not been delivered yet.
     pub(crate) pending: u64,
-    /// Messages that were delivered and are not acknowledged.
+    /// Messages that were delivered and not acknowledged.
     pub(crate) ack_pending: u64,
-    /// Most messages that may be delivered and not acknowledged; the server then sends no more.
+    /// Most messages that may be delivered and not acknowledged at a time; at this number the
+    /// server sends no more.
     pub(crate) max_ack_pending: u64,
-    /// Deliveries since the session has set the consumer in place.
+    /// Deliveries since the session has set the consumer to its position.
     pub(crate) deliveries: u64,
 }
 
-/// Answers a fetch. Of NATS in [`JetStream`], of a script in the tests.
+/// Answers the requests of a fetch: NATS in [`JetStream`], a script in the tests.
 pub(crate) trait Server {
-    /// Returns the last sequence of the stream. Fails if all of it was ours and it now takes more.
+    /// Returns the last sequence of the stream. Fails if the pipeline read all subjects of the
+    /// stream and the stream now takes more.
     async fn last_sequence(&self) -> Result<u64, SessionError>;
 
-    /// Returns what the server counts. Fails if the consumer is not what it was.
+    /// Returns the counts of the consumer. Fails if the consumer was changed.
     async fn consumer(&self) -> Result<ConsumerCounts, SessionError>;
 
-    /// Returns whether `first..=last` holds no message of this pipeline; false if that cannot be
-    /// told.
+    /// Returns whether `first..=last` holds no message of this pipeline. Returns false if the
+    /// server does not answer.
     async fn is_empty(&self, first: u64, last: u64) -> bool;
 
-    /// Returns what tells this message from a later one with its sequence, if it is there.
+    /// Returns what distinguishes this message from a later one with the same sequence; `None` if
+    /// it was removed.
     async fn witness(&self, sequence: u64) -> Result<Option<Witness>, SessionError>;
 
-    /// Returns the header bytes of a message, if it is there.
+    /// Returns the header bytes of a message; `None` if it was removed.
     async fn headers(&self, sequence: u64) -> Result<Option<Bytes>, SessionError>;
 }
 
-/// A stream of NATS and our consumer of it.
+/// The stream in NATS, and the pipeline's consumer.
 pub(crate) struct JetStream {
     pub(crate) stream: Stream,
     pub(crate) consumer: Consumer<pull::Config>,
-    /// The consumer as it has to stay.
+    /// The configuration that the consumer must keep.
     pub(crate) spec: ConsumerSpec,
     pub(crate) messages: StoredMessages,
     pub(crate) pipeline: Arc<Pipeline>,
-    /// The pipeline reads all subjects of the stream.
+    /// Set if the pipeline read all subjects of the stream when the session began.
     pub(crate) whole_stream: bool,
 }
 
@@ -60,7 +63,8 @@ impl Server for JetStream {
     async fn last_sequence(&self) -> Result<u64, SessionError> {
         let info = self.stream.get_info().await?;
         lookup::refuse_leaderless(&info)?;
-        // What does not come of such a stream counts as removed.
+        // Of such a stream, each sequence that is not delivered counts as removed. With other
+        // subjects in it that would be wrong.
         if self.whole_stream && !self.pipeline.reads_all_of(&info.config) {
             return Err(SessionError::StreamChanged);
         }

@@ -1,4 +1,4 @@
-//! What a fetch does, on a clock that the tests set.
+//! Tests of fetch, on a clock that the tests control.
 
 mod running;
 
@@ -111,7 +111,7 @@ async fn what_comes_after_the_first_look_was_only_late() {
 async fn a_consumer_that_was_moved_behind_messages_ends_the_session() {
     let fetch = Running::start();
     fetch.server.lock().is_empty = false;
-    // The first delivery passes over 11 and 12.
+    // The first delivery skips 11 and 12.
     fetch.deliver(1, 13);
     assert!(matches!(fetch.error().await, SessionError::ConsumerMoved));
 }
@@ -173,7 +173,7 @@ async fn a_copy_of_what_was_fetched_is_counted_and_not_handed_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_waits_for_memory_and_after_two_seconds_that_is_shown() {
-    // Enough for one message in either half.
+    // Enough for one message in each half of the budget.
     let mut fetch = Running::start_with(pipeline(), 2 * (MESSAGE_OVERHEAD + 8));
     for number in 1..=3 {
         fetch.deliver(number, POSITION + number);

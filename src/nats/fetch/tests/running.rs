@@ -1,4 +1,4 @@
-//! A fetch between a scripted pull and a scripted server.
+//! Runs a fetch between a scripted pull and a scripted server.
 
 use super::super::server::{ConsumerCounts, Server};
 use super::super::*;
@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Where the consumer stands when a fetch begins.
+/// Sequence behind which the consumer stands when a fetch begins.
 pub(super) const POSITION: u64 = 10;
 
-/// Messages that a test sends.
+/// Source of the messages that a test delivers.
 struct Script {
     messages: mpsc::Receiver<async_nats::Message>,
     missed_heartbeat: Arc<AtomicBool>,
@@ -34,11 +34,11 @@ impl Messages for Script {
     }
 }
 
-/// What a server answers, and when it was asked for the consumer.
+/// The answers of the scripted server, and the times at which the consumer was requested.
 pub(super) struct Answers {
     pub(super) last_sequence: u64,
     pub(super) counts: ConsumerCounts,
-    /// No range holds a message of the pipeline.
+    /// Answer for every range: it holds no message of the pipeline.
     pub(super) is_empty: bool,
     pub(super) confirmed: Vec<Instant>,
 }
@@ -70,7 +70,7 @@ impl Server for ScriptedServer {
     }
 }
 
-/// A fetch under way, as the server and the main thread see it.
+/// A running fetch, from the view of the server and the main thread.
 pub(super) struct Running {
     pub(super) messages: mpsc::Sender<async_nats::Message>,
     pub(super) missed_heartbeat: Arc<AtomicBool>,
@@ -159,7 +159,7 @@ impl Running {
         }
     }
 
-    /// Delivers the message with this sequence as number `number` of the consumer.
+    /// Delivers the message with this sequence as delivery number `number`.
     pub(super) fn deliver(&self, number: u64, sequence: u64) {
         let reply = format!("$JS.ACK.S.C.1.{sequence}.{number}.1767026614123456789.0");
         let message = async_nats::Message {
@@ -174,7 +174,7 @@ impl Running {
         self.messages.try_send(message).unwrap();
     }
 
-    /// Waits for the next batch; the sequences in it.
+    /// Waits for the next batch, and returns its sequences.
     pub(super) async fn batch(&mut self) -> Vec<u64> {
         let batch = self.batches.recv().await.unwrap();
         batch.messages.iter().map(|m| m.sequence).collect()
