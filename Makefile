@@ -60,6 +60,17 @@ install-%: build-%
 package-%: build-%
 	@$(call install_files,$*) '$(TARGET)/package' >&2
 
+# --- ship ----------------------------------------------------------------------------------------
+
+# Written by the scripts in deploy/, in the testbed.
+PACKAGES := $(TARGET)/packages
+
+.PHONY: packages dist
+packages: dist ## everything that is shipped, below target/packages
+
+dist: ## the source tarball, which builds without network
+	@$(ENTER) deploy/dist '$(PACKAGES)'
+
 # --- check ---------------------------------------------------------------------------------------
 
 # A build that misbehaves on request (src/config/fault.rs): with it, tests show that lost and
@@ -73,7 +84,7 @@ faulty:
 		"$$($(ENTER) $(call pg_config,$(MAJOR)) --pkglibdir)/sr_event_writer_faults/sr_event_writer.so"
 
 .PHONY: test check lint
-test: install faulty ## the whole test suite, on PostgreSQL 18 and 17
+test: install faulty packages ## the whole test suite, on PostgreSQL 18 and 17
 	@$(ENTER) env PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --no-fail-fast -- --test-threads=3
 	@$(if $(filter 17,$(MAJORS)),$(ENTER) env SR_PG_MAJOR=17 \

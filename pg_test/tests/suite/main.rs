@@ -32,6 +32,7 @@ mod nats_taken_over;
 mod observed;
 mod one_transaction;
 mod outage;
+mod packages;
 mod panics;
 mod pg_upgrade;
 mod poison;

@@ -1,0 +1,72 @@
+//! What is shipped, on a root that never had the extension. `make packages` makes it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Cargo accepts the tarball's crates instead of a registry, and builds one with them; building the
+/// extension itself would take minutes here.
+#[test]
+fn the_tarball_needs_no_network() {
+    let tarball = package("sr_event_writer-", ".tar.gz");
+    on_clean_root(&format!(
+        "mkdir /source
+         tar --extract --gzip --file='{tarball}' -C /source --strip-components=1
+         export CARGO_HOME=/no-crates CARGO_TARGET_DIR=/source/target
+         cd /source
+         without_network='unshare --net'
+         $without_network cargo metadata --locked --offline --format-version 1 >/dev/null
+         $without_network cargo check --locked --offline --package sr_row",
+        tarball = tarball.display(),
+    ));
+}
+
+/// Runs a script of bash that ends with its first failing command; panics with its output.
+fn on_clean_root(script: &str) {
+    let output = Command::new(checkout().join("testbed/clean-root"))
+        .args(["bash", "-euo", "pipefail", "-c", script])
+        .stdin(Stdio::null())
+        .output()
+        .expect("run testbed/clean-root");
+    assert!(
+        output.status.success(),
+        "{script}\n--- output\n{}\n--- errors\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// The one package with this beginning and end of its name.
+fn package(begin: &str, end: &str) -> PathBuf {
+    let folder = folder();
+    let found = std::fs::read_dir(&folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(begin) && name.ends_with(end)
+        });
+    let found: Vec<PathBuf> = found.collect();
+    match &found[..] {
+        [one] => one.clone(),
+        _ => panic!(
+            "{} has not one {begin}…{end} but {found:?}: `make packages` makes it",
+            folder.display()
+        ),
+    }
+}
+
+fn folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = std::env::var_os("SR_PACKAGES").map(PathBuf::from);
+    folder.unwrap_or_else(|| {
+        checkout()
+            .join(target.unwrap_or_else(|| "target".into()))
+            .join("packages")
+    })
+}
+
+fn checkout() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("the project's folder")
+}
