@@ -45,11 +45,17 @@ build: $(MAJORS:%=build-%) ## build the extension (PG_CONFIG=... for a PostgreSQ
 install: $(MAJORS:%=install-%) ## build and install it (PG_CONFIG=..., DESTDIR=...)
 package: $(MAJORS:%=package-%) ## put its files below target/package (PG_CONFIG=...)
 
+# The library names no folder of the machine that built it, so that every machine builds the same.
+SOURCE := /usr/src/sr_event_writer
+remap = build.rustflags=["--remap-path-prefix=$(abspath $(TARGET))=$(SOURCE)/target", \
+	"--remap-path-prefix=$(CURDIR)=$(SOURCE)"]
+
 # Messages go to standard error, because programs read the standard output of `make up`.
 build-%:
 	@$(BUILD_IN) env PGRX_PG_CONFIG_PATH='$(call pg_config,$*)' \
-		cargo build --release --lib --package sr_event_writer \
-		--no-default-features --features pg$* --target-dir '$(call target_dir,$*)' >&2
+		cargo --config '$(remap)' build --release --lib \
+		--package sr_event_writer --no-default-features --features pg$* \
+		--target-dir '$(call target_dir,$*)' >&2
 
 install_files = $(BUILD_IN) testbed/install '$(call pg_config,$1)' \
 	'$(call target_dir,$1)/release/libsr_event_writer.so'
@@ -62,14 +68,19 @@ package-%: build-%
 
 # --- ship ----------------------------------------------------------------------------------------
 
-# Written by the scripts in deploy/, in the testbed.
+# Written by the scripts in deploy/, in the testbed, from the built library.
 PACKAGES := $(TARGET)/packages
 
-.PHONY: packages dist
-packages: dist ## everything that is shipped, below target/packages
+.PHONY: packages dist deb
+packages: dist deb ## everything that is shipped, below target/packages
 
 dist: ## the source tarball, which builds without network
 	@$(ENTER) deploy/dist '$(PACKAGES)'
+
+deb: $(MAJORS:%=deb-%) ## the Debian packages, checked by lintian
+
+deb-%: build-%
+	@$(ENTER) deploy/deb $* '$(call target_dir,$*)/release/libsr_event_writer.so' '$(PACKAGES)'
 
 # --- check ---------------------------------------------------------------------------------------
 
@@ -90,7 +101,7 @@ test: install faulty packages ## the whole test suite, on PostgreSQL 18 and 17
 	@$(if $(filter 17,$(MAJORS)),$(ENTER) env SR_PG_MAJOR=17 \
 		PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --test suite --no-fail-fast -- --test-threads=3 \
-		durable:: install:: poison:: position:: privileges samples seven_streams \
+		debian_package durable:: install:: poison:: position:: privileges samples seven_streams \
 		shutdown:: standby::)
 
 MINUTES ?= 10

@@ -1,7 +1,38 @@
-//! What is shipped, on a root that never had the extension. `make packages` makes it.
+//! What is shipped: each package alone, on a root that never had the extension, where the
+//! demonstration then accounts for every message. `make packages` makes them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use pg_test::postgres::Installation;
+
+/// The program behind `make demo`.
+const STACK: &str = env!("CARGO_BIN_EXE_stack");
+
+#[test]
+fn the_debian_package_alone_is_enough_for_the_demo() {
+    let major = Installation::choose().major();
+    let package = package(&format!("postgresql-{major}-sr-event-writer_"), ".deb");
+    // dpkg refuses a package whose dependencies are not installed.
+    on_clean_root(&format!(
+        "[[ ! -e /usr/share/postgresql/{major}/extension/sr_event_writer.control ]]
+         dpkg --install '{package}'
+         '{STACK}' demo",
+        package = package.display(),
+    ));
+}
+
+#[test]
+fn the_removed_debian_package_leaves_nothing_behind() {
+    let major = Installation::choose().major();
+    let package = package(&format!("postgresql-{major}-sr-event-writer_"), ".deb");
+    on_clean_root(&format!(
+        "dpkg --install '{package}'
+         dpkg --purge postgresql-{major}-sr-event-writer
+         [[ -z $(find / -xdev -name '*sr?event?writer*' -path '*postgresql*') ]]",
+        package = package.display(),
+    ));
+}
 
 /// Cargo accepts the tarball's crates instead of a registry, and builds one with them; building the
 /// extension itself would take minutes here.
@@ -24,6 +55,7 @@ fn the_tarball_needs_no_network() {
 fn on_clean_root(script: &str) {
     let output = Command::new(checkout().join("testbed/clean-root"))
         .args(["bash", "-euo", "pipefail", "-c", script])
+        .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
         .output()
         .expect("run testbed/clean-root");
