@@ -71,8 +71,8 @@ package-%: build-%
 # Written by the scripts in deploy/, in the testbed, from the built library.
 PACKAGES := $(TARGET)/packages
 
-.PHONY: packages dist deb
-packages: dist deb ## everything that is shipped, below target/packages
+.PHONY: packages dist deb image reproducible
+packages: dist deb $(if $(filter 18,$(MAJORS)),image) ## everything that is shipped, below target/packages
 
 dist: ## the source tarball, which builds without network
 	@$(ENTER) deploy/dist '$(PACKAGES)'
@@ -81,6 +81,13 @@ deb: $(MAJORS:%=deb-%) ## the Debian packages, checked by lintian
 
 deb-%: build-%
 	@$(ENTER) deploy/deb $* '$(call target_dir,$*)/release/libsr_event_writer.so' '$(PACKAGES)'
+
+# Only from version 18 on does PostgreSQL find extensions in other folders than its own.
+image: build-18 ## the extension image for CloudNativePG, as an OCI archive; prints its digest
+	@$(ENTER) deploy/image 18 '$(call target_dir,18)/release/libsr_event_writer.so' '$(PACKAGES)'
+
+reproducible: packages ## make the packages in a second folder too, and compare them (minutes)
+	@deploy/reproducible '$(PACKAGES)' '$(MAJORS)'
 
 # --- check ---------------------------------------------------------------------------------------
 

@@ -34,6 +34,31 @@ fn the_removed_debian_package_leaves_nothing_behind() {
     ));
 }
 
+#[test]
+fn the_extension_image_is_found_where_cloudnativepg_mounts_it() {
+    if Installation::choose().major() < 18 {
+        // Older servers have no extension_control_path.
+        return;
+    }
+    let image = package("sr_event_writer-", ".oci.tar");
+    on_clean_root(&format!(
+        "umask 022
+         mkdir -p /extensions/sr-event-writer /layout
+         tar --extract --file='{image}' -C /layout
+         digest() {{ jq -r \"$1\" | tr : / | sed 's#^#/layout/blobs/#'; }}
+         manifest=$(digest .manifests[0].digest </layout/index.json)
+         [[ $(jq '.layers | length' $manifest) == 1 ]]
+         jq -e '.config.User == \"65532:65532\"' $(digest .config.digest <$manifest)
+         tar --extract --gzip --file=$(digest .layers[0].digest <$manifest) \
+             -C /extensions/sr-event-writer
+         mount --bind -o ro /extensions/sr-event-writer /extensions/sr-event-writer
+         '{STACK}' demo \
+             'extension_control_path=$system:/extensions/sr-event-writer/share' \
+             'dynamic_library_path=$libdir:/extensions/sr-event-writer/lib'",
+        image = image.display(),
+    ));
+}
+
 /// Cargo accepts the tarball's crates instead of a registry, and builds one with them; building the
 /// extension itself would take minutes here.
 #[test]

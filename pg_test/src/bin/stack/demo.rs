@@ -46,10 +46,18 @@ impl Account {
     }
 }
 
-/// Runs it; fails unless every message is accounted for.
-pub async fn run() -> Result<(), String> {
+/// Runs it with further settings of PostgreSQL, each `KEY=VALUE`; fails unless every message is
+/// accounted for.
+pub async fn run(settings: &[&str]) -> Result<(), String> {
+    let mut builder = Stack::builder();
+    for setting in settings {
+        let (key, value) = setting
+            .split_once('=')
+            .ok_or_else(|| format!("{setting} is not KEY=VALUE"))?;
+        builder = builder.setting(key, value);
+    }
     say("starting PostgreSQL with TimescaleDB, and NATS");
-    let stack = Stack::builder().try_start().await?;
+    let stack = builder.try_start().await?;
     say(&format!(
         "PostgreSQL {} on port {}, NATS on port {}, seven streams and seven hypertables",
         stack.pg.major(),

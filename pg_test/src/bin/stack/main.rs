@@ -11,11 +11,12 @@ mod lasting;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: stack up|env|down|demo
+const USAGE: &str = "usage: stack up|env|down|demo [KEY=VALUE…]
   up     start a PostgreSQL with TimescaleDB and a NATS server that stay; print their settings
   env    print the settings of those that `up` started
   down   stop them and remove their files
-  demo   start throw-away ones, publish messages, wait until they are rows, stop";
+  demo   start throw-away ones, publish messages, wait until they are rows, stop;
+         KEY=VALUE are further settings of PostgreSQL";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -24,7 +25,7 @@ async fn main() -> ExitCode {
         ["up"] => lasting::up().await.map(|settings| print!("{settings}")),
         ["env"] => lasting::env().map(|settings| print!("{settings}")),
         ["down"] => lasting::down().await,
-        ["demo"] => interruptible(demo::run()).await,
+        ["demo", ref settings @ ..] => interruptible(demo::run(settings)).await,
         _ => Err(USAGE.to_owned()),
     };
     match done {
