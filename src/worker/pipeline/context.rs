@@ -1,4 +1,5 @@
-//! What a turn of a pipeline is given to write with, and what it gives back.
+//! The input and the outcome of one turn of a pipeline: what its transactions share, and what they
+//! did.
 
 use crate::destination::Stdin;
 use crate::pg::failure::Failure;
@@ -8,30 +9,30 @@ use std::time::Duration;
 
 /// Resources that all writers of this process share.
 pub struct WriteResources {
-    /// Standard input.
+    /// Standard input, from which COPY reads.
     pub stdin: Stdin,
-    /// The note of what is being written.
+    /// Journal of the messages that are being written, read after a crash.
     pub crash_journal: CrashJournal,
 }
 
-/// What a transaction did.
+/// The effect of one or more transactions.
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Messages recorded.
+    /// Messages recorded, dead letters included.
     pub messages: u64,
     /// Rows inserted or updated.
     pub rows: u64,
-    /// Messages kept as dead letters.
+    /// Messages that became dead letters.
     pub dead_letters: Vec<DeadLetterMessage>,
 }
 
 impl Written {
-    /// Whether a message was written, and not set aside.
+    /// Returns whether at least one message did not become a dead letter.
     pub fn any(&self) -> bool {
         self.messages > self.dead_letters.len() as u64
     }
 
-    /// Adds what another one did.
+    /// Adds the effect of another transaction.
     pub fn add(&mut self, other: Written) {
         self.messages += other.messages;
         self.rows += other.rows;
@@ -39,24 +40,25 @@ impl Written {
     }
 }
 
-/// What all transactions of one turn of a pipeline share.
+/// Everything that all transactions of one turn of a pipeline share.
 pub struct WriteContext<'a> {
-    /// Stream that the messages are of.
+    /// Stream that the messages come from.
     pub stream_id: &'a StreamId,
-    /// What is recorded of it; moves along with every transaction that commits.
+    /// Recorded sequences of that stream; updated after every commit.
     pub position: &'a mut Sequences,
-    /// Of the process.
+    /// Resources of the process.
     pub resources: &'a mut WriteResources,
-    /// After this time a transaction is cancelled.
+    /// Longest time of a transaction; it is cancelled after that.
     pub timeout: Duration,
 }
 
-/// What became of messages.
+/// The result of writing messages.
 #[derive(Debug, Default)]
 pub struct WriteOutcome {
-    /// What was committed.
+    /// Everything that was committed.
     pub written: Written,
-    /// The first failure that is not about a row. The rest of the messages is to be tried again.
+    /// The first failure that no row has caused. The messages that are not recorded have to be
+    /// tried again.
     pub failure: Option<Failure>,
 }
 

@@ -1,4 +1,4 @@
-//! The destinations of one pipeline, one for each of its format's tables: looked up when needed,
+//! The destinations of one pipeline, one for each table of its format: looked up when needed,
 //! forgotten when they may have changed, and locked while they are written to.
 
 use super::selection::{self, MessageRange};
@@ -12,7 +12,8 @@ use decode::FormatRef;
 use pgrx::prelude::*;
 use row::RowSlices;
 
-/// Returns the name of a pipeline's destination as its settings or its format say.
+/// Returns the name of a pipeline's destination: the one in its settings, else the one of its
+/// format.
 pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &'a str {
     let own = format.tables().first();
     chosen.unwrap_or_else(|| own.map_or("", |table| &table.name))
@@ -22,20 +23,20 @@ pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &
 pub struct Destinations {
     pipeline: String,
     format: FormatRef,
-    /// Destination that the settings name instead of the format's first table.
+    /// Name in the settings, which replaces the format's first table.
     chosen: Option<String>,
-    /// Part of the destination that the settings name.
+    /// Value of the pipeline's option `columnstore`.
     part: config::Columnstore,
-    /// One for each of the format's tables, once looked up.
+    /// One destination for each of the format's tables; empty until they are looked up.
     known: Vec<Destination>,
     /// Qualified name of the destination when it was last looked up.
     table: Option<String>,
-    /// [`invalidation::changes`] when they were looked up.
+    /// Value of [`invalidation::changes`] when they were looked up.
     seen: u64,
 }
 
 impl Destinations {
-    /// Returns those of a pipeline, not looked up yet.
+    /// Creates the destinations of a pipeline, without looking them up.
     pub fn new(config: &PipelineConfig) -> Self {
         Self {
             pipeline: config.nats.name.clone(),
@@ -48,24 +49,24 @@ impl Destinations {
         }
     }
 
-    /// Name of the destination: qualified once it was looked up, before that as the settings or
-    /// the format say.
+    /// Returns the name of the destination: the qualified name once it was looked up, before that
+    /// the name in the settings or of the format.
     pub fn table(&self) -> &str {
         let found = self.table.as_deref();
         found.unwrap_or_else(|| configured_table(self.chosen.as_deref(), &self.format))
     }
 
-    /// Forgets what is known about the destinations: they may have changed.
+    /// Forgets the destinations, because they may have changed.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Whether the destinations were looked up and fit.
+    /// Returns whether the destinations were looked up and fit the format.
     pub fn fit(&self) -> bool {
         !self.known.is_empty()
     }
 
-    /// Returns how to write the rows of messages into each destination.
+    /// Returns how to write the rows of messages to each destination.
     pub fn methods(&self, ranges: &[MessageRange<'_>]) -> Vec<WriteMethod> {
         let known = self.known.iter().enumerate();
         known
@@ -73,8 +74,8 @@ impl Destinations {
             .collect()
     }
 
-    /// Gives COPY up for a while where it was used, after a taken key. Returns whether there was
-    /// anything to give up.
+    /// Uses INSERT instead of COPY for a while, where COPY was used and met a duplicate key. Returns
+    /// whether COPY was used anywhere.
     pub fn back_off_copy(&mut self, methods: &[WriteMethod]) -> bool {
         for (known, method) in self.known.iter_mut().zip(methods) {
             if *method == WriteMethod::Copy {
@@ -84,18 +85,18 @@ impl Destinations {
         methods.contains(&WriteMethod::Copy)
     }
 
-    /// Counts a batch that was committed.
+    /// Counts a committed batch, after enough of which COPY is tried again.
     pub fn succeeded(&mut self, methods: &[WriteMethod]) {
         for (table, known) in self.known.iter_mut().enumerate() {
             known.succeeded(method_of(methods, table));
         }
     }
 
-    /// Writes the rows of messages, by INSERT where `methods` says nothing. Returns how many were
-    /// inserted or updated. Inside a transaction.
+    /// Writes the rows of messages, by INSERT where `methods` has no entry. Returns how many were
+    /// inserted or updated. Inside a transaction only.
     ///
     /// # Errors
-    /// What the database says.
+    /// When a destination does not fit or is being changed, and those of the database.
     pub fn write(
         &mut self,
         ranges: &[MessageRange<'_>],
@@ -120,10 +121,10 @@ impl Destinations {
         Ok(written)
     }
 
-    /// Looks the destinations up, and sees to it that they stay as they are until the commit. A
-    /// COPY that waited for its lock would go into what the table was before: TimescaleDB looks
-    /// first whether it is a hypertable, and rows then end up beside the chunks, where nobody sees
-    /// them.
+    /// Looks the destinations up, and locks them against changes until the commit. Without the lock
+    /// a COPY that waits for its own could write to a table that has become a hypertable meanwhile:
+    /// TimescaleDB decides before that lock whether the table is one, so the rows would end up
+    /// beside the chunks, where no query finds them.
     fn lock(&mut self) -> Result<(), Failure> {
         if self.seen != invalidation::changes() {
             self.forget();
@@ -133,7 +134,7 @@ impl Destinations {
         targets.for_each(|target| invalidation::lock(target.relation));
         match self.seen == invalidation::changes() {
             true => Ok(()),
-            // This transaction's snapshot is too old to look again.
+            // The snapshot of this transaction is too old to look them up again.
             false => Err(Failure::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "the destination was changed at this moment",
@@ -156,10 +157,10 @@ impl Destinations {
         Ok(found)
     }
 
-    /// Looks the destinations up if that is not done. Inside a transaction.
+    /// Looks the destinations up if they are not known. Inside a transaction only.
     ///
     /// # Errors
-    /// What does not fit, or what the database says.
+    /// When a destination does not fit the format, and those of the database.
     pub fn look_up(&mut self) -> Result<(), Failure> {
         if !self.known.is_empty() {
             return Ok(());

@@ -1,6 +1,6 @@
-//! One pipeline on the main thread: its end in NATS, batches that wait, and its positions. A
-//! session is told where it begins in [`position`], [`readiness`] says when there is something to
-//! do, and [`write`](mod@write) does it.
+//! One pipeline on the main thread: its subscription, waiting batches and positions. [`position`]
+//! tells a new session where to begin, [`readiness`] decides when the pipeline may write, and
+//! [`write`](mod@write) writes.
 
 mod context;
 mod destinations;
@@ -24,31 +24,34 @@ use std::collections::VecDeque;
 use std::time::Instant;
 use writer::Writer;
 
-/// One pipeline.
+/// One pipeline, as the main thread sees it.
 pub struct Pipeline {
-    /// Its place in shared memory.
+    /// Slot of its status in shared memory.
     pub slot: Slot,
     /// Its settings.
     pub config: PipelineConfig,
-    /// Its end in NATS.
+    /// Its end in NATS: batches come out of it, requests go into it.
     pub subscription: Subscription,
-    /// Its way into the database.
+    /// Writes its batches to the database.
     pub writer: Writer,
-    /// Why it writes nothing, if so.
+    /// Reason why it does not write at the moment, if there is one.
     pub blocked: Option<Blocked>,
+    /// Batches taken from the subscription and not recorded completely yet, oldest first.
     waiting: VecDeque<Batch>,
-    /// Committed positions; the last one is that of the current stream.
+    /// Committed position in each of its latest streams; the last entry is the current stream.
     positions: Positions,
-    /// The session was told that its position will be another one.
+    /// True once the session knows that an operator has requested another position.
     seeking: bool,
+    /// Delay before the next attempt after a failure.
     backoff: Backoff,
+    /// Time of the next attempt, if one is planned.
     try_at: Option<Instant>,
-    /// Messages that a transaction may hold; shrinks after a time-out, grows with success.
+    /// Most messages or rows of a transaction: halved after a timeout, doubled after a success.
     max_messages: usize,
 }
 
 impl Pipeline {
-    /// A pipeline that has fetched nothing.
+    /// Creates a pipeline that has fetched nothing yet.
     pub fn new(
         slot: Slot,
         config: PipelineConfig,
@@ -71,19 +74,19 @@ impl Pipeline {
         }
     }
 
-    /// What is to be remembered when this pipeline ends.
+    /// Returns the pipeline's name and positions, for a successor that continues from them.
     pub fn into_positions(self) -> (String, Positions) {
         (self.config.nats.name, self.positions)
     }
 
-    /// The current stream and how far it is recorded.
+    /// Returns the current stream and the sequences recorded of it.
     pub fn position(&self) -> Option<(&StreamId, &Sequences)> {
         self.positions
             .last()
             .map(|(stream_id, position)| (stream_id.as_ref(), position))
     }
 
-    /// Stops or resumes on an operator's word. What was fetched is dropped; the server keeps it.
+    /// Pauses or resumes the pipeline. Fetched messages are dropped; the stream still has them.
     pub fn pause(&mut self, paused: bool) {
         if paused == (self.blocked == Some(Blocked::Paused)) {
             return;
@@ -99,16 +102,17 @@ impl Pipeline {
         }
     }
 
-    /// Nothing is fetched any more, and what was takes no memory from other pipelines.
+    /// Stops fetching, and frees the memory of fetched messages for other pipelines.
     fn stop_fetching(&mut self) {
         self.waiting.clear();
         self.subscription.stop();
     }
 
-    /// Lets the session ask for its position once when an operator wants another one. Usually a
-    /// paused session is started anyway; this is for a pause that was over before it was seen.
+    /// Makes the session ask for its position, once for each seek that an operator requests.
+    /// Normally the pipeline is paused meanwhile and asks when it resumes; this is for a pause that
+    /// was over before the worker noticed it.
     pub fn seek(&mut self, wanted: bool) {
-        // One that does not fetch now asks for its position when it starts.
+        // A session that is not fetching asks for its position when it starts.
         if wanted && !self.seeking && self.subscription.is_started() {
             self.waiting.clear();
             self.subscription.start();

@@ -1,5 +1,5 @@
-//! Where a pipeline stands: the answers to the questions of its session, and what was fetched that
-//! no position has yet.
+//! Answers a session's requests for the position of its pipeline, from the database and from what
+//! is fetched but not committed.
 
 use super::Pipeline;
 use crate::catalog::position::Positions;
@@ -10,19 +10,21 @@ use nats::{Message, PositionReply, PositionRequest, Sequences, StreamId, Testimo
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Streams of one name that may follow each other while batches of the earlier ones still wait.
+/// Number of streams with the same name whose positions are kept, because batches of a deleted
+/// stream may still wait after it was created again.
 const STREAMS_KEPT: usize = 4;
 
 impl Pipeline {
-    /// Answers the NATS side's question where the pipeline stands. What an operator has asked for
-    /// with `sr_event_writer_seek` is done here, in one transaction with the record of it.
+    /// Answers the NATS thread's request for the position. A seek that an operator has requested is
+    /// performed here, in the transaction that marks it as done.
     ///
     /// # Errors
-    /// What the database says; the question then waits for another try.
+    /// Those of the database; the session then asks again.
     pub fn resume(&mut self, request: PositionRequest, timeout: Duration) -> Result<(), Failure> {
         let name = self.config.nats.name.clone();
         if let Some((_, Testimony::SetBack(_))) = request.verified {
-            // Its sequences may be given to other messages. What is there still is read again.
+            // The stream may assign these sequences to other messages. Those that it still holds
+            // are read again.
             self.gather_all();
             self.waiting.clear();
         }
@@ -32,7 +34,7 @@ impl Pipeline {
         let remembered = self.positions.iter().position(known);
         let own = remembered.and_then(|at| self.positions.get(at));
         let own = own.map(|(_, position)| position.clone());
-        // On an error the question is dropped, and the NATS side asks again.
+        // On an error the request is dropped, and the session asks again.
         let outcome = transaction::run(timeout, || {
             resume::reconcile(&name, &request, own.clone(), &fetched, newest)
         })?;
@@ -55,12 +57,12 @@ impl Pipeline {
         if self.positions.len() > STREAMS_KEPT {
             self.positions.remove(0);
         }
-        // The session may have ended meanwhile; its successor asks again.
+        // The session may have ended meanwhile; the next one asks again.
         let _ = request.answer.send(PositionReply::Position(position));
         Ok(())
     }
 
-    /// What was fetched from this stream and is not written yet.
+    /// Returns the sequences of this stream that are fetched and not recorded yet.
     fn fetched_not_committed(&mut self, stream_id: &StreamId) -> Sequences {
         self.gather_all();
         let mut fetched = Sequences::default();
@@ -74,7 +76,7 @@ impl Pipeline {
         fetched
     }
 
-    /// The last message of this stream that was fetched or passed over, and is not recorded yet.
+    /// Returns the newest message of this stream that is fetched or skipped and not recorded yet.
     fn newest_fetched(&self, stream_id: &StreamId) -> Option<Witness> {
         let batches = self
             .waiting
@@ -88,7 +90,8 @@ impl Pipeline {
     }
 }
 
-/// The position of a stream. Batches come only from streams whose position was asked for before.
+/// Returns the position of a stream. Batches come only from streams whose position was requested
+/// before.
 pub(super) fn position_of<'a>(
     positions: &'a mut Positions,
     stream_id: &Arc<StreamId>,

@@ -1,4 +1,5 @@
-//! When a pipeline writes: what blocks it, when it tries again, and how much at once.
+//! When a pipeline may write: the reason why it is blocked, the time of the next attempt, and the
+//! size of a transaction.
 
 use super::{Pipeline, WriteReport};
 use crate::config::WriteConfig;
@@ -6,33 +7,33 @@ use crate::pg::failure::{Class, Failure};
 use crate::worker::breaker::Permission;
 use std::time::{Duration, Instant};
 
-/// How soon a destination that does not fit is looked up again.
+/// Delay before a destination that does not fit is looked up again.
 const SCHEMA_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Why a pipeline writes nothing at the moment.
+/// Reason why a pipeline does not write at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blocked {
-    /// An operator paused it.
+    /// An operator has paused it.
     Paused,
-    /// The destination does not fit.
+    /// The destination does not fit the format.
     SchemaMismatch(Failure),
-    /// The database failed; another try follows.
+    /// A transaction failed and will be tried again.
     Retrying(Failure),
 }
 
-/// When a pipeline has something to do.
+/// The time at which a pipeline has something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// Now.
     Ready,
-    /// Not before this.
+    /// Not before this time.
     NotBefore(Instant),
-    /// When something comes.
+    /// When something arrives.
     Idle,
 }
 
 impl Pipeline {
-    /// Returns whether something could be written now, or when that may be.
+    /// Returns whether there is something to do now, or when there may be.
     pub fn readiness(&self, now: Instant, permission: Permission) -> Readiness {
         if self.blocked == Some(Blocked::Paused) {
             return Readiness::Idle;
@@ -42,15 +43,16 @@ impl Pipeline {
         }
         match self.try_at {
             Some(at) if at > now => Readiness::NotBefore(at),
-            // A destination that did not fit is looked at again even when nothing waits.
+            // A destination that did not fit is looked up again even if no batch waits.
             Some(_) => Readiness::Ready,
             None if self.waiting.is_empty() && !self.subscription.has_batch() => Readiness::Idle,
             None => Readiness::Ready,
         }
     }
 
-    /// What this pipeline may try. An open breaker stops those that have failed; of the others a
-    /// single message tells whether it is the server or a table.
+    /// Returns what this pipeline may try. An open breaker stops the pipelines that have failed;
+    /// each of the others may write a single message, which shows whether the whole server or only
+    /// a table is failing.
     pub fn permitted(&self, permission: Permission) -> Permission {
         match (permission, &self.blocked) {
             (Permission::Wait(_), None | Some(Blocked::SchemaMismatch(_) | Blocked::Paused)) => {
@@ -60,7 +62,7 @@ impl Pipeline {
         }
     }
 
-    /// Looks a destination up that did not fit, although nothing waits to be written.
+    /// Looks up again a destination that did not fit, although no batch waits.
     pub(super) fn probe_destination(&mut self, config: &WriteConfig) {
         match self.writer.probe(config.insert_timeout) {
             Ok(()) => {
@@ -73,6 +75,7 @@ impl Pipeline {
         }
     }
 
+    /// Unblocks or blocks the pipeline after an attempt, and adapts the size of its transactions.
     pub(super) fn apply_result(&mut self, report: &WriteReport, config: &WriteConfig) {
         match &report.failure {
             None => {
@@ -96,10 +99,10 @@ impl Pipeline {
 
     fn block(&mut self, failure: Failure) {
         if failure.class() == Class::Schema && !self.writer.fits() {
-            // What it holds could be any pipeline's memory until somebody mends the table.
+            // Until the table is repaired, other pipelines can use the memory of these messages.
             self.stop_fetching();
         }
-        // A plan or a column may be stale whatever the error was.
+        // Whatever the failure was, the plan or the columns may be outdated.
         self.writer.forget_targets();
         let (blocked, delay) = match failure.class() {
             Class::Schema => (Blocked::SchemaMismatch(failure), SCHEMA_RETRY_DELAY),

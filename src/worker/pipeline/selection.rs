@@ -1,22 +1,22 @@
-//! Which messages one transaction is about: ranges of batches that can be halved without copying
-//! anything. Pure; what is done with them is the writer's business.
+//! Selects the messages of one transaction: ranges of batches that can be halved without copying
+//! anything. Pure: the writer decides what to do with them.
 
 use nats::{Batch, Message, Sequences, StreamId};
 use row::RowSlices;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Some messages of one batch.
+/// Consecutive messages of one batch.
 #[derive(Clone, Debug)]
 pub struct MessageRange<'a> {
     /// The batch.
     pub batch: &'a Batch,
-    /// Its messages that are meant.
+    /// Indices of the messages in the batch.
     pub messages: Range<usize>,
 }
 
 impl<'a> MessageRange<'a> {
-    /// The messages themselves.
+    /// Iterates over the messages.
     pub fn iter(&self) -> impl Iterator<Item = &'a Message> + use<'a> {
         self.batch
             .messages
@@ -26,19 +26,21 @@ impl<'a> MessageRange<'a> {
     }
 }
 
-/// Sequences that the deliveries have skipped: no message of this pipeline is there any more.
+/// Sequences that deliveries have skipped: the stream holds no message there for this pipeline any
+/// more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedRange {
-    /// The first of them.
+    /// The first skipped sequence.
     pub first: u64,
-    /// The last of them.
+    /// The last skipped sequence.
     pub last: u64,
-    /// The pipeline reads all subjects of the stream, so there was a message once.
+    /// True if the pipeline reads all subjects of the stream, so that messages with these sequences
+    /// have existed.
     pub whole_stream: bool,
 }
 
 impl SkippedRange {
-    /// What lies between a message and the one delivered before it.
+    /// Returns the range between a message and the one delivered before it, which may be empty.
     pub fn before(message: &Message, batch: &Batch) -> Self {
         Self {
             first: message.settles_from,
@@ -48,8 +50,8 @@ impl SkippedRange {
     }
 }
 
-/// Returns how many batches at the front one transaction takes: those of one stream, up to
-/// `max_messages` messages or rows, and at least one.
+/// Returns how many of the oldest batches one transaction takes: those of one stream, up to
+/// `max_messages` messages or rows, whichever are more, and at least one.
 pub fn batches_of<'a>(
     stream_id: &Arc<StreamId>,
     waiting: impl IntoIterator<Item = &'a Batch>,
@@ -64,8 +66,8 @@ pub fn batches_of<'a>(
     waiting.into_iter().take_while(fits).count()
 }
 
-/// Returns what deliveries have skipped right before messages that are recorded, as far as it is
-/// not recorded itself.
+/// Returns the ranges that deliveries have skipped right before recorded messages, if any of their
+/// sequences is not recorded.
 pub fn skipped_before_recorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     position: &Sequences,
@@ -80,7 +82,8 @@ pub fn skipped_before_recorded<'a>(
         .collect()
 }
 
-/// What of the skipped sequences is missing from the record for good, and no one's choice.
+/// Returns the gaps: skipped sequences that are not recorded and that held a message, which was
+/// removed.
 pub fn missing_ranges(
     skipped: impl Iterator<Item = SkippedRange>,
     recorded: &Sequences,
@@ -91,13 +94,13 @@ pub fn missing_ranges(
         .collect()
 }
 
-/// Number of messages in all ranges.
+/// Returns the number of messages in all ranges.
 pub fn count(ranges: &[MessageRange<'_>]) -> usize {
     ranges.iter().map(|range| range.messages.len()).sum()
 }
 
-/// The rows in all ranges for table number `table` of the format: an array message may be many, a
-/// dead letter is none.
+/// Returns the rows in all ranges for table number `table` of the format. An array message may have
+/// many, a dead letter has none.
 pub fn rows<'a>(ranges: &[MessageRange<'a>], table: usize) -> RowSlices<'a> {
     let mut slices = RowSlices::default();
     for range in ranges {
@@ -108,7 +111,7 @@ pub fn rows<'a>(ranges: &[MessageRange<'a>], table: usize) -> RowSlices<'a> {
     slices
 }
 
-/// Number of messages of one batch in the ranges that `recorded` has by now.
+/// Returns how many messages of a batch are both in the ranges and recorded by now.
 pub fn committed(ranges: &[MessageRange<'_>], batch: &Batch, recorded: &Sequences) -> usize {
     let of_batch = ranges
         .iter()
@@ -117,7 +120,7 @@ pub fn committed(ranges: &[MessageRange<'_>], batch: &Batch, recorded: &Sequence
     messages.filter(|m| recorded.contains(m.sequence)).count()
 }
 
-/// The messages of `batches` that `recorded` lacks, each once. They are added to `recorded`.
+/// Returns the messages of `batches` that are not in `recorded`, each once, and adds them to it.
 pub fn unrecorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     recorded: &mut Sequences,
@@ -134,7 +137,7 @@ pub fn unrecorded<'a>(
         .collect()
 }
 
-/// What of the ranges is not recorded yet.
+/// Returns the messages of the ranges that are not recorded yet.
 pub fn left<'a>(ranges: &[MessageRange<'a>], recorded: &Sequences) -> Vec<MessageRange<'a>> {
     let mut is_left = |message: &Message| !recorded.contains(message.sequence);
     ranges
@@ -143,7 +146,7 @@ pub fn left<'a>(ranges: &[MessageRange<'a>], recorded: &Sequences) -> Vec<Messag
         .collect()
 }
 
-/// The messages of a batch's range that are wanted, those that follow each other in one range.
+/// Returns the wanted messages among those in `range` of a batch, consecutive ones as one range.
 fn parts<'a>(
     batch: &'a Batch,
     range: Range<usize>,
@@ -167,8 +170,8 @@ fn parts<'a>(
     ranges
 }
 
-/// At most `count` messages with rows, spread evenly, each as a range of its own; another choice
-/// for each `offset`.
+/// Returns at most `count` messages that have rows, spread evenly, each as a range of its own.
+/// Another `offset` selects other messages.
 pub fn sample<'a>(
     ranges: &[MessageRange<'a>],
     count: usize,
@@ -184,7 +187,7 @@ pub fn sample<'a>(
         .collect()
 }
 
-/// The messages of a range that have rows, one by one.
+/// Returns the messages of a range that have rows, each as a range of its own.
 fn singles<'a>(range: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
     let batch = range.batch;
     let has_rows =
@@ -199,7 +202,7 @@ fn singles<'a>(range: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a
         })
 }
 
-/// First and last sequence of all ranges; `None` without a message.
+/// Returns the lowest and the highest sequence of all ranges, or `None` without a message.
 pub fn sequence_bounds(ranges: &[MessageRange<'_>]) -> Option<(u64, u64)> {
     let sequences = || {
         ranges
@@ -235,7 +238,7 @@ pub fn split_half<'a>(
     (first, rest)
 }
 
-/// Cuts ranges down to their first `max_messages` messages.
+/// Returns the first `max_messages` messages of the ranges.
 pub fn take(mut ranges: Vec<MessageRange<'_>>, max_messages: usize) -> Vec<MessageRange<'_>> {
     let mut left = max_messages;
     for range in &mut ranges {

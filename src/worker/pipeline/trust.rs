@@ -1,42 +1,42 @@
-//! Whether an error that is usually about a table is about a row this time: a table that takes
-//! other rows is in order. Pure.
+//! Decides whether an error that is normally about a table is about a row: a table that accepts
+//! other rows is not broken. Pure: neither the database nor NATS is used here.
 
 use super::context::Written;
 use crate::pg::failure::{Class, Failure};
 
-/// Messages that may be set aside before the table has to take another one. Should it break in the
-/// middle of a batch, no more than these are mistaken.
+/// Dead letters that may be made before the table has to accept another message. If the table
+/// breaks in the middle of a batch, no more than this many good messages become dead letters.
 const MISTAKES: u32 = 16;
 
-/// What an error of a write is about.
+/// The cause of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// A row: halve until it stands alone.
+    /// A row: split the messages in half until it stands alone.
     Row,
-    /// Either: other rows will tell.
+    /// A row or the table: writing other rows decides.
     RowOrTable,
-    /// No row, for sure.
+    /// Something else, certainly not a row.
     Other,
 }
 
-/// How much a table is trusted to take rows.
+/// The number of dead letters that may still be made before a table counts as broken.
 #[derive(Debug, Default)]
 pub struct Trust(u32);
 
 impl Trust {
-    /// Whether the table took a message not long ago.
+    /// Returns whether the table accepted a message recently.
     pub fn is_there(&self) -> bool {
         self.0 > 0
     }
 
-    /// After a transaction.
+    /// Restores the trust after a transaction in which the table accepted a message.
     pub fn gain(&mut self, written: &Written) {
         if written.any() {
             self.0 = MISTAKES;
         }
     }
 
-    /// Before a message is set aside for this.
+    /// Reduces the trust, before a message becomes a dead letter because of `failure`.
     pub fn spend(&mut self, failure: &Failure) {
         if failure.class() == Class::Schema {
             self.0 = self.0.saturating_sub(1);

@@ -1,5 +1,5 @@
-//! One turn of a pipeline: as many of the batches that wait as one transaction takes, written,
-//! counted, and handed on to be acknowledged.
+//! One turn of a pipeline: writes as many waiting batches as one transaction takes, counts them,
+//! and returns their acknowledgements.
 
 use super::Pipeline;
 use super::context::{WriteContext, WriteOutcome, WriteResources, Written};
@@ -14,34 +14,35 @@ use crate::worker::breaker::Permission;
 use nats::{Batch, Receipt, Tail};
 use std::time::{Duration, Instant};
 
-/// Messages of a probe while the breaker is half open.
+/// Messages that a pipeline may write while the breaker is half open.
 const PROBE_MESSAGES: usize = 1;
-/// Bytes of messages and rows after which a transaction takes no further batch.
+/// Bytes of messages and rows after which a transaction takes no further batch: 8 MiB.
 const MAX_BYTES: usize = 8 << 20;
 
-/// What a pipeline did in one turn.
+/// The result of one turn of a pipeline.
 #[derive(Debug, Default)]
 pub struct WriteReport {
     /// What was committed.
     pub written: Written,
-    /// Messages that were recorded before.
+    /// Messages that had been recorded before.
     pub duplicates: u64,
-    /// Payload bytes of the batches that are done.
+    /// Payload bytes of the batches that are completely recorded.
     pub bytes: u64,
-    /// Publish time of the newest message that is done.
+    /// Publish time of the newest message in these batches.
     pub newest: Option<row::Timestamp>,
-    /// Messages of its first transaction.
+    /// Messages of the first transaction.
     pub tried: usize,
-    /// How long it took.
+    /// Time that the turn took.
     pub took: Duration,
-    /// Who has to know once the commit is durable.
+    /// Acknowledgements of these batches, to be sent once the commit is durable.
     pub receipts: Vec<Receipt>,
-    /// What went wrong after that.
+    /// The failure that ended the turn, if one did.
     pub failure: Option<Failure>,
 }
 
 impl Pipeline {
-    /// Writes one transaction's worth of what waits. `None` when nothing does.
+    /// Writes one transaction's worth of waiting batches. Returns `None` if no batch waits, or if
+    /// nothing may be tried now.
     pub fn write_batch(
         &mut self,
         permission: Permission,
@@ -68,8 +69,8 @@ impl Pipeline {
         Some(report)
     }
 
-    /// Returns the acknowledgements of what is not written yet, which only a test build has a use
-    /// for: a message that is acknowledged now is lost if it is not written.
+    /// Returns the acknowledgements of messages that are not written yet. Only a test build uses
+    /// them: a message that is acknowledged now is lost if it is not written.
     pub fn premature_receipts(&mut self) -> Vec<Receipt> {
         self.gather_all();
         let messages = self.waiting.iter().flat_map(|batch| &batch.messages);
@@ -77,9 +78,9 @@ impl Pipeline {
         receipts.collect()
     }
 
-    /// Takes batches until a transaction is full. What cannot be written must not grow with each
-    /// try, so a few large messages are enough, as long as they can tell a bad row from a bad
-    /// table.
+    /// Takes batches until a transaction is full. Batches that cannot be written must not occupy
+    /// more memory with each attempt, so few messages are taken if they are large, but enough to
+    /// tell a bad row from a bad table.
     fn gather(&mut self, max_messages: usize) {
         let enough = MAX_BYTES.min(self.subscription.own_memory());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
@@ -103,7 +104,7 @@ impl Pipeline {
         }
     }
 
-    /// Records that the stream holds nothing for this pipeline in a range.
+    /// Records a range for which the stream holds no message of this pipeline.
     fn record_tail(
         &mut self,
         tail: Tail,
@@ -138,6 +139,8 @@ impl Pipeline {
         }
     }
 
+    /// Writes the messages of the oldest batches that are not recorded, and drops the batches that
+    /// are recorded completely.
     fn write(
         &mut self,
         max_messages: usize,
@@ -155,8 +158,9 @@ impl Pipeline {
             timeout: config.insert_timeout,
         };
         let batches = || self.waiting.iter().take(taken);
-        // What lies between two deliveries is recorded even when the later one was recorded before.
-        // Otherwise a gap that ends without a message of this pipeline would stay open for ever.
+        // The range between two deliveries is recorded even if the later message was recorded
+        // before. Otherwise a range that ends there without a new message would remain unrecorded
+        // for ever.
         let skipped = selection::skipped_before_recorded(batches(), context.position);
         if !skipped.is_empty()
             && let Err(failure) = self.writer.record_skipped(&skipped, None, &mut context)
@@ -185,8 +189,8 @@ impl Pipeline {
         }
     }
 
-    /// Drops the first `count` batches, all of whose messages are recorded. Returns what there is
-    /// to report of them.
+    /// Drops the first `count` batches, all of whose messages are recorded, and returns the report
+    /// about them.
     fn finish(&mut self, count: usize) -> WriteReport {
         let mut done: Vec<Batch> = self.waiting.drain(..count).collect();
         let report = WriteReport {
@@ -202,8 +206,8 @@ impl Pipeline {
     }
 }
 
-/// Writes the first of the messages that are not recorded yet, suspects one by one. Returns how
-/// many were tried together, and what became of them.
+/// Writes the first of the messages that are not recorded yet, suspects one by one. Returns the
+/// number of messages in the first transaction, and the outcome.
 fn write_fresh(
     writer: &mut Writer,
     ranges: Vec<MessageRange<'_>>,
@@ -231,7 +235,7 @@ fn write_fresh(
         false => writer.write(ranges, context),
     };
     if suspects.contains(stream_id, first) {
-        // The next one may be the one that crashes: what was achieved has to outlive that.
+        // The next suspect may crash the process, and what is committed now has to survive that.
         wal::flush(wal::last_commit());
     }
     if suspects.is_settled_by(stream_id, context.position) {

@@ -1,5 +1,5 @@
-//! Batches of one pipeline into the database: written together, and halved until a row that the
-//! table refuses stands alone. What one transaction does is in [`transaction`](mod@transaction).
+//! Writes the batches of one pipeline to the database: all together, and in halves until a row that
+//! the table refuses stands alone. One transaction is in [`transaction`](mod@transaction).
 
 mod transaction;
 
@@ -14,27 +14,28 @@ use decode::FormatRef;
 use std::time::Duration;
 use transaction::Step;
 
-/// Messages that are tried one by one before a table counts as one that takes none.
+/// Messages that are tried one by one before the worker concludes that a table accepts no rows.
 pub const SAMPLE: usize = 16;
 
-/// What is still to be written, and what is known of the table by now.
+/// The state of a bisection: the parts that are still to be written, and the trust in the table.
 struct Bisection<'b> {
-    /// The last is next.
+    /// Parts to write; the last one is next.
     todo: Vec<Vec<MessageRange<'b>>>,
+    /// Trust that the table accepts rows.
     trust: Trust,
 }
 
-/// Writes what one pipeline has fetched.
+/// Writes the fetched messages of one pipeline.
 pub struct Writer {
     pipeline: String,
     format: FormatRef,
     destinations: Destinations,
-    /// Samples taken, so that each is another one.
+    /// Number of samples taken, so that each one consists of other messages.
     samples: usize,
 }
 
 impl Writer {
-    /// Returns the writer of one pipeline.
+    /// Creates the writer of one pipeline.
     pub fn new(config: &PipelineConfig) -> Self {
         Self {
             pipeline: config.nats.name.clone(),
@@ -44,30 +45,30 @@ impl Writer {
         }
     }
 
-    /// Name of the pipeline.
+    /// Returns the name of the pipeline.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
     }
 
-    /// Name of the destination, qualified once it was looked up.
+    /// Returns the name of the destination, qualified once it was looked up.
     pub fn table(&self) -> &str {
         self.destinations.table()
     }
 
-    /// Forgets what is known about the destinations: they may have changed.
+    /// Forgets the destinations, because they may have changed.
     pub fn forget_targets(&mut self) {
         self.destinations.forget();
     }
 
-    /// Whether the destinations were looked up and fit.
+    /// Returns whether the destinations were looked up and fit the format.
     pub fn fits(&self) -> bool {
         self.destinations.fit()
     }
 
-    /// Looks the destinations up if that is not done, without writing anything.
+    /// Looks the destinations up if they are not known, without writing anything.
     ///
     /// # Errors
-    /// What does not fit, or what the database says.
+    /// When a destination does not fit the format, and those of the database.
     pub fn probe(&mut self, timeout: Duration) -> Result<(), Failure> {
         if self.destinations.fit() {
             return Ok(());
@@ -81,7 +82,7 @@ impl Writer {
         ranges: Vec<MessageRange<'_>>,
         context: &mut WriteContext<'_>,
     ) -> WriteOutcome {
-        // What the tables are like decides how a batch is written.
+        // The choice between COPY and INSERT depends on the tables.
         if let Err(failure) = self.probe(context.timeout) {
             return Err(failure).into();
         }
@@ -115,8 +116,8 @@ impl Writer {
         outcome
     }
 
-    /// Makes smaller steps of one that failed, until a row that is to blame stands alone. Returns
-    /// what was written meanwhile, or the failure if it is about no row.
+    /// Divides a step that failed into smaller ones, until a row that caused the failure stands
+    /// alone. Returns what was written meanwhile, or the failure if no row has caused it.
     fn divide<'b>(
         &mut self,
         step: &Step<'_, 'b>,
@@ -157,8 +158,8 @@ impl Writer {
         }
     }
 
-    /// What an error of a write is about. Only a table that was looked up and fits can leave that
-    /// open.
+    /// Returns what has caused a failed write. Only if the table was looked up and fits can it be
+    /// either the row or the table.
     fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
         match failure.class() {
             Class::Data => Blame::Row,
@@ -169,8 +170,8 @@ impl Writer {
         }
     }
 
-    /// Writes one of the messages, to find out whether the table takes any. `failure` if it seems
-    /// to take none.
+    /// Writes one of the messages, to find out whether the table accepts any. Returns `failure` if
+    /// it seems to accept none.
     fn sample(
         &mut self,
         step: &Step<'_, '_>,
@@ -190,7 +191,7 @@ impl Writer {
             match self.commit(&step, context) {
                 Ok(written) => return Ok(written),
                 Err(failure) if failure.class() == Class::Environment => return Err(failure),
-                // It may be just this one.
+                // Perhaps the table refuses this message only.
                 Err(_) => {}
             }
         }
@@ -200,7 +201,7 @@ impl Writer {
     /// Makes the only message of `ranges` a dead letter without trying to write its rows.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn write_dead_letter(
         &mut self,
         ranges: &[MessageRange<'_>],

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
 
-/// First sequence that it settles, its own, and whether it could not be decoded.
+/// A test message: the first sequence that it settles, its own, and whether decoding failed.
 type Given = (u64, u64, bool);
 
 fn message((settles_from, sequence, broken): Given) -> Message {
@@ -49,7 +49,7 @@ fn sequences(ranges: &[MessageRange<'_>]) -> Vec<u64> {
         .collect()
 }
 
-/// Where the messages are: which batch, which number.
+/// Returns the batch and the index of each message.
 fn places(ranges: &[MessageRange<'_>]) -> Vec<(*const Batch, usize)> {
     let of_range = |range: &MessageRange<'_>| {
         let batch: *const Batch = range.batch;
@@ -211,7 +211,7 @@ proptest! {
         prop_assert!(one.iter().chain(&two).all(|range| !range.messages.is_empty()));
         let both: Vec<_> = places(&one).into_iter().chain(places(&two)).collect();
         prop_assert_eq!(&both, &all);
-        // Until each stands alone.
+        // Splits until each message stands alone.
         let mut todo = vec![ranges.clone()];
         let mut alone = Vec::new();
         while let Some(ranges) = todo.pop() {

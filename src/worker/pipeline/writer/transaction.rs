@@ -1,4 +1,5 @@
-//! One transaction: rows, dead letters, gaps and position are recorded together or not at all.
+//! One transaction of the writer: rows, dead letters, gaps and position are recorded together or
+//! not at all.
 
 use super::Writer;
 use crate::catalog::dead_letter::{self, Letter, Stage};
@@ -10,25 +11,25 @@ use crate::worker::pipeline::context::{WriteContext, Written};
 use crate::worker::pipeline::selection::{self, MessageRange, SkippedRange};
 use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
 
-/// What one transaction is about.
+/// The input of one transaction.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'s, 'b> {
-    /// Its messages.
+    /// Messages to record.
     pub(super) ranges: &'s [MessageRange<'b>],
-    /// One of them whose rows are not written.
+    /// One of these messages whose rows are not written, because it becomes a dead letter.
     pub(super) refused: Option<&'s Refused<'s>>,
     /// How the rows of the others are written.
     pub(super) methods: &'s [WriteMethod],
 }
 
-/// A message that is made a dead letter, and why.
+/// A message that becomes a dead letter, and the reason.
 pub(super) struct Refused<'a> {
     sequence: u64,
     failure: &'a Failure,
 }
 
 impl Writer {
-    /// Writes a step of which only a dead letter is left, its first message.
+    /// Writes a step that consists of one message, which becomes a dead letter.
     pub(super) fn commit_refused(
         &mut self,
         step: &Step<'_, '_>,
@@ -49,7 +50,7 @@ impl Writer {
         self.commit(&step, context)
     }
 
-    /// Writes a step in one transaction: rows, dead letters and position.
+    /// Writes a step in one transaction: rows, dead letters, gaps and position.
     pub(super) fn commit(
         &mut self,
         step: &Step<'_, '_>,
@@ -87,7 +88,7 @@ impl Writer {
                 dead_letters,
             })
         });
-        // Not after a panic: that is a crash as any other.
+        // Not reached after a panic, so that the journal shows it like any other crash.
         resources.crash_journal.end();
         let written = written?;
         *context.position = next;
@@ -95,11 +96,11 @@ impl Writer {
         Ok(written)
     }
 
-    /// Records that nothing of this pipeline is left in some ranges, the last of which ends with
-    /// the message `newest` if that is known.
+    /// Records ranges that hold no message for this pipeline. `newest`, if known, is the message
+    /// with the last sequence of the last range.
     ///
     /// # Errors
-    /// What the database says; nothing has changed then.
+    /// Those of the database; the position is unchanged then.
     pub fn record_skipped(
         &self,
         skipped: &[SkippedRange],
@@ -118,7 +119,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Inside the transaction that records the messages or skips the gaps.
+    /// Saves the position, and records the gaps. Inside the transaction that records the messages
+    /// or the skipped ranges.
     fn save_position(
         &self,
         stream_id: &StreamId,
@@ -130,6 +132,8 @@ impl Writer {
         position::save(&self.pipeline, stream_id, next, newest)
     }
 
+    /// Keeps the messages that could not be decoded, and the refused one, as dead letters. Returns
+    /// what is to be published about them.
     fn save_dead_letters(
         &self,
         stream_id: &StreamId,
