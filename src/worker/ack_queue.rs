@@ -1,5 +1,5 @@
-//! Acknowledgements that wait for their commit to be durable. Commits are asynchronous; one flush
-//! of the log releases the acknowledgements of many batches at once.
+//! Acknowledgements that wait until their commit is durable. Commits are asynchronous; one flush of
+//! the WAL releases the acknowledgements of many batches.
 
 use crate::config::AckAfter;
 use crate::pg::wal::{self, Lsn, Standby};
@@ -8,31 +8,32 @@ use nats::{Nats, Receipt};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// An acknowledgement never waits longer for the log writer before the worker flushes itself.
+/// Longest time that an acknowledgement waits for the WAL writer; then the worker flushes itself.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// A standby may take this long before it is said that acknowledgements wait for it.
+/// Time after which the status reports that acknowledgements wait for a standby.
 const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
 
-/// Acknowledgements in the order of their commits.
+/// Waiting acknowledgements, in the order of their commits.
 #[derive(Default)]
 pub struct PendingAcks {
     lists: VecDeque<List>,
-    /// Why the oldest ones could not be released although they are on this server's disk.
+    /// Status text if the oldest commit is flushed here and waits for a standby.
     standby_wait: Option<&'static str>,
 }
 
 /// Acknowledgements of one commit.
 struct List {
-    /// End of the commit.
+    /// End of the commit in the WAL.
     lsn: Lsn,
+    /// Time when the commit returned.
     at: Instant,
     pipeline: Slot,
     receipts: Vec<Receipt>,
 }
 
 impl PendingAcks {
-    /// Adds what a pipeline has committed just now.
+    /// Adds the acknowledgements of the commit that a pipeline has just made.
     pub fn after_commit(&mut self, pipeline: Slot, receipts: Vec<Receipt>) {
         if !receipts.is_empty() {
             self.lists.push_back(List {
@@ -44,31 +45,33 @@ impl PendingAcks {
         }
     }
 
-    /// What acknowledgements of a pipeline wait for, if that is a standby and takes long.
+    /// Returns the status text if acknowledgements of a pipeline have waited for a standby for
+    /// long.
     pub fn standby_wait(&self, pipeline: Slot) -> Option<&'static str> {
         let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
         self.standby_wait
             .filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
 
-    /// Drops what a pipeline has not acknowledged yet. Its new session is sent again what the
-    /// server holds, and may have to write it again.
+    /// Drops the waiting acknowledgements of a pipeline that has a new session. The server delivers
+    /// those messages again, and the session may have to write them again.
     pub fn forget(&mut self, pipeline: Slot) {
         self.lists.retain(|list| list.pipeline != pipeline);
     }
 
-    /// Whether any acknowledgement waits.
+    /// Returns whether no acknowledgement waits.
     pub fn is_empty(&self) -> bool {
         self.lists.is_empty()
     }
 
-    /// Hands over what is durable on every level already, without waiting for anything.
+    /// Passes on the acknowledgements that are durable at every level of `ack_after`, without
+    /// waiting for a flush.
     pub fn release_durable(&mut self, nats: &Nats) {
         self.release(AckAfter::Applied, false, nats);
     }
 
-    /// Hands over what has become durable. Flushes the log when `idle`, or when the log writer has
-    /// not written for long.
+    /// Passes on the acknowledgements whose commits have become durable. Flushes the WAL if `idle`,
+    /// or if the WAL writer has taken longer than [`LONGEST_WAIT`].
     pub fn release(&mut self, after: AckAfter, idle: bool, nats: &Nats) {
         self.standby_wait = None;
         let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {
@@ -92,7 +95,7 @@ impl PendingAcks {
     }
 }
 
-/// What is missing, in words, when a commit is on this server's disk and that is not enough.
+/// Returns the status text while acknowledgements wait for a standby.
 fn awaited(after: AckAfter) -> Option<&'static str> {
     match after {
         AckAfter::Flush => None,
@@ -105,7 +108,7 @@ fn awaited(after: AckAfter) -> Option<&'static str> {
     }
 }
 
-/// Up to where commits count as durable.
+/// Returns the end of the WAL that counts as durable.
 fn durable(after: AckAfter) -> Lsn {
     let flushed = wal::flushed();
     match after {

@@ -1,32 +1,36 @@
-//! Circuit breaker: after several database failures in a row nothing is tried for a while, then one
-//! small batch, and only its success opens the way again. Pure: time comes from outside.
+//! Circuit breaker: after several server errors in a row nothing is tried for a while, then a probe
+//! of one message, and only its success closes the breaker. Pure: time is a parameter.
 
 use crate::pg::failure::{Class, Failure};
 use crate::status::BreakerState;
 use std::time::{Duration, Instant};
 
-/// What may be tried.
+/// What a pipeline may try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Anything.
     Any,
-    /// One small batch.
+    /// A transaction of one message.
     Probe,
-    /// Nothing before this instant.
+    /// Nothing before this time.
     Wait(Instant),
 }
 
 /// The breaker of one worker.
 #[derive(Debug)]
 pub struct Breaker {
+    /// Failures in a row that open it.
     max_failures: u32,
+    /// Time that it stays open.
     reset: Duration,
+    /// Failures in a row so far.
     failures: u32,
+    /// End of the time for which it is open; a success clears it.
     open_until: Option<Instant>,
 }
 
 impl Breaker {
-    /// Opens after `max_failures` failures in a row, for `reset`.
+    /// Creates a breaker that opens after `max_failures` failures in a row, for the time `reset`.
     pub fn new(max_failures: u32, reset: Duration) -> Self {
         Self {
             max_failures,
@@ -36,7 +40,7 @@ impl Breaker {
         }
     }
 
-    /// What may be tried now.
+    /// Returns what may be tried now.
     pub fn permission(&self, now: Instant) -> Permission {
         match self.open_until {
             None => Permission::Any,
@@ -45,7 +49,8 @@ impl Breaker {
         }
     }
 
-    /// Counts what became of a transaction. Only what the server is at fault for opens the breaker.
+    /// Counts the result of a transaction. Only failures that the server has caused open the
+    /// breaker.
     pub fn record(&mut self, failure: Option<&Failure>, now: Instant) {
         match failure {
             None => self.succeeded(),
@@ -67,12 +72,12 @@ impl Breaker {
         }
     }
 
-    /// Failures in a row.
+    /// Returns the number of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Returns the state, as the status functions show it.
+    /// Returns its state for the status functions.
     pub fn state(&self, now: Instant) -> BreakerState {
         match self.permission(now) {
             Permission::Any => BreakerState::Closed,

@@ -1,6 +1,6 @@
-//! The worker's loop: look at signals, settings and control tables, let the NATS side know where it
-//! stands, write, acknowledge, wait. One round never takes longer than one transaction. What runs
-//! at all is decided in [`pipelines`].
+//! The main loop of a worker: handles signals, settings and control tables, answers position
+//! requests, writes, acknowledges, and waits. One round writes for one pipeline at most.
+//! [`pipelines`] starts and stops the pipelines.
 
 mod pipelines;
 
@@ -21,34 +21,42 @@ use pgrx::prelude::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How often control tables are read and figures are shown without a cause.
+/// Interval at which control tables are read and figures are reported if nothing happens.
 const TICK: Duration = Duration::from_secs(1);
-/// How often figures are shown while there is work.
+/// Interval at which figures are reported while there is work.
 const SHOW_INTERVAL: Duration = Duration::from_millis(200);
-/// How long acknowledgements may wait for the log writer while there is nothing to do.
+/// Longest wait of the main loop while acknowledgements wait for the WAL writer.
 const ACK_POLL: Duration = Duration::from_millis(20);
 
 /// One worker process.
 pub struct Worker {
+    /// Number of the worker, from 0.
     number: usize,
     waker: Waker,
+    /// Wait events for `pg_stat_activity`.
     events: WaitEvents,
     resources: WriteResources,
+    /// Current settings; `None` if they are invalid.
     config: Option<Config>,
+    /// The running pipelines; `None` while the worker is stopped or starting.
     active: Option<Schedule>,
     breaker: Breaker,
-    /// Positions of pipelines that are not consumed at the moment.
+    /// Positions of pipelines by name, from the last time that pipelines were started or stopped.
     remembered: HashMap<String, Positions>,
-    /// The extension as it was last seen.
+    /// Oid of the extension when it was last looked up, to notice that it was created again.
     extension: Option<pg_sys::Oid>,
+    /// Value of [`status::generation`] when the control tables were last read.
     generation: u64,
+    /// Time when the control tables are read next.
     next_tick: Instant,
+    /// Time when figures are reported next.
     next_show: Instant,
+    /// Upkeep of the dead letters.
     retention: Upkeep,
 }
 
 impl Worker {
-    /// Worker number `number`, connected to its database.
+    /// Creates worker number `number`, which is connected to its database.
     pub fn new(number: usize, resources: WriteResources) -> Self {
         let now = Instant::now();
         Self {
@@ -68,7 +76,7 @@ impl Worker {
         }
     }
 
-    /// Runs until the process is told to end.
+    /// Runs until the process is asked to end.
     pub fn run(mut self) {
         self.configure();
         loop {
@@ -101,7 +109,8 @@ impl Worker {
         }
     }
 
-    /// Ends the threads before the process: after that nothing but PostgreSQL's exit runs.
+    /// Ends the threads if the process is asked to end or if a thread has panicked. They have to
+    /// end before the process does: then nothing runs but PostgreSQL's exit.
     fn stop_if_told(&mut self) {
         let panicked = self
             .active
@@ -116,7 +125,8 @@ impl Worker {
         }
     }
 
-    /// Does one thing that is due. Whether there may be more.
+    /// Answers position requests, writes for one pipeline, and releases acknowledgements. Returns
+    /// whether a pipeline had its turn, so that there may be more to write.
     fn step(&mut self) -> bool {
         let (Some(active), Some(config)) = (&mut self.active, &self.config) else {
             return false;
@@ -130,6 +140,7 @@ impl Worker {
         wrote
     }
 
+    /// Reports figures and states, more rarely while the worker is busy.
     fn show(&mut self, busy: bool) {
         let now = Instant::now();
         if now < self.next_show && busy {
@@ -145,6 +156,7 @@ impl Worker {
         report::worker_state(self.number, state, &reason);
     }
 
+    /// Waits on the latch for something to do.
     fn rest(&self) {
         activity::report_idle();
         let Some(active) = &self.active else {

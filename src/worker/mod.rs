@@ -1,4 +1,4 @@
-//! The background worker: the only place where the NATS side and PostgreSQL meet.
+//! The background worker, the only place where NATS and PostgreSQL meet.
 //!
 //! [`main_loop`] is its loop. A message enters through [`pipeline`], is written by it (with
 //! [`crate::destination`] and [`crate::catalog`] in one transaction) and leaves through
@@ -25,7 +25,7 @@ use pgrx::prelude::*;
 use poison::CrashJournal;
 use std::time::Duration;
 
-/// How soon PostgreSQL starts a worker again that has ended with an error.
+/// Delay before PostgreSQL restarts a worker that has ended with an error.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// Registers the workers with the postmaster. Only under `shared_preload_libraries`.
@@ -40,14 +40,15 @@ pub fn register() {
             .set_function("sr_event_writer_main")
             .set_argument(i32::try_from(number).unwrap_or(0).into_datum())
             .enable_spi_access()
-            // Never on a standby; by itself after a promotion.
+            // Never on a standby, and without intervention after a promotion.
             .set_start_time(BgWorkerStartTime::RecoveryFinished)
             .set_restart_time(Some(RESTART_AFTER))
             .load();
     }
 }
 
-/// Entry point of a worker process. Ends only by an exit code that makes PostgreSQL start it again.
+/// Entry point of a worker process. The process always ends with an exit code that makes PostgreSQL
+/// restart it.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
@@ -76,7 +77,8 @@ fn prepare_session(number: usize) {
     session_defaults::override_all();
     // SAFETY: main thread, attached to shared memory.
     unsafe { pg_sys::before_shmem_exit(Some(ended), pg_sys::Datum::from(number)) };
-    // Before the process shows itself: a sign of life of an earlier one says nothing about it.
+    // Before the pid is published, because the heartbeat of an earlier process says nothing about
+    // this one.
     if let Some(place) = status::heartbeat(number) {
         heartbeat::start(place);
     }

@@ -1,5 +1,5 @@
-//! Copies the worker's state into shared memory, where everybody reads it, and writes one line in
-//! the server log for each change of state.
+//! Copies the worker's state into shared memory, where all sessions can read it, and writes a line
+//! to the server log for each change of state.
 
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
@@ -12,11 +12,12 @@ use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Separates what is wrong from when it is tried again, which alone is no change of state.
+/// Separates a problem from the time of the next attempt. A change of the latter alone is no change
+/// of state.
 const NEXT: &str = "; next try";
 
-/// Shows that worker `number` is about to connect. If that fails the process ends, so shared
-/// memory is the only place where the next one can see that it failed before.
+/// Reports that worker `number` is about to connect to its database. If that fails, the process
+/// ends, so only shared memory can tell the next process that an attempt has failed.
 pub fn connecting(number: usize, database: &str) {
     let connecting = format!("connecting to database \"{database}\"");
     let failed = format!(
@@ -30,7 +31,7 @@ pub fn connecting(number: usize, database: &str) {
     });
 }
 
-/// Shows what worker `number` is doing, and logs it when it has changed.
+/// Reports the state of worker `number`, and logs it if it has changed.
 pub fn worker_state(number: usize, state: State, reason: &str) {
     let changed = |known: State, text: &str| known != state || stable(text) != stable(reason);
     let mut log_it = false;
@@ -47,7 +48,7 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
     }
 }
 
-/// Shows the connection, the breaker and the memory in use.
+/// Reports the connection, the breaker, and the bytes of messages in memory.
 pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
     status::update_worker(number, |worker| {
         worker.breaker = breaker.state(Instant::now());
@@ -73,7 +74,7 @@ pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
     });
 }
 
-/// Shows a pipeline that is not running.
+/// Reports a pipeline that is not running.
 pub fn stream_idle(
     (slot, config): (Slot, &PipelineConfig),
     settings: &Settings,
@@ -91,7 +92,7 @@ pub fn stream_idle(
     });
 }
 
-/// Shows a pipeline, and logs its state when that has changed.
+/// Reports a pipeline, and logs its state if that has changed.
 pub fn stream(
     pipeline: &Pipeline,
     settings: &Settings,
@@ -125,7 +126,7 @@ pub fn stream(
     }
 }
 
-/// Shows how far a pipeline is at once, when that may have gone back.
+/// Reports a pipeline's position without delay, because it may have gone back.
 pub fn position(pipeline: &Pipeline) {
     status::update_pipeline(pipeline.slot, |stream| show_position(stream, pipeline));
 }
@@ -139,8 +140,8 @@ fn show_position(stream: &mut PipelineStatus, pipeline: &Pipeline) {
     }
 }
 
-/// Adds what one transaction has done. After its commits, and at once: sessions wait for the
-/// position.
+/// Adds the result of one turn to a pipeline's figures. Called right after the commit, because
+/// sessions wait for the position.
 pub fn written(pipeline: &Pipeline, report: &WriteReport) {
     status::update_pipeline(pipeline.slot, |stream| {
         show_position(stream, pipeline);
@@ -166,6 +167,7 @@ pub fn written(pipeline: &Pipeline, report: &WriteReport) {
     });
 }
 
+/// Reports the settings of a pipeline.
 fn describe(stream: &mut PipelineStatus, config: &PipelineConfig, settings: &Settings) {
     let nats = &config.nats;
     stream.name.set(&nats.name);
@@ -176,7 +178,7 @@ fn describe(stream: &mut PipelineStatus, config: &PipelineConfig, settings: &Set
     }
 }
 
-/// What a pipeline is doing, in the words of the status functions.
+/// Returns the state of a pipeline and the explanation, as the status functions show them.
 pub fn state_of(
     pipeline: &Pipeline,
     connection: &Connection,
@@ -222,6 +224,7 @@ pub fn state_of(
     }
 }
 
+/// Returns the part of an explanation that counts as the state.
 fn stable(detail: &str) -> &str {
     detail.split(NEXT).next().unwrap_or(detail)
 }

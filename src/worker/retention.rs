@@ -1,5 +1,5 @@
-//! Upkeep of the dead letters: those that are too old are removed, and the oldest of those that
-//! take too much room.
+//! Upkeep of the dead letters: removes those that are too old, and the oldest ones when all
+//! together are too large.
 
 use crate::catalog::dead_letter::{self, Removed};
 use crate::config::WriteConfig;
@@ -9,33 +9,37 @@ use crate::status;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
-/// How often letters that are too old are looked for.
+/// Interval at which dead letters that are too old are removed.
 const EXPIRE: Duration = Duration::from_secs(600);
-/// How long removing may keep the main thread from writing, at a time.
+/// Longest time that removing keeps the main thread from writing.
 const AT_A_TIME: Duration = Duration::from_millis(500);
-/// How often the room that letters take is measured, at most …
+/// Shortest interval at which the size of the dead letters is measured.
 const MEASURE: Duration = Duration::from_secs(2);
-/// … and this many times as long as it took are left between two times.
+/// Shortest interval between measurements, as a multiple of the time that one takes. The longer of
+/// the two intervals counts.
 const RARELY: u32 = 50;
-/// How long nothing is tried after removing has failed.
+/// Delay after a failure to remove dead letters.
 const LATER: Duration = Duration::from_secs(60);
-/// Letters are removed until they are below the limit by this part of it, as a divisor: otherwise
-/// each further one would make work.
+/// Divisor of the maximum size: once the dead letters exceed it, they are removed until they are
+/// below it by this part. Otherwise each new dead letter would start the removal again.
 const BELOW: u64 = 10;
 
-/// What one worker does about dead letters.
+/// The upkeep that one worker does.
 pub struct Upkeep {
+    /// Time when dead letters that are too old are removed next.
     next_expire: Instant,
+    /// Earliest time of the next measurement.
     next_measure: Instant,
-    /// Dead letters of all pipelines when the room was measured.
+    /// Number of dead letters of all pipelines at the last measurement.
     seen: Option<u64>,
-    /// Bytes that are still to be removed.
+    /// Bytes that still have to be removed.
     excess: u64,
+    /// True once the log contains the warning that dead letters are removed.
     warned: bool,
 }
 
 impl Upkeep {
-    /// Nothing is known yet.
+    /// Creates the upkeep, with everything due at once.
     pub fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -47,13 +51,14 @@ impl Upkeep {
         }
     }
 
-    /// Does what is due, for a moment at most.
+    /// Removes dead letters that are due, and stops after about [`AT_A_TIME`]; the rest follows in
+    /// later calls.
     pub fn run_due(&mut self, worker: usize, config: &WriteConfig) {
         let until = Instant::now() + AT_A_TIME;
         if let Err(failure) = self.expire(config, until) {
             warning!("sr_event_writer: old dead letters were not removed: {failure}");
         }
-        // One worker is enough: two would remove twice as much.
+        // One worker only, because two would remove twice as much.
         if let (0, Some(limit)) = (worker, config.dead_letter_max_size)
             && let Err(failure) = self.make_room(limit, config.insert_timeout, until)
         {
@@ -61,6 +66,7 @@ impl Upkeep {
         }
     }
 
+    /// Removes dead letters that are older than `dead_letter_retention`.
     fn expire(&mut self, config: &WriteConfig, until: Instant) -> Result<(), Failure> {
         let Some(age) = config.dead_letter_retention else {
             return Ok(());
@@ -72,7 +78,7 @@ impl Upkeep {
         let limit = config.insert_timeout;
         while transaction::run(limit, || dead_letter::expire(age))? == Removed::Some {
             if Instant::now() >= until {
-                // Meanwhile batches are written.
+                // Batches are written in between.
                 self.next_expire = until;
                 break;
             }
@@ -80,6 +86,7 @@ impl Upkeep {
         Ok(())
     }
 
+    /// Removes the oldest dead letters while all together exceed `most` bytes.
     fn make_room(&mut self, most: u64, limit: Duration, until: Instant) -> Result<(), Failure> {
         if self.excess == 0 {
             self.measure(most, limit)?;
@@ -93,7 +100,7 @@ impl Upkeep {
                 worker.dead_letters.bytes = worker.dead_letters.bytes.saturating_sub(freed.bytes);
             });
             self.excess = match freed.letters {
-                // What is left is being replayed.
+                // The remaining ones are locked by a replay.
                 0 => 0,
                 _ => excess.saturating_sub(freed.bytes),
             };
@@ -104,7 +111,7 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Finds out how much is to be removed, if there may be something new.
+    /// Measures the dead letters if there may be new ones, and sets the number of bytes to remove.
     fn measure(&mut self, most: u64, limit: Duration) -> Result<(), Failure> {
         let now = Instant::now();
         let letters = status::dead_letters();
@@ -112,7 +119,7 @@ impl Upkeep {
             return Ok(());
         }
         let bytes = transaction::run(limit, dead_letter::size);
-        // Also after a failure, which the time limit may be.
+        // Set even after a failure, which may be a timeout.
         self.next_measure = Instant::now() + MEASURE.max(now.elapsed() * RARELY);
         let bytes = bytes?;
         self.seen = Some(letters);
@@ -124,7 +131,8 @@ impl Upkeep {
         Ok(())
     }
 
-    /// What was in the way may last, and each try costs time in which nothing is written.
+    /// Stops removing for a while. The obstacle may last, and each attempt takes time in which
+    /// nothing is written.
     fn give_up_for_now(&mut self) {
         self.excess = 0;
         self.seen = None;

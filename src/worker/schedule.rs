@@ -1,5 +1,5 @@
-//! Whose turn it is. All pipelines of a worker share one connection and one transaction at a time;
-//! each that has something to do gets its turn.
+//! The schedule of a worker's pipelines. They share one connection and write one transaction at a
+//! time, in turn.
 
 use super::ack_queue::PendingAcks;
 use super::breaker::{Breaker, Permission};
@@ -16,12 +16,12 @@ use nats::{Nats, Settings};
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
-/// The pipelines of one worker while they are consumed.
+/// The running pipelines of one worker.
 pub struct Schedule {
     nats: Nats,
     pipelines: Vec<Pipeline>,
     acks: PendingAcks,
-    /// Pipeline whose turn comes next.
+    /// Index of the pipeline that had the last turn.
     next: usize,
 }
 
@@ -39,8 +39,8 @@ impl Schedule {
         }
     }
 
-    /// Ends the threads, which may take `longest`. Returns what is to be remembered of the
-    /// pipelines.
+    /// Stops the pipelines and ends the threads, for no longer than `longest`. Returns the
+    /// positions of the pipelines by name.
     pub fn shut_down(mut self, longest: Duration) -> impl Iterator<Item = (String, Positions)> {
         self.acks.release_durable(&self.nats);
         self.pipelines
@@ -50,12 +50,12 @@ impl Schedule {
         self.pipelines.into_iter().map(Pipeline::into_positions)
     }
 
-    /// The NATS side.
+    /// Returns the connection and the threads.
     pub fn nats(&self) -> &Nats {
         &self.nats
     }
 
-    /// Applies what operators have asked for.
+    /// Applies the requests of operators.
     pub fn apply(&mut self, requests: &OperatorRequests) {
         for pipeline in &mut self.pipelines {
             let name = pipeline.config.nats.name.clone();
@@ -64,7 +64,7 @@ impl Schedule {
         }
     }
 
-    /// Tells each pipeline that asks where it stands.
+    /// Answers the position requests of all sessions.
     pub fn answer_position_requests(&mut self, timeout: Duration) {
         for pipeline in &mut self.pipelines {
             let Some(request) = pipeline.subscription.next_position_request() else {
@@ -82,14 +82,14 @@ impl Schedule {
         }
     }
 
-    /// Lets all pipelines look their destinations up again.
+    /// Makes all pipelines look up their destinations again.
     pub fn forget_targets(&mut self) {
         self.pipelines
             .iter_mut()
             .for_each(|pipeline| pipeline.writer.forget_targets());
     }
 
-    /// Hands over the acknowledgements whose commits have become durable.
+    /// Passes on the acknowledgements whose commits have become durable.
     pub fn release_acks(&mut self, after: AckAfter, idle: bool) {
         self.acks.release(after, idle, &self.nats);
     }
@@ -99,14 +99,15 @@ impl Schedule {
         !self.acks.is_empty()
     }
 
-    /// Shows all pipelines.
+    /// Reports all pipelines.
     pub fn show(&self, settings: &Settings) {
         for pipeline in &self.pipelines {
             report::stream(pipeline, settings, self.nats.connection(), &self.acks);
         }
     }
 
-    /// Lets the next pipeline that has something to do write one transaction. Whether one did.
+    /// Lets the next pipeline that has something to do write one transaction. Returns whether one
+    /// did.
     pub fn write_next(
         &mut self,
         breaker: &mut Breaker,
@@ -153,7 +154,7 @@ impl Schedule {
         false
     }
 
-    /// When the earliest retry is due, if one is.
+    /// Returns the time of the next attempt, if one is planned.
     pub fn next_due(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
         let permission = breaker.permission(now);
         let readiness = self
@@ -169,6 +170,7 @@ impl Schedule {
             .min()
     }
 
+    /// Returns the reason to wait when no attempt is planned.
     pub fn wait_reason(&self) -> WaitReason {
         match self.nats.connection().connectivity() {
             nats::Connectivity::Disconnected => WaitReason::Nats,
@@ -176,7 +178,7 @@ impl Schedule {
         }
     }
 
-    /// The worker's state is that of its worst part.
+    /// Returns the state of the worker, which is that of its worst part, with the explanation.
     pub fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
         if let Permission::Wait(_) = breaker.permission(now) {
             return (
@@ -214,7 +216,7 @@ impl Schedule {
     }
 }
 
-/// Asks the database for nothing in particular: does it answer at all?
+/// Runs a trivial statement, to find out whether the database answers at all.
 fn probe(timeout: Duration) -> Result<(), Failure> {
     activity::report_running(c"SELECT 1");
     transaction::run(timeout, || Ok(Spi::run("SELECT 1")?))

@@ -1,25 +1,25 @@
-//! What the worker waits for, as `pg_stat_activity` shows it.
+//! Wait events of the worker in `pg_stat_activity`.
 
 use crate::pg::latch::WaitEvent;
 
-/// Why the worker has nothing to do.
+/// The reason why the worker is waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// To be switched on, or for the extension.
+    /// It is disabled, or the extension is missing.
     Start,
     /// NATS is not connected.
     Nats,
-    /// Messages.
+    /// No message has arrived.
     Messages,
-    /// The next try after a database error.
+    /// A failed transaction is tried again later.
     Backoff,
 }
 
-/// The wait events, once PostgreSQL knows them.
+/// The wait events of all reasons, registered with PostgreSQL.
 pub struct WaitEvents([WaitEvent; 4]);
 
 impl WaitEvents {
-    /// Registers the names. To be called when attached to shared memory.
+    /// Registers the names. Call it when attached to shared memory.
     pub fn register() -> Self {
         Self([
             WaitEvent::register(c"SrEventWriterStart"),
@@ -29,7 +29,7 @@ impl WaitEvents {
         ])
     }
 
-    /// Gives the event of a reason.
+    /// Returns the event of a reason.
     pub fn of(&self, reason: WaitReason) -> WaitEvent {
         let [start, nats, messages, backoff] = self.0;
         match reason {

@@ -1,4 +1,4 @@
-//! Which pipelines run: settings and control tables start, stop and pause them.
+//! Starts, stops and pauses pipelines, as settings and control tables require.
 
 use super::{TICK, Worker};
 use crate::catalog::Extension;
@@ -17,12 +17,12 @@ use nats::Nats;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
-/// How long threads may take to end.
+/// Time that the threads may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Applies the settings as they are now. Consuming starts over if any of them changed: what was
-    /// fetched and not written yet is dropped here and read again from the recorded position.
+    /// Reads the settings. If any has changed, all pipelines start again: messages that are fetched
+    /// and not written yet are dropped, and are read again from the recorded position.
     pub(super) fn configure(&mut self) {
         let config = match config::read() {
             Ok(config) => config,
@@ -46,6 +46,7 @@ impl Worker {
         self.next_tick = Instant::now();
     }
 
+    /// Stops the pipelines, and reports the reason.
     pub(super) fn stop(&mut self, state: State, reason: &str) {
         if let Some(active) = self.active.take() {
             self.remembered.extend(active.shut_down(SHUTDOWN_TIMEOUT));
@@ -59,7 +60,7 @@ impl Worker {
         }
     }
 
-    /// Reads the control tables once a second, and at once when a session says so.
+    /// Reads the control tables once a second, and at once when a session has announced a change.
     pub(super) fn tick_if_due(&mut self) {
         let generation = status::generation();
         if Instant::now() < self.next_tick && generation == self.generation {
@@ -101,7 +102,7 @@ impl Worker {
         activity::report_idle();
     }
 
-    /// Starts what is missing and applies what operators have asked for.
+    /// Starts the pipelines if they are not running, and applies the requests of operators.
     fn serve(&mut self, config: &Config, requests: &OperatorRequests) {
         if self.active.is_none() {
             self.remember(config);
@@ -114,12 +115,12 @@ impl Worker {
         self.retention.run_due(self.number, &config.write);
     }
 
-    /// Reads what is recorded before anything else is done: should DROP EXTENSION take it away,
-    /// from now on this process knows it.
+    /// Reads all recorded positions before anything else, so that this process still has them if
+    /// DROP EXTENSION removes the table.
     fn remember(&mut self, config: &Config) {
         match transaction::run(config.write.insert_timeout, position::load_all) {
             Ok(recorded) => self.remembered.extend(recorded),
-            // Each pipeline asks again on its own.
+            // Each pipeline reads its own position again.
             Err(failure) => warning!("sr_event_writer: reading the positions failed: {failure}"),
         }
     }
@@ -141,7 +142,7 @@ impl Worker {
         }
     }
 
-    /// This worker's share of the pipelines.
+    /// Returns the pipelines of this worker, which are every n-th of all.
     fn share<'a>(
         &self,
         config: &'a Config,
@@ -152,6 +153,7 @@ impl Worker {
         mine.map(|(n, pipeline)| (Slot(n), pipeline))
     }
 
+    /// Creates the pipelines of this worker, with their subscriptions.
     fn subscribe(&self, nats: &mut Nats, config: &Config) -> Vec<Pipeline> {
         let new = |(slot, pipeline): (Slot, &PipelineConfig)| {
             let positions = self.remembered.get(&pipeline.nats.name).cloned();
@@ -169,7 +171,7 @@ impl Worker {
     }
 }
 
-/// Reads whether the extension is there, and if so what operators have asked for.
+/// Reads whether the extension exists, and if so, the requests of operators.
 fn read_catalog() -> Result<(Extension, OperatorRequests), Failure> {
     let extension = Extension::look_up()?;
     let requests = match extension {

@@ -1,16 +1,18 @@
-//! What is being written at this moment, noted in a file where a crash of the process leaves it.
+//! A journal of the messages that are being written, in a file that survives a crash of the
+//! process.
 //!
-//! A message can take the whole process down with it: a trigger or an extension that crashes, or
-//! memory that the operating system does not grant. The database forgets that it was ever tried, so
-//! the next process would try it again, for ever. Hence this note, made before each transaction and
-//! taken back after it: no row of a table, for that would have to be committed and flushed first,
-//! and no flush at all, for a machine that loses power is no message's fault.
+//! A message can crash the whole process: by a trigger or an extension that crashes, or by memory
+//! that the operating system does not grant. The transaction is lost with the process, so the next
+//! process would try the message again, for ever. Therefore the messages of each transaction are
+//! written to the journal before it, and removed after it. The journal is not a table, because a
+//! row would have to be committed and flushed first. The file is never flushed either, because no
+//! message is to blame for a machine that loses power.
 //!
-//! The first crash makes suspects of all messages of the transaction: they are written one by one.
-//! A message that takes the process down again while it stands alone is a poison message: it
-//! becomes a dead letter without being tried. A process may have been killed for any reason, so a
-//! message is to blame only after several kills. Processes that end in an orderly way, or because
-//! another one crashed, leave no suspects.
+//! After the first crash all messages of the transaction are suspects, and are written one by one.
+//! A message that crashes the process again while it is written alone is a poison message, and
+//! becomes a dead letter without another attempt. Since a process may be killed for any reason, a
+//! message counts as poison only after several kills. A process that ends in an orderly way, or
+//! because another process crashed, leaves no suspects.
 
 use super::suspects::{self, ALIVE, Attempt, CRASHED, END, SuspectRange};
 use crate::pg::signals;
@@ -20,20 +22,23 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-/// Directory of what is of no use to a copy of the server: `pg_basebackup` leaves it out.
+/// Directory of the file. `pg_basebackup` leaves it out: a copy of the server has no use for it.
 const DIRECTORY: &str = "pg_stat_tmp";
 
-/// The note of one worker.
+/// The journal of one worker.
 pub struct CrashJournal {
+    /// The file, unless it cannot be written.
     file: Option<File>,
+    /// Transaction that is running, if there is one.
     attempt: Option<Attempt>,
+    /// Suspects of each pipeline, from earlier processes.
     suspects: Vec<SuspectRange>,
 }
 
 impl CrashJournal {
-    /// Reads what the last process of worker `number` has left, and begins a new note.
+    /// Reads the journal that the last process of worker `number` has left, and begins a new one.
     ///
-    /// A server that cannot keep the note works without it.
+    /// A server that cannot write the file works without it.
     pub fn open(number: usize) -> Self {
         let path = format!("{DIRECTORY}/sr_event_writer.{number}");
         let text = std::fs::read(&path).unwrap_or_default();
@@ -66,21 +71,21 @@ impl CrashJournal {
         journal
     }
 
-    /// What is suspected of a pipeline's messages.
+    /// Returns the suspects among a pipeline's messages.
     pub fn suspects(&self, pipeline: &str) -> Option<&SuspectRange> {
         self.suspects
             .iter()
             .find(|suspects| suspects.pipeline == pipeline)
     }
 
-    /// A pipeline's suspects are written, or kept as dead letters.
+    /// Removes a pipeline's suspects, after they were written or became dead letters.
     pub fn clear(&mut self, pipeline: &str) {
         self.suspects
             .retain(|suspects| suspects.pipeline != pipeline);
         self.write();
     }
 
-    /// Notes that messages `first` to `last` are about to be written.
+    /// Notes that sequences `first` to `last` are about to be written.
     pub fn begin(&mut self, pipeline: &str, stream_id: &StreamId, (first, last): (u64, u64)) {
         self.attempt = Some(Attempt {
             pipeline: pipeline.to_owned(),
@@ -91,13 +96,14 @@ impl CrashJournal {
         self.write();
     }
 
-    /// Notes that nothing is being written: committed, or failed in an orderly way.
+    /// Notes that the transaction was committed, or failed in an orderly way.
     pub fn end(&mut self) {
         if self.attempt.take().is_some() {
             self.write();
         }
     }
 
+    /// Replaces the content of the file.
     fn write(&self) {
         let Some(file) = &self.file else { return };
         let mut text = String::with_capacity(128);
@@ -111,7 +117,7 @@ impl CrashJournal {
         }
         text.push_str(END);
         text.push('\n');
-        // Without the note a crash only goes unexplained.
+        // Without the journal a crash has no consequence but an unknown cause.
         let _ = file.write_all_at(text.as_bytes(), 0);
     }
 }

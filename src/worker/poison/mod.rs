@@ -1,5 +1,5 @@
-//! Poison messages: those that take the whole process down. A journal in a file outlives the crash
-//! and says what was being written.
+//! Poison messages: messages that crash the whole process. A journal in a file survives the crash
+//! and shows which messages were being written.
 
 mod journal;
 mod suspects;

@@ -1,18 +1,20 @@
-//! What a note of [`super::journal`] says once the process that wrote it is gone: which messages
-//! are suspected to have crashed it, and which one is poison. Pure: text in, text out.
+//! The content of a [`super::journal`], and what it shows after the process that wrote it has
+//! ended: which messages are suspected to have crashed it, and which one is poison. Pure: text in,
+//! text out.
 
 use nats::{Message, Sequences, StreamId};
 
-/// Ends what is valid; behind it may stand the rest of a longer text.
+/// Last line of a journal; the rest of a longer, older text may follow it.
 pub const END: &str = ".";
-/// First line of a note as long as its process lives …
+/// First line of a journal while its process lives, and after a kill.
 pub const ALIVE: &str = "alive  ";
-/// … which a crash overwrites, so both are of one length. After a kill it stands there still.
+/// First line after a crash. It overwrites [`ALIVE`], so both have the same length.
 pub const CRASHED: &str = "crashed";
 
-/// How often a message must take the process down alone, when that was a crash …
+/// Number of crashes, each while the message is written alone, after which it is poison.
 const ENOUGH_CRASHES: u32 = 1;
-/// … and when it was a kill: for want of memory, or for whatever reason somebody has.
+/// Number of kills, each while the message is written alone, after which it is poison. More than
+/// one, because a process may be killed for lack of memory or by an operator for any reason.
 const ENOUGH_KILLS: u32 = 3;
 
 /// Messages of one pipeline that were being written when the process crashed.
@@ -20,26 +22,27 @@ const ENOUGH_KILLS: u32 = 3;
 pub struct SuspectRange {
     /// Name of the pipeline.
     pub pipeline: String,
-    /// Creation time of their stream.
+    /// Creation time of their stream, in microseconds since 2000-01-01.
     created: i64,
     /// First sequence.
     pub first: u64,
     /// Last sequence.
     pub last: u64,
-    /// The one that was written alone when the process crashed again, and how often.
+    /// The message that was written alone when the process crashed again: its sequence, and the
+    /// number of those crashes.
     alone: Option<(u64, u32)>,
-    /// How often that is enough.
+    /// Number of such crashes that makes it poison.
     enough: u32,
 }
 
 impl SuspectRange {
-    /// Whether a message is among them.
+    /// Returns whether a message is one of the suspects.
     pub fn contains(&self, stream_id: &StreamId, sequence: u64) -> bool {
         self.created == stream_id.created.postgres_micros()
             && (self.first..=self.last).contains(&sequence)
     }
 
-    /// Whether a message is not to be tried again.
+    /// Returns whether a message is poison, so that it must not be tried again.
     pub fn is_poison(&self, stream_id: &StreamId, sequence: u64) -> bool {
         self.contains(stream_id, sequence)
             && self
@@ -47,8 +50,8 @@ impl SuspectRange {
                 .is_some_and(|(alone, crashes)| alone == sequence && crashes >= self.enough)
     }
 
-    /// How many of these messages may be written together: those before the first suspect, or that
-    /// one alone.
+    /// Returns how many of these messages may be written together: those before the first suspect,
+    /// or the suspect alone if it comes first.
     pub fn max_messages<'a>(
         &self,
         stream_id: &StreamId,
@@ -59,13 +62,14 @@ impl SuspectRange {
         suspect.map_or(usize::MAX, |before| before.max(1))
     }
 
-    /// Whether all of them are recorded, and suspected no more.
+    /// Returns whether all of them are recorded, or their stream no longer exists, so that none is
+    /// suspected any more.
     pub fn is_settled_by(&self, stream_id: &StreamId, recorded: &Sequences) -> bool {
         self.created != stream_id.created.postgres_micros()
             || recorded.missing(self.first, self.last).is_empty()
     }
 
-    /// As it stands in a note.
+    /// Returns their line in the journal.
     pub fn line(&self) -> String {
         let (alone, crashes) = self.alone.unwrap_or_default();
         let Self {
@@ -80,12 +84,12 @@ impl SuspectRange {
     }
 }
 
-/// A transaction that is under way, or was when the process ended.
+/// A transaction that is running, or was when the process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// Name of the pipeline.
     pub pipeline: String,
-    /// Creation time of the stream.
+    /// Creation time of the stream, in microseconds since 2000-01-01.
     pub created: i64,
     /// First sequence.
     pub first: u64,
@@ -94,7 +98,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// As it stands in a note.
+    /// Returns its line in the journal.
     pub fn line(&self) -> String {
         let Self {
             pipeline,
@@ -105,8 +109,8 @@ impl Attempt {
         format!("trying {pipeline} {created} {first} {last}\n")
     }
 
-    /// What the end of the process in the middle of this attempt says, when `known` was known
-    /// before.
+    /// Returns the suspects after the process has ended during this attempt. `known` are the
+    /// pipeline's suspects before it.
     fn suspects(&self, known: Option<&SuspectRange>, enough: u32) -> SuspectRange {
         let known = known.filter(|known| known.created == self.created);
         let alone = match known {
@@ -127,7 +131,8 @@ impl Attempt {
     }
 }
 
-/// The suspects that a note of the last process leaves. What cannot be read says nothing.
+/// Returns the suspects that the journal of the last process shows. Lines that cannot be parsed are
+/// ignored.
 pub fn read(text: &str) -> Vec<SuspectRange> {
     let enough = match text.starts_with(CRASHED) {
         true => ENOUGH_CRASHES,
@@ -193,7 +198,7 @@ mod tests {
         }
     }
 
-    /// The note of a process that ended so.
+    /// Returns the journal of a process with `end` as its first line.
     fn note(end: &str, lines: &[String]) -> String {
         format!(
             "{end}\n{}{END}\nrest of a longer text 1 2 3\n",
@@ -201,7 +206,7 @@ mod tests {
         )
     }
 
-    /// What is known after a crash with these lines in the note.
+    /// Returns the suspects after a crash with these lines in the journal.
     fn after_crash(lines: &[String]) -> Vec<SuspectRange> {
         read(&note(CRASHED, lines))
     }
@@ -248,7 +253,7 @@ mod tests {
         let second = &after_crash(&[trying(13, 13), first.line()])[0];
         assert!(second.is_poison(&stream_id(), 13));
         assert!(!second.is_poison(&stream_id(), 14) && second.contains(&stream_id(), 14));
-        // What was read is written again as it was.
+        // Suspects without a new attempt are written back unchanged.
         assert_eq!(&after_crash(&[second.line()])[0], second);
     }
 

@@ -1,6 +1,6 @@
-//! Where a pipeline goes on after it has (re)connected: what the database has recorded, compared
-//! with what the stream holds, and moved where an operator wants it. Inside a transaction of the
-//! caller.
+//! Decides where a pipeline continues after it has (re)connected: compares the position in the
+//! database with the messages that the stream holds, and performs a seek that an operator has
+//! requested. Everything here runs inside a transaction of the caller.
 
 mod reconcile;
 mod seek;
@@ -10,12 +10,12 @@ pub use reconcile::reconcile;
 use nats::{Sequences, Witness};
 use row::Timestamp;
 
-/// What the NATS side is answered.
+/// The reply to a session's request for its position.
 pub enum Outcome {
-    /// Go on after this position.
+    /// Continue after this position.
     At(Sequences),
-    /// The stream has to be asked which sequence this time is.
+    /// First ask the stream for the sequence at this time.
     LookUp(Timestamp),
-    /// The stream has to be asked whether this message is still what it was.
+    /// First ask the stream whether it still holds this message.
     Verify(Witness),
 }

@@ -1,5 +1,6 @@
-//! The database is the judge: what is recorded is compared with what the stream holds, each time a
-//! pipeline (re)connects. What can no longer be read becomes a row and a warning, never silence.
+//! Compares the recorded position with the messages that the stream holds, each time a pipeline
+//! (re)connects. The database decides where to continue. Messages that can no longer be read become
+//! a gap and a warning.
 
 use super::{Outcome, seek};
 use crate::catalog::{gap, position};
@@ -7,14 +8,14 @@ use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
 use nats::{PositionRequest, Sequences, Testimony, Witness};
 
-/// Where a pipeline goes on, after gaps are recorded. Inside a transaction.
+/// Returns where a pipeline continues, and records gaps. Inside a transaction only.
 ///
-/// `remembered` is what this process has committed itself; it counts where the record is gone.
-/// `fetched` is what it has fetched and not committed yet: not lost, whatever the stream removes;
-/// the last message of it is `newest_fetched`.
+/// `remembered` is the position that this process has committed itself; it is used if the database
+/// has none. `fetched` are the sequences fetched and not committed yet, which are no gap even if
+/// the stream has removed them; `newest_fetched` is the newest of these messages.
 ///
 /// # Errors
-/// What the database says.
+/// Those of the database.
 pub fn reconcile(
     pipeline: &str,
     request: &PositionRequest,
@@ -51,21 +52,21 @@ pub fn reconcile(
         needs => return Ok(needs),
     };
     if is_new {
-        // What was removed before the pipeline existed was never its concern.
+        // Messages that were removed before the pipeline existed are no gap.
         position.raise_floor(request.first_sequence.saturating_sub(1));
         return Ok(Outcome::At(position));
     }
     forget_what_is_not_there(pipeline, request, &mut position);
     record_what_is_gone(pipeline, request, &mut position, fetched)?;
-    // After DROP and CREATE EXTENSION what this process remembers must outlive it.
+    // After DROP and CREATE EXTENSION only this process still has the position, so it is saved.
     if position != before || !is_stored {
         position::save(pipeline, stream_id, &position, None)?;
     }
     Ok(Outcome::At(position))
 }
 
-/// Which message the stream has to be asked about first: the newest one that is known. When that
-/// was removed, the newest one that is recorded.
+/// Returns the message that the stream has to verify first: the newest one that is fetched or
+/// recorded, or, if that was removed, the newest recorded one.
 fn unverified(
     request: &PositionRequest,
     fetched: Option<Witness>,
@@ -81,8 +82,9 @@ fn unverified(
     }
 }
 
-/// A stream in which a message that was read is another one, or none, was set back, by a restore or
-/// by a server that lost its newest messages. Above `last` it holds new ones under old sequences.
+/// Cuts the position back to `last`, because `witness` is missing in the stream or is another
+/// message: the stream was set back, by a restore or by a server that lost its newest messages. It
+/// assigns the sequences above `last` to new messages.
 fn cut_back(
     pipeline: &str,
     request: &PositionRequest,
@@ -103,8 +105,9 @@ fn cut_back(
     position::forget_newest(pipeline, &request.stream_id)
 }
 
-/// A stream that ends before what was recorded was set back, by a restore or by a server that lost
-/// its newest messages. It will give those sequences to other messages.
+/// Cuts the position back to the end of the stream, if that comes before recorded sequences: the
+/// stream was set back, by a restore or by a server that lost its newest messages. It will assign
+/// these sequences to other messages.
 fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position: &mut Sequences) {
     if position.last() <= request.last_sequence {
         return;
@@ -120,6 +123,8 @@ fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position:
     position.forget_above(request.last_sequence);
 }
 
+/// Records the messages that the stream removed before they were fetched as gaps, and adds them to
+/// the position.
 fn record_what_is_gone(
     pipeline: &str,
     request: &PositionRequest,

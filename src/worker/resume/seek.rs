@@ -1,6 +1,6 @@
-//! Moving a pipeline to another sequence, as `sr_event_writer_seek` has asked for: a change of the
-//! recorded position, made when the pipeline asks where it stands. What is left out becomes a row
-//! in `stream_gap`; what had been left out before is taken in again.
+//! Seeks, as requested with `sr_event_writer_seek`. The recorded position is changed when the
+//! pipeline asks for it. Skipped messages become a gap; messages that an earlier seek skipped are
+//! read again.
 
 use super::Outcome;
 use crate::catalog::gap::{self, Reason};
@@ -8,11 +8,11 @@ use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
 use nats::{PositionRequest, Sequences, StreamId};
 
-/// Returns the position after the operator's seek, if there is one; recorded, and the seek is
-/// cleared. Inside the transaction that read `position`.
+/// Applies the operator's seek, if there is one: saves the new position, clears the seek, and
+/// returns the position. Inside the transaction that read `position`.
 ///
 /// # Errors
-/// What the database says.
+/// Those of the database.
 pub fn apply(
     pipeline: &str,
     request: &PositionRequest,
@@ -28,7 +28,7 @@ pub fn apply(
         (None, Some(time), None) => return Ok(Outcome::LookUp(time)),
         (None, None, None) => return Ok(Outcome::At(position)),
     };
-    // Messages that do not exist yet are never left out.
+    // Messages that do not exist yet are never skipped.
     let target = target.clamp(1, request.last_sequence.saturating_add(1));
     leave_out(pipeline, request, &mut position, target)?;
     take_in_again(pipeline, &request.stream_id, &mut position, target)?;
@@ -45,8 +45,9 @@ pub fn apply(
     Ok(Outcome::At(position))
 }
 
-/// Everything before the target counts as recorded; what was not is noted as a gap. Only what the
-/// stream still holds: the rest is nobody's choice.
+/// Adds everything before the target to the position, and records as a gap what was not in it. The
+/// gap covers only sequences that the stream still holds; those it has removed were not the
+/// operator's choice.
 fn leave_out(
     pipeline: &str,
     request: &PositionRequest,
@@ -65,7 +66,8 @@ fn leave_out(
     Ok(())
 }
 
-/// What an earlier seek has left out at or after the target is read now after all.
+/// Removes sequences at or after the target that an earlier seek skipped from the position, so that
+/// they are read after all.
 fn take_in_again(
     pipeline: &str,
     stream_id: &StreamId,
