@@ -106,8 +106,7 @@ impl Schedule {
         }
     }
 
-    /// Lets the next pipeline that has something to do write one transaction. Returns whether one
-    /// did.
+    /// Lets the next pipeline that has something to do take its turn. Returns whether one did.
     pub fn write_next(
         &mut self,
         breaker: &mut Breaker,
@@ -154,7 +153,7 @@ impl Schedule {
         false
     }
 
-    /// Returns the time of the next attempt, if one is planned.
+    /// Returns the earliest time at which a pipeline has something to do, if that is known.
     pub fn next_due(&self, breaker: &Breaker, now: Instant) -> Option<Instant> {
         let permission = breaker.permission(now);
         let readiness = self
