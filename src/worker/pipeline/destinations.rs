@@ -74,8 +74,8 @@ impl Destinations {
             .collect()
     }
 
-    /// Uses INSERT instead of COPY for a while, where COPY was used and met a duplicate key. Returns
-    /// whether COPY was used anywhere.
+    /// Uses INSERT instead of COPY for a while, where COPY was used and met a duplicate key.
+    /// Returns whether COPY was used anywhere.
     pub fn back_off_copy(&mut self, methods: &[WriteMethod]) -> bool {
         for (known, method) in self.known.iter_mut().zip(methods) {
             if *method == WriteMethod::Copy {

@@ -18,7 +18,7 @@ pub(super) struct Step<'s, 'b> {
     pub(super) ranges: &'s [MessageRange<'b>],
     /// One of these messages whose rows are not written, because it becomes a dead letter.
     pub(super) refused: Option<&'s Refused<'s>>,
-    /// How the rows of the others are written.
+    /// Write method of each destination, for the rows of the other messages.
     pub(super) methods: &'s [WriteMethod],
 }
 
