@@ -1,4 +1,4 @@
-//! What SQL functions refuse, with SQLSTATE, DETAIL and HINT, mapped in this one place.
+//! Errors of the SQL functions, each with its SQLSTATE, DETAIL and HINT.
 
 use crate::pg::failure::Failure;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 /// An error that a user can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
-    /// The library was loaded too late for workers and shared memory.
+    /// The library was loaded too late to register workers and shared memory.
     #[error("sr_event_writer must be loaded via shared_preload_libraries")]
     NotPreloaded,
     /// No active pipeline has this name.
@@ -16,27 +16,28 @@ pub enum UserError {
     /// No format has this name.
     #[error("processor \"{0}\" does not exist")]
     UnknownProcessor(String),
-    /// The pipeline has to be paused for this.
+    /// The operation requires a paused pipeline.
     #[error("pipeline \"{0}\" is not paused")]
     NotPaused(String),
-    /// Streams count from 1.
+    /// The sequence is below 1, the first one of a stream.
     #[error("sequence must be greater than zero")]
     NoSequence,
-    /// Streams begin and end.
+    /// The time is infinite.
     #[error("seek time must be finite")]
     NoTime,
-    /// The settings contradict each other.
+    /// The settings are invalid or contradict each other.
     #[error("conflicting settings")]
     Misconfigured(#[from] crate::config::ParseError),
     /// The payload could not be decoded.
     #[error("could not decode payload")]
     Undecodable(decode::Reject),
-    /// What the database says about a statement of the function itself.
+    /// The database failed in a statement of the function itself.
     #[error("{}", .0.message)]
     Database(#[from] Failure),
 }
 
 impl UserError {
+    /// Returns the SQLSTATE.
     fn sqlstate(&self) -> PgSqlErrorCode {
         match self {
             Self::NotPreloaded | Self::NotPaused(_) => {
@@ -52,6 +53,7 @@ impl UserError {
         }
     }
 
+    /// Returns the DETAIL, if there is one.
     fn detail(&self) -> Option<String> {
         match self {
             Self::Misconfigured(reason) => Some(reason.to_string()),
@@ -60,6 +62,7 @@ impl UserError {
         }
     }
 
+    /// Returns the HINT, if there is one.
     fn hint(&self) -> Option<String> {
         match self {
             Self::NotPreloaded => Some(
@@ -87,7 +90,7 @@ impl UserError {
         }
     }
 
-    /// Raises this as a PostgreSQL ERROR.
+    /// Raises it as a PostgreSQL ERROR.
     pub fn raise(self) -> ! {
         let mut report = ErrorReport::new(self.sqlstate(), self.to_string(), "");
         if let Some(detail) = self.detail() {

@@ -1,12 +1,12 @@
-//! NATS JetStream messages become rows in TimescaleDB, inside PostgreSQL.
+//! Writes NATS JetStream messages to TimescaleDB, from inside PostgreSQL.
 //!
-//! The way of a message, folder by folder: `nats` (one thread for all connections to NATS) →
-//! `decode` → `row` → [`worker`] (one transaction: rows into the [`destination`], dead letters and
-//! position into the [`catalog`]) → back to `nats` to acknowledge. Beside it: [`config`]
-//! (settings), [`status`] (what operators see), [`control`] (what they do). Below it: [`pg`]
-//! (PostgreSQL, made safe).
+//! The path of a message, folder by folder: `nats` (one thread for all connections to NATS) →
+//! `decode` → `row` → [`worker`] (one transaction: rows to the [`destination`], dead letters and
+//! position to the [`catalog`]) → back to `nats`, which acknowledges. [`config`] reads the
+//! settings, [`status`] shows the state to operators, and [`control`] contains the functions that
+//! they call. [`pg`] wraps PostgreSQL safely.
 
-// PostgreSQL errors pass through Rust frames as panics.
+// PostgreSQL errors unwind through Rust frames as panics.
 #[cfg(not(panic = "unwind"))]
 compile_error!("build with panic = \"unwind\": an abort would restart the whole cluster");
 

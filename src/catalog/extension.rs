@@ -1,24 +1,21 @@
-//! The extension itself: whether its tables are there, and may be touched.
+//! Looks up whether the extension exists, and whether its tables may be used.
 
 use crate::pg::failure::Failure;
 use crate::pg::server;
 use pgrx::prelude::*;
 
-/// The extension's tables as the worker finds them.
+/// The state of the extension in the worker's database.
 pub enum Extension {
-    /// The extension is not in this database.
+    /// It does not exist in this database.
     Missing,
-    /// The database is being restored: its tables are not to be touched.
+    /// The database is being restored, and the tables must not be touched.
     Restoring,
-    /// It is there. The number tells one `CREATE EXTENSION` from the next.
+    /// It exists, with this oid. Another `CREATE EXTENSION` gives it another oid.
     Present(pg_sys::Oid),
 }
 
 impl Extension {
-    /// Looks for the extension in this database.
-    ///
-    /// # Errors
-    /// What the database says.
+    /// Looks up the extension in this database.
     pub fn look_up() -> Result<Self, Failure> {
         let Some(extension) = server::extension(c"sr_event_writer") else {
             return Ok(Self::Missing);
@@ -30,8 +27,8 @@ impl Extension {
     }
 }
 
-/// Returns whether `timescaledb_pre_restore()` was called. It sets the default of the database,
-/// which a database session that is already running does not see.
+/// Returns whether `timescaledb_pre_restore()` is in effect. It changes a default of the database,
+/// which a session that is already running does not see, so the catalog is read.
 fn is_restoring() -> Result<bool, Failure> {
     let query = "SELECT EXISTS (
             SELECT FROM pg_catalog.pg_db_role_setting s

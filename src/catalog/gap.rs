@@ -1,21 +1,21 @@
-//! `sr_event_writer.stream_gap`: ranges of a stream that are left out, and why.
+//! `sr_event_writer.stream_gap`: ranges of a stream that will never be read, with the reason.
 
 use super::{created, to_bigint};
 use crate::pg::failure::Failure;
 use nats::StreamId;
 use pgrx::prelude::*;
 
-/// Why a range is left out.
+/// The reason for a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The stream removed its messages before they were read.
     Removed,
-    /// `sr_event_writer_seek` passed over it. A later seek may close the gap again.
+    /// `sr_event_writer_seek` skipped it. A later seek may close the gap again.
     Seek,
 }
 
 impl Reason {
-    /// Returns the text in the table.
+    /// Returns the reason as it is stored in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Removed => "removed from the stream before they were read (limits or purge)",
@@ -24,12 +24,9 @@ impl Reason {
     }
 }
 
-/// Records ranges whose messages the stream removed: each is a row, and all are one line in the
-/// log, since a stream that keeps only the last message of each subject may have thousands. Inside
-/// the transaction that moves the position past them.
-///
-/// # Errors
-/// What the database says.
+/// Records ranges whose messages the stream removed, each as a row. They are logged in one line,
+/// because a stream that keeps only the last message of each subject may have thousands of them.
+/// Inside the transaction that moves the position past them.
 pub fn record_removed(
     pipeline: &str,
     stream_id: &StreamId,
@@ -54,9 +51,6 @@ pub fn record_removed(
 }
 
 /// Records ranges, each as a row.
-///
-/// # Errors
-/// What the database says.
 pub fn insert(
     pipeline: &str,
     stream_id: &StreamId,
@@ -81,10 +75,7 @@ pub fn insert(
     Ok(())
 }
 
-/// Removes the gaps of one reason that end at `sequence` or after it, and returns them.
-///
-/// # Errors
-/// What the database says.
+/// Removes the gaps with this reason that end at `sequence` or later, and returns them.
 pub fn remove_from(
     pipeline: &str,
     stream_id: &StreamId,

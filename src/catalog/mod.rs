@@ -1,9 +1,10 @@
-//! The extension's own tables, one file each. No other file has SQL about them; the background
-//! worker and the SQL functions use the same.
+//! The extension's own tables, one file each. No other file contains SQL about them; the background
+//! worker and the SQL functions share these.
 //!
-//! All of it runs inside a transaction of the caller and returns what the database says as a
-//! [`Failure`]. As in all statements of the worker, every function is named with its schema: they
-//! run as superuser. Operators and types are found along the pinned path (`src/pg/search_path.rs`).
+//! Everything here runs inside a transaction of the caller, and returns errors of the database as a
+//! [`Failure`]. As in all statements of the worker, functions are named with their schema, because
+//! they run as superuser. Operators and types are found along the pinned path
+//! (`src/pg/search_path.rs`).
 
 pub mod dead_letter;
 mod extension;
@@ -19,7 +20,7 @@ use nats::StreamId;
 use pgrx::datum::TimestampWithTimeZone;
 use row::Timestamp;
 
-/// Converts a stream sequence into SQL's bigint; an error beyond 2^63, which no stream reaches.
+/// Converts a stream sequence to bigint. Fails beyond 2^63, which no stream reaches.
 fn to_bigint(sequence: u64) -> Result<i64, Failure> {
     i64::try_from(sequence).map_err(|_| {
         Failure::new(
@@ -29,12 +30,12 @@ fn to_bigint(sequence: u64) -> Result<i64, Failure> {
     })
 }
 
-/// Converts the stream's creation time into SQL's; an error when it is out of PostgreSQL's range.
+/// Converts the creation time of a stream to timestamptz. Fails outside PostgreSQL's range.
 fn created(stream_id: &StreamId) -> Result<TimestampWithTimeZone, Failure> {
     to_timestamptz(stream_id.created)
 }
 
-/// Converts a time of NATS into SQL's; an error when it is out of PostgreSQL's range.
+/// Converts a time of NATS to timestamptz. Fails outside PostgreSQL's range.
 fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
     TimestampWithTimeZone::try_from(time.postgres_micros()).map_err(|_| {
         Failure::new(
@@ -44,7 +45,8 @@ fn to_timestamptz(time: Timestamp) -> Result<TimestampWithTimeZone, Failure> {
     })
 }
 
-/// Converts a time that was written here back from SQL's; `None` for one that NATS cannot have.
+/// Converts a time that was written by this extension back from timestamptz. Returns `None` if NATS
+/// cannot represent it.
 fn from_timestamptz(time: Option<TimestampWithTimeZone>) -> Option<Timestamp> {
     Timestamp::from_postgres_micros(time?.into_inner())
 }

@@ -1,4 +1,4 @@
-//! `sr_event_writer.pipeline_control`: what operators ask of the pipelines.
+//! `sr_event_writer.pipeline_control`: requests of operators to the pipelines.
 
 use super::from_timestamptz;
 use crate::pg::failure::Failure;
@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 use row::Timestamp;
 use std::collections::HashSet;
 
-/// Requests of operators, by the names of the pipelines.
+/// Requests of operators, as names of pipelines.
 #[derive(Debug, Default)]
 pub struct OperatorRequests {
     /// Pipelines to pause.
@@ -16,20 +16,18 @@ pub struct OperatorRequests {
     pub seeking: HashSet<String>,
 }
 
-/// Where an operator wants a pipeline to continue.
+/// The position at which an operator wants a pipeline to continue.
 pub struct SeekRequest {
-    /// With this stream sequence …
+    /// Sequence to continue with, if the operator gave one.
     pub sequence: Option<u64>,
-    /// … or with the first message that was published then or later.
+    /// Time to continue at, if the operator gave one: with the first message published then or
+    /// later.
     pub time: Option<Timestamp>,
-    /// Whether what is recorded from there on is written again.
+    /// True if messages that are recorded from there on have to be written again.
     pub force: bool,
 }
 
 /// Reads the requests of operators.
-///
-/// # Errors
-/// What the database says.
 pub fn requests() -> Result<OperatorRequests, Failure> {
     let query = "SELECT pipeline, paused, seek_sequence IS NOT NULL OR seek_time IS NOT NULL
         FROM sr_event_writer.pipeline_control";
@@ -48,10 +46,7 @@ pub fn requests() -> Result<OperatorRequests, Failure> {
     })
 }
 
-/// Pauses pipelines, or resumes them.
-///
-/// # Errors
-/// What the database says.
+/// Pauses or resumes pipelines.
 pub fn set_paused(pipelines: Vec<String>, paused: bool) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.pipeline_control
             (pipeline, paused, changed_at, changed_by)
@@ -64,10 +59,7 @@ pub fn set_paused(pipelines: Vec<String>, paused: bool) -> Result<(), Failure> {
     )?)
 }
 
-/// Asks for a seek of a paused pipeline. Returns whether it is paused.
-///
-/// # Errors
-/// What the database says.
+/// Requests a seek of a pipeline. Returns false if the pipeline is not paused.
 pub fn request_seek(
     pipeline: &str,
     sequence: Option<i64>,
@@ -83,12 +75,9 @@ pub fn request_seek(
     Ok(found > 0)
 }
 
-/// Reads and locks the seek of a pipeline. One that is still paused keeps it for later: the
-/// operator may change it. While a session is at that, this fails instead of waiting: other
-/// pipelines go on.
-///
-/// # Errors
-/// What the database says.
+/// Reads and locks the seek of a pipeline. A pipeline that is still paused keeps its seek for
+/// later, since the operator may change it. If a session has locked the row, this fails instead of
+/// waiting, so that other pipelines continue.
 pub fn lock_seek(pipeline: &str) -> Result<Option<SeekRequest>, Failure> {
     let query = "SELECT seek_sequence, seek_time, seek_force
         FROM sr_event_writer.pipeline_control
@@ -107,10 +96,7 @@ pub fn lock_seek(pipeline: &str) -> Result<Option<SeekRequest>, Failure> {
     })
 }
 
-/// Notes that the seek of a pipeline is done.
-///
-/// # Errors
-/// What the database says.
+/// Clears the seek of a pipeline after it was performed.
 pub fn clear_seek(pipeline: &str) -> Result<(), Failure> {
     let query = "UPDATE sr_event_writer.pipeline_control
         SET seek_sequence = NULL, seek_time = NULL, seek_force = false WHERE pipeline = $1";

@@ -1,4 +1,4 @@
-//! `sr_event_writer.stream_position`: how far a pipeline is, in the database that also holds its
+//! `sr_event_writer.stream_position`: the positions of the pipelines, in the same database as their
 //! rows.
 
 use super::gap::Reason;
@@ -11,17 +11,17 @@ use pgrx::spi::SpiHeapTupleData;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Positions by stream, as this process has committed them.
+/// The positions of one pipeline by stream, as this process has committed them.
 ///
-/// They outlive the table: after DROP EXTENSION they are all that is left of it.
+/// After DROP EXTENSION they are the only copy.
 pub type Positions = Vec<(Arc<StreamId>, Sequences)>;
 
-/// What is recorded for a pipeline in an incarnation of a stream.
+/// The position of a pipeline in an incarnation of a stream, as stored in the table.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
-    /// The set of its sequences.
+    /// The recorded sequences.
     pub position: Sequences,
-    /// The newest message, if that is known.
+    /// The newest message that is accounted for, if known, even if it is of another subject.
     pub newest: Option<Witness>,
 }
 
@@ -34,10 +34,7 @@ fn key<'a>(pipeline: &'a str, stream_id: &'a StreamId) -> Result<[DatumWithOid<'
     ])
 }
 
-/// Reads what is recorded; `None` when nothing is.
-///
-/// # Errors
-/// What the database says.
+/// Reads a position. Returns `None` if nothing is recorded.
 pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Recorded>, Failure> {
     let query = "SELECT p.floor, p.newest_sequence, p.newest_published,
             pg_catalog.lower(r), pg_catalog.upper(r) - 1
@@ -61,7 +58,7 @@ pub fn load(pipeline: &str, stream_id: &StreamId) -> Result<Option<Recorded>, Fa
     })
 }
 
-/// Reads what all rows of the query have in common.
+/// Reads the columns that are the same in all rows of the query.
 fn first_of(row: &SpiHeapTupleData<'_>) -> Result<Recorded, Failure> {
     let floor = row.get::<i64>(1)?.unwrap_or(0);
     let sequence = row.get::<i64>(2)?.map(i64::unsigned_abs);
@@ -75,10 +72,7 @@ fn first_of(row: &SpiHeapTupleData<'_>) -> Result<Recorded, Failure> {
     })
 }
 
-/// Reads everything that is recorded, by pipeline.
-///
-/// # Errors
-/// What the database says.
+/// Reads all positions, by pipeline.
 pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
     let query = "SELECT pipeline, stream, stream_created
         FROM sr_event_writer.stream_position ORDER BY stream_created";
@@ -109,17 +103,15 @@ pub fn load_all() -> Result<HashMap<String, Positions>, Failure> {
     Ok(all)
 }
 
-/// Records a position. Inside the transaction that writes the rows.
-///
-/// # Errors
-/// What the database says.
+/// Saves a position. Inside the transaction that writes the rows.
 pub fn save(
     pipeline: &str,
     stream_id: &StreamId,
     position: &Sequences,
     newest: Option<Witness>,
 ) -> Result<(), Failure> {
-    // Sequences and times of one stream grow together.
+    // Sequences and publish times of one stream grow together, so both maxima belong to one
+    // message.
     let query = "INSERT INTO sr_event_writer.stream_position AS p
             (pipeline, stream, stream_created, floor, above, updated_at,
              newest_sequence, newest_published)
@@ -150,10 +142,7 @@ pub fn save(
     Ok(())
 }
 
-/// Forgets which message is the newest, when the stream does not hold it.
-///
-/// # Errors
-/// What the database says.
+/// Clears the newest message, because the stream does not hold it.
 pub fn forget_newest(pipeline: &str, stream_id: &StreamId) -> Result<(), Failure> {
     let query = "UPDATE sr_event_writer.stream_position p
         SET newest_sequence = NULL, newest_published = NULL
@@ -163,10 +152,7 @@ pub fn forget_newest(pipeline: &str, stream_id: &StreamId) -> Result<(), Failure
     Ok(())
 }
 
-/// Returns whether another stream of the same name was recorded before.
-///
-/// # Errors
-/// What the database says.
+/// Returns whether the pipeline has a position in another stream of the same name.
 pub fn has_predecessor(pipeline: &str, stream_id: &StreamId) -> Result<bool, Failure> {
     let query = "SELECT true FROM sr_event_writer.stream_position p
         WHERE p.pipeline = $1 AND p.stream = $2 AND p.stream_created <> $3";
@@ -174,13 +160,10 @@ pub fn has_predecessor(pipeline: &str, stream_id: &StreamId) -> Result<bool, Fai
     Spi::connect(|client| Ok(!client.select(query, Some(1), &key)?.is_empty()))
 }
 
-/// Returns whether a sequence is recorded in the newest state of the database, whatever the
-/// snapshot of the transaction. The stream is given by its name and its creation time in
-/// microseconds since 2000-01-01; without one it is the one that the pipeline has written from
+/// Returns whether a sequence is recorded in the latest state of the database, whatever the
+/// snapshot of the transaction. `stream_id` is the stream's name and its creation time in
+/// microseconds since 2000-01-01; `None` stands for the stream that the pipeline has written from
 /// last.
-///
-/// # Errors
-/// What the database says.
 pub fn is_recorded(
     pipeline: &str,
     sequence: i64,
@@ -206,8 +189,8 @@ pub fn is_recorded(
     let mut values = arguments.map(|(datum, _)| datum.unwrap_or(pg_sys::Datum::null()));
     Spi::connect(|_| {
         // SAFETY: inside an SPI connection; the arrays have one element for each argument. The
-        // newest snapshot, whatever the transaction's own is: the commit that is waited for comes
-        // after the statement began. An error ends both with the transaction.
+        // latest snapshot is used, because the commit that is waited for comes after the statement
+        // began. An error ends both with the transaction.
         let (code, found) = unsafe {
             pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
             let code = pg_sys::SPI_execute_with_args(
@@ -227,21 +210,18 @@ pub fn is_recorded(
     })
 }
 
-/// How far a pipeline is in the stream that it has written from last.
+/// The position of a pipeline in the stream that it has written from last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Summary {
     /// Stream sequence up to which everything is recorded.
     pub floor: i64,
-    /// The highest stream sequence that is recorded.
+    /// Highest recorded stream sequence.
     pub last: i64,
-    /// Whether an earlier seek has left out anything at a sequence or after it.
+    /// True if an earlier seek skipped anything at a given sequence or later.
     pub has_seek_gap: bool,
 }
 
-/// Reads the summary of a pipeline, with the gaps at `sequence` or after it.
-///
-/// # Errors
-/// What the database says.
+/// Reads the summary of a pipeline, and whether a seek skipped anything at `sequence` or later.
 pub fn summary(pipeline: &str, sequence: i64) -> Result<Summary, Failure> {
     let query = "SELECT p.floor,
             GREATEST(p.floor, COALESCE(pg_catalog.upper(p.above) - 1, p.floor)),
@@ -268,6 +248,7 @@ pub fn summary(pipeline: &str, sequence: i64) -> Result<Summary, Failure> {
     })
 }
 
+/// Returns the ranges above the floor in the text form of `int8multirange`.
 fn multirange(position: &Sequences) -> String {
     let ranges: Vec<_> = position
         .above()

@@ -1,4 +1,5 @@
-//! The decoder alone, for looking at what a payload becomes. Touches no table and no stream.
+//! The decoders as an SQL function, to see the rows of a payload. It touches no table and no
+//! stream.
 
 use crate::error::{UserError, or_raise};
 use crate::pg::clock;
@@ -7,7 +8,7 @@ use pgrx::prelude::*;
 use row::{Cell, Row, RowSet, Table, Timestamp};
 use serde_json::{Map, Value, json};
 
-/// Returns the rows that a payload becomes.
+/// Returns the rows of a payload, each with the name of its table.
 #[pg_extern]
 fn sr_event_writer_decode(
     processor: &str,
@@ -23,6 +24,7 @@ fn sr_event_writer_decode(
     TableIterator::new(objects.collect::<Vec<_>>())
 }
 
+/// Decodes a payload as a message that is published now.
 fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowSet, UserError> {
     let unknown = || UserError::UnknownProcessor(processor.to_owned());
     let format = decode::format(processor).ok_or_else(unknown)?;
@@ -39,6 +41,7 @@ fn decode_payload(processor: &str, payload: &[u8], subject: &str) -> Result<RowS
     Ok(rows)
 }
 
+/// Returns a row as a JSON object.
 fn object(table: &Table, row: Row<'_>) -> Value {
     let names = table.columns.iter().map(|column| column.name.clone());
     let cells = names.zip(row.cells());
@@ -50,6 +53,7 @@ fn object(table: &Table, row: Row<'_>) -> Value {
     )
 }
 
+/// Returns a cell as a JSON value.
 fn value(cell: Cell<'_>) -> Value {
     match cell {
         Cell::Null | Cell::Absent => Value::Null,

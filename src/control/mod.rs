@@ -1,6 +1,6 @@
-//! The SQL functions that change something, and the decoder as a function. They talk to the
-//! workers only through tables, a number in shared memory and signals, never directly; replay does
-//! the worker's work in the caller's transaction.
+//! The SQL functions that change something, and the decoders as a function. They reach the workers
+//! only through tables, a number in shared memory, and signals. Only replay does the worker's work
+//! itself, in the caller's transaction.
 
 mod decoder;
 mod pause;
@@ -14,7 +14,10 @@ mod workers;
 use crate::config;
 use crate::error::UserError;
 
-/// Refuses a name that no active pipeline has.
+/// Checks that an active pipeline has this name.
+///
+/// # Errors
+/// When none has.
 fn require_pipeline(name: &str) -> Result<(), UserError> {
     match config::pipeline_names().iter().any(|known| known == name) {
         true => Ok(()),

@@ -1,5 +1,5 @@
-//! Pause and resume: a row in a table, written in the caller's transaction. The worker is told when
-//! that commits, and not before.
+//! Pauses and resumes pipelines, by a row in a table that the caller's transaction writes. The
+//! workers are woken when it commits.
 
 use super::workers;
 use crate::catalog::pipeline_control;
@@ -7,18 +7,19 @@ use crate::config;
 use crate::error::{UserError, or_raise};
 use pgrx::prelude::*;
 
-/// Pauses one pipeline, or all.
+/// Pauses one pipeline, or all of them.
 #[pg_extern]
 fn sr_event_writer_pause(name: default!(Option<String>, "NULL")) {
     or_raise(set_paused(name, true));
 }
 
-/// Resumes one pipeline, or all.
+/// Resumes one pipeline, or all of them.
 #[pg_extern]
 fn sr_event_writer_resume(name: default!(Option<String>, "NULL")) {
     or_raise(set_paused(name, false));
 }
 
+/// Writes the request for one pipeline, or for all of them.
 fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
     let active = config::pipeline_names();
     let names = match name {

@@ -1,5 +1,5 @@
-//! Dead letters that an operator deals with: replayed, each exactly once, or discarded. The row in
-//! the table is the lock, and it is resolved in the transaction that writes the rows.
+//! Replays dead letters, each exactly once, or discards them. The row in the table is locked, and
+//! is resolved in the transaction that writes the message's rows.
 
 use super::replayer::Replayer;
 use crate::catalog::dead_letter::{self, Selection};
@@ -8,10 +8,10 @@ use crate::error::{UserError, or_raise};
 use crate::pg::subtransaction::End;
 use pgrx::prelude::*;
 
-/// Result of one dead letter: id, success, tables, number of rows, error.
+/// The result of one dead letter: id, success, names of the tables, number of rows, error.
 type Outcome = (i64, bool, Option<String>, Option<i64>, Option<String>);
 
-/// Decodes and inserts dead letters again.
+/// Decodes dead letters again and writes their rows.
 #[pg_extern]
 #[allow(
     clippy::type_complexity,
@@ -40,13 +40,14 @@ fn sr_event_writer_replay(
     TableIterator::new(outcomes)
 }
 
-/// Marks dead letters as discarded, and returns how many there were.
+/// Marks dead letters as discarded, and returns their number.
 #[pg_extern]
 fn sr_event_writer_discard(ids: Vec<Option<i64>>) -> i64 {
     let discarded = or_raise(dead_letter::discard(ids).map_err(UserError::from));
     i64::try_from(discarded).unwrap_or(i64::MAX)
 }
 
+/// Replays the dead letters that match. Returns one result for each.
 fn replay(
     stream: Option<&str>,
     ids: Option<Vec<Option<i64>>>,
@@ -55,7 +56,7 @@ fn replay(
 ) -> Result<Vec<Outcome>, UserError> {
     let mut replayer = Replayer::new(config::read()?)?;
     let mut outcomes = Vec::new();
-    // A trial locks nothing.
+    // A dry run locks nothing.
     let selection = match end {
         End::Keep => Selection::Locked,
         End::Undo => Selection::Unlocked,

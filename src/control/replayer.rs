@@ -1,5 +1,5 @@
-//! Dead letters once more, in a session's transaction: the worker's decoder, ids, destination,
-//! statement and role. What differs is whose transaction it is.
+//! Writes dead letters again in the transaction of a database session, with the same decoder, ids,
+//! destination, statement and role as the worker.
 
 use crate::catalog::dead_letter::{self, StoredLetter};
 use crate::config::Config;
@@ -15,13 +15,13 @@ use pgrx::prelude::*;
 use row::{RowSet, RowSlices};
 use std::collections::HashMap;
 
-/// The role that the worker connects as, which `"$user"` in its path stands for.
+/// The role that the worker connects as. `"$user"` in its search path stands for it.
 const WORKER_ROLE: u32 = pg_sys::BOOTSTRAP_SUPERUSERID;
 
-/// Result of one dead letter.
+/// The result of one dead letter.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// Names of the tables that took rows, separated by commas.
+    /// Names of the tables that rows were written to, separated by commas.
     pub tables: String,
     /// Rows inserted or updated.
     pub rows: u64,
@@ -30,17 +30,19 @@ pub struct Replayed {
 /// Replays dead letters one by one.
 pub struct Replayer {
     config: Config,
+    /// Search path of the worker.
     path: SearchPath,
+    /// Change of the caller's transaction, to be undone.
     deferred: OfSession,
     /// Destinations that were looked up, by pipeline and processor.
     known: HashMap<(String, String), Vec<Insert>>,
 }
 
 impl Replayer {
-    /// Makes one for the current settings and the rights of the worker.
+    /// Creates a replayer for the current settings, with the rights of the worker.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn new(config: Config) -> Result<Self, Failure> {
         Ok(Self {
             config,
@@ -53,7 +55,7 @@ impl Replayer {
     /// Writes the rows of one dead letter and then calls `mark`: both take effect, or neither.
     ///
     /// # Errors
-    /// The reason why there are no rows. The rest of the transaction is unharmed.
+    /// When the rows cannot be written, with the reason. The rest of the transaction is unharmed.
     pub fn replay(
         &mut self,
         letter: &StoredLetter,
@@ -61,7 +63,7 @@ impl Replayer {
         mark: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Replayed, Failure> {
         let key = (letter.pipeline.clone(), letter.processor.clone());
-        // Taken out, so that nothing is kept of what a failure may have left half done.
+        // Removed, so that after a failure no half-changed destination is kept.
         let mut inserts = self.known.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
             let replayed = self.write(letter, &mut inserts)?;
@@ -74,14 +76,15 @@ impl Replayer {
         Ok(replayed)
     }
 
-    /// Restores what was changed in the caller's transaction.
+    /// Restores the caller's transaction.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn finish(self) -> Result<(), Failure> {
         self.deferred.restore()
     }
 
+    /// Decodes a dead letter and writes its rows.
     fn write(&self, letter: &StoredLetter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
         let (format, chosen, window) = self.way(letter)?;
         let message = Message {
@@ -113,8 +116,8 @@ impl Replayer {
         Ok(replayed)
     }
 
-    /// Returns the format, table and time window that the pipeline has now. For a pipeline that is
-    /// no longer active these are the dead letter's own processor and its table.
+    /// Returns the format, table and time window that the pipeline has now. If it is no longer
+    /// active, returns the dead letter's own format, for its own table.
     fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, Option<&str>, Window), Failure> {
         let pipelines = &self.config.pipelines;
         if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {
@@ -132,6 +135,7 @@ impl Replayer {
     }
 }
 
+/// Looks up the destinations of a format, as the worker's role and with its search path.
 fn look_up(
     format: &FormatRef,
     chosen: Option<&str>,

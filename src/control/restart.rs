@@ -1,5 +1,5 @@
-//! Starting the workers over. An action and not a state, so it must follow the transaction exactly:
-//! a savepoint that is rolled back takes its request along.
+//! Restarts the workers. This is an action, not a state, so it must follow the transaction exactly:
+//! when a savepoint is rolled back, a request made after it is cancelled.
 
 use super::workers;
 use crate::pg::subtransaction;
@@ -8,11 +8,11 @@ use pgrx::{PgSubXactCallbackEvent, PgXactCallbackEvent};
 use std::cell::RefCell;
 
 thread_local! {
-    /// The (sub)transactions of this session that want a restart.
+    /// The (sub)transactions of this session that have requested a restart.
     static WANTED: RefCell<Vec<pg_sys::SubTransactionId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Ends the worker processes at the commit; PostgreSQL starts new ones.
+/// Ends the worker processes at commit; PostgreSQL starts new ones.
 #[pg_extern]
 fn sr_event_writer_restart() {
     let first = change(|wanted| {
@@ -23,7 +23,7 @@ fn sr_event_writer_restart() {
     if !first {
         return;
     }
-    // Callbacks last as long as the transaction.
+    // The callbacks are dropped at the end of the transaction.
     pgrx::register_subxact_callback(PgSubXactCallbackEvent::AbortSub, |mine, _| {
         change(|wanted| wanted.retain(|id| *id != mine));
     });
@@ -42,6 +42,7 @@ fn sr_event_writer_restart() {
     pgrx::register_xact_callback(PgXactCallbackEvent::Prepare, || change(Vec::clear));
 }
 
+/// Applies a change to [`WANTED`].
 fn change<T>(how: impl FnOnce(&mut Vec<pg_sys::SubTransactionId>) -> T) -> T {
     WANTED.with_borrow_mut(how)
 }

@@ -1,6 +1,5 @@
-//! Letting a pipeline go on from elsewhere. A session does not talk to NATS, so it leaves its
-//! request in a table; the worker carries it out (`src/worker/resume/seek.rs`) when the pipeline
-//! resumes.
+//! Requests seeks. A database session does not talk to NATS, so it writes the request to a table;
+//! the worker performs it (`src/worker/resume/seek.rs`) when the pipeline resumes.
 
 use super::{require_pipeline, workers};
 use crate::catalog::pipeline_control;
@@ -10,7 +9,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use row::Timestamp;
 
-/// Where to continue.
+/// The message to continue with.
 enum Target {
     Sequence(i64),
     Time(TimestampWithTimeZone),
@@ -28,6 +27,7 @@ fn sr_event_writer_seek_time(name: &str, at: TimestampWithTimeZone, force: bool)
     or_raise(seek(name, &Target::Time(at), force))
 }
 
+/// Writes the request, and returns a description of its effect.
 fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     require_pipeline(name)?;
     let (sequence, time) = match target {
@@ -55,7 +55,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     }
 }
 
-/// Returns what will happen when the pipeline resumes, as far as the recorded position tells.
+/// Describes the effect when the pipeline resumes, as far as the recorded position shows it.
 fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> {
     let Summary {
         floor,

@@ -1,4 +1,5 @@
-//! Waiting for a stream sequence: a client that has published a message reads what became of it.
+//! Waits until a stream sequence is recorded, so that a client can read the rows of a message that
+//! it has published.
 
 use super::require_pipeline;
 use crate::catalog::position;
@@ -9,15 +10,16 @@ use pgrx::datum::Interval;
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
-/// Delay between two looks: workers do not know who waits.
+/// Interval between two checks. It has to poll, because workers do not know who waits.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Returns whether the sequence was recorded before the timeout.
+/// Waits until a sequence is recorded. Returns false if it was not before the timeout.
 #[pg_extern]
 fn sr_event_writer_wait(name: &str, sequence: i64, timeout: Interval) -> bool {
     or_raise(wait(name, sequence, timeout))
 }
 
+/// Polls until the sequence is recorded or the timeout has passed.
 fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError> {
     require_pipeline(name)?;
     let micros = u64::try_from(timeout.as_micros().max(0)).unwrap_or(u64::MAX);
@@ -37,17 +39,20 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
     }
 }
 
-/// What the workers show of a pipeline.
+/// A pipeline's position in shared memory.
 struct Shown {
     stream: String,
+    /// Creation time of the stream, in microseconds since 2000-01-01; 0 if no worker has reported
+    /// it.
     created: i64,
     floor: u64,
+    /// Highest recorded sequence.
     last: u64,
 }
 
-/// Returns whether a sequence is recorded. Shared memory answers most questions. What lies between
-/// floor and last sequence, or what no worker of this server has shown yet (after a start, on a
-/// standby), is looked up in the table.
+/// Returns whether a sequence is recorded. In most cases shared memory is enough. The table is read
+/// for sequences between the floor and the last sequence, and for pipelines that no worker of this
+/// server has reported (after a start, on a standby).
 fn is_recorded(name: &str, sequence: i64) -> Result<bool, UserError> {
     let Ok(wanted) = u64::try_from(sequence) else {
         return Ok(true);

@@ -1,10 +1,10 @@
-//! How a session reaches the workers once its transaction has committed, and not before.
+//! Wakes or ends the workers, when the transaction of a session commits.
 
 use crate::pg::other_processes;
 use crate::status;
 
-/// At the commit, lets the workers read the control tables at once. A wake-up too many is harmless,
-/// so a savepoint that is rolled back needs no care.
+/// Wakes the workers at commit, so that they read the control tables at once. An unnecessary
+/// wake-up is harmless, so a savepoint that is rolled back needs no special treatment.
 pub fn wake_on_commit() {
     pgrx::register_xact_callback(pgrx::PgXactCallbackEvent::Commit, || {
         status::announce()
@@ -13,7 +13,7 @@ pub fn wake_on_commit() {
     });
 }
 
-/// Ends the workers at once, also from a lock wait.
+/// Ends the workers, even while they wait for a lock.
 pub fn terminate() {
     status::pids()
         .into_iter()

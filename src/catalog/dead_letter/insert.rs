@@ -1,4 +1,4 @@
-//! Keeping a message, in the transaction that records it as done.
+//! Writes dead letters, in the transaction that records their messages.
 
 use crate::pg::failure::Failure;
 use async_nats::HeaderMap;
@@ -8,12 +8,12 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use serde_json::{Map, Value};
 
-/// Where a message failed.
+/// The stage at which a message failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The payload could not be decoded.
     Decode,
-    /// The database refused a row of it.
+    /// The database refused one of its rows.
     Insert,
 }
 
@@ -26,24 +26,24 @@ impl Stage {
     }
 }
 
-/// What is kept of a message besides itself.
+/// A dead letter to write: a message and the reason.
 pub struct Letter<'a> {
     /// Name of the pipeline.
     pub pipeline: &'a str,
-    /// Name of its processor.
+    /// Name of the pipeline's format.
     pub processor: &'a str,
-    /// JetStream stream.
+    /// Name of the JetStream stream.
     pub stream: &'a str,
     /// The message.
     pub message: &'a Message,
-    /// Why and where.
+    /// Stage at which it failed.
     pub stage: Stage,
-    /// What was wrong.
+    /// The reason.
     pub failure: &'a Failure,
 }
 
 impl Letter<'_> {
-    /// Returns the same as a message to publish on NATS.
+    /// Returns the dead letter as a message to publish on NATS.
     pub fn notice(&self) -> DeadLetterMessage {
         DeadLetterMessage {
             subject: self.message.subject.to_string(),
@@ -61,9 +61,6 @@ impl Letter<'_> {
 }
 
 /// Writes one dead letter. Inside the transaction that records the message.
-///
-/// # Errors
-/// What the database says.
 pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.dead_letter
             (stream, subject, sequence, delivered, published_at, headers, payload,
@@ -95,7 +92,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the headers as an object of arrays, since a name may occur more than once.
+/// Returns the headers as a JSON object of arrays, since a name may occur more than once.
 fn headers(headers: &HeaderMap) -> JsonB {
     let entries = headers.iter().map(|(name, values)| {
         let values = values
@@ -107,7 +104,7 @@ fn headers(headers: &HeaderMap) -> JsonB {
     JsonB(Value::Object(entries.collect::<Map<_, _>>()))
 }
 
-/// PostgreSQL's text holds every character but U+0000.
+/// Replaces U+0000, the only character that PostgreSQL's `text` cannot hold.
 fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

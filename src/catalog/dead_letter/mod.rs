@@ -1,5 +1,5 @@
-//! `sr_event_writer.dead_letter`: messages that no row could be made of, or that a table refuses,
-//! kept whole with the reason.
+//! `sr_event_writer.dead_letter`: messages that could not become rows, because they cannot be
+//! decoded or a table refuses them. They are kept completely, with the reason.
 
 mod insert;
 mod resolve;
@@ -15,16 +15,16 @@ use crate::pg::sql_state::SqlState;
 /// SQLSTATE of a payload that cannot be decoded.
 const UNDECODABLE: SqlState = SqlState::DATA_EXCEPTION;
 
-/// SQLSTATE of [`crashing`]. No other dead letter has one of this class: it is about the server, so
-/// it sets no message aside.
+/// SQLSTATE of [`crashing`]. No other dead letter has it: errors of this class are about the
+/// server, so they make no dead letter.
 const CRASHING: SqlState = SqlState::INTERNAL_ERROR;
 
-/// Returns a decoder's refusal as a failure.
+/// Returns the failure of a message that the decoder has rejected.
 pub fn undecodable(reject: &decode::Reject) -> Failure {
     Failure::new(UNDECODABLE, reject.to_string())
 }
 
-/// Returns the failure of a message that took the process down whenever it was tried.
+/// Returns the failure of a message that crashed the process each time that it was written.
 pub fn crashing() -> Failure {
     Failure::new(
         CRASHING,

@@ -1,5 +1,5 @@
-//! Dead letters that an operator deals with. The row is the lock, and it is resolved in the
-//! transaction that writes the rows.
+//! Dead letters that an operator replays or discards. The row is locked, and is resolved in the
+//! transaction that writes the message's rows.
 
 use super::super::from_timestamptz;
 use super::CRASHING;
@@ -10,11 +10,11 @@ use row::Timestamp;
 /// The parts of a dead letter that its rows depend on.
 #[derive(Debug)]
 pub struct StoredLetter {
-    /// Pipeline that it came through.
+    /// Name of the pipeline that received it.
     pub pipeline: String,
-    /// Processor at that time.
+    /// Name of the pipeline's format at that time.
     pub processor: String,
-    /// JetStream stream that it came from.
+    /// Name of the JetStream stream that held it.
     pub stream: String,
     /// Sequence in that stream.
     pub sequence: u64,
@@ -22,23 +22,20 @@ pub struct StoredLetter {
     pub published: Timestamp,
     /// Subject that it was published on.
     pub subject: String,
-    /// Undecoded.
+    /// Payload, undecoded.
     pub payload: Vec<u8>,
 }
 
-/// Whether selected dead letters are locked until the transaction ends.
+/// Locking of the selected dead letters until the transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// They are; those that another session has locked are not selected.
+    /// They are locked; dead letters that another session has locked are not selected.
     Locked,
-    /// They are not: nothing is written.
+    /// They are not locked, because nothing is written.
     Unlocked,
 }
 
-/// Marks dead letters as discarded, and returns how many there were.
-///
-/// # Errors
-/// What the database says.
+/// Marks dead letters as discarded, and returns their number. Those resolved earlier are ignored.
 pub fn discard(ids: Vec<Option<i64>>) -> Result<usize, Failure> {
     let query = "UPDATE sr_event_writer.dead_letter
         SET resolved_at = pg_catalog.now(), resolution = 'discarded'
@@ -50,11 +47,8 @@ pub fn discard(ids: Vec<Option<i64>>) -> Result<usize, Failure> {
     })?)
 }
 
-/// Selects the dead letters that are meant. A message that crashes the process would crash the
-/// session and the whole server with it: it has to be asked for by its number.
-///
-/// # Errors
-/// What the database says.
+/// Returns the ids of unresolved dead letters that match. Poison messages have to be selected by
+/// id, because a replay would crash the session, and the whole server with it.
 pub fn unresolved(
     pipeline: Option<&str>,
     ids: Option<Vec<Option<i64>>>,
@@ -86,10 +80,8 @@ pub fn unresolved(
     Ok(found)
 }
 
-/// Reads one dead letter: one at a time, since payloads may be large.
-///
-/// # Errors
-/// What the database says.
+/// Reads one dead letter; only one at a time, since payloads may be large. Returns `None` if it
+/// does not exist.
 pub fn load(id: i64) -> Result<Option<StoredLetter>, Failure> {
     let query = "SELECT stream, COALESCE(processor, ''), COALESCE(nats_stream, ''),
             COALESCE(sequence, 0), COALESCE(published_at, received_at), COALESCE(subject, ''),
@@ -112,9 +104,6 @@ pub fn load(id: i64) -> Result<Option<StoredLetter>, Failure> {
 }
 
 /// Marks a dead letter as replayed. Inside the transaction that writes its rows.
-///
-/// # Errors
-/// What the database says.
 pub fn mark_replayed(id: i64) -> Result<(), Failure> {
     let query = "UPDATE sr_event_writer.dead_letter
         SET resolved_at = pg_catalog.now(), resolution = 'replayed' WHERE id = $1";

@@ -1,34 +1,32 @@
-//! Making room: old dead letters are removed, and the oldest of those that take too much.
+//! Removes dead letters: those that are too old, and the oldest ones if all together are too large.
 
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use std::time::Duration;
 
-/// Dead letters that one transaction removes because of their age …
+/// Most dead letters that one transaction removes because of their age.
 const REMOVED_AT_ONCE: usize = 10_000;
-/// … or for want of room …
+/// Most dead letters that one transaction removes because of their size.
 const OLDEST_AT_ONCE: usize = 1_000;
-/// … and then bytes of them: large ones are many rows of a TOAST table.
+/// Bytes of dead letters after which such a transaction removes no more: large ones consist of many
+/// rows of a TOAST table.
 const BYTES_AT_ONCE: u64 = 32 << 20;
 
-/// SQL expression for the bytes that a dead letter takes, without reading the TOAST table.
+/// SQL expression for the bytes that a dead letter takes. It does not read the TOAST table.
 const SIZE: &str = "(200 + coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(headers), 0)
     + coalesce(pg_column_size(raw_headers), 0) + coalesce(pg_column_size(error), 0))::pg_catalog.int8";
 
-/// What a removal by age has left.
+/// What a removal by age has left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// Nothing that is old enough.
+    /// None that are too old, except locked ones.
     All,
-    /// Perhaps some: the transaction had removed enough.
+    /// Perhaps some, because the transaction had reached its maximum.
     Some,
 }
 
-/// Removes dead letters that are older than `age`, some at a time, but for those that a session is
-/// replaying: the worker does not wait for it.
-///
-/// # Errors
-/// What the database says.
+/// Removes some of the dead letters that are older than `age`. Those that a replay has locked are
+/// left out, so that the worker does not wait for it.
 pub fn expire(age: Duration) -> Result<Removed, Failure> {
     let query = format!(
         "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
@@ -48,20 +46,17 @@ pub fn expire(age: Duration) -> Result<Removed, Failure> {
     })
 }
 
-/// What a removal for want of room has freed.
+/// What a removal by size has freed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Freed {
-    /// Dead letters.
+    /// Number of dead letters.
     pub letters: u64,
     /// Bytes that they took.
     pub bytes: u64,
 }
 
-/// Removes the oldest dead letters until `bytes` are free, some at a time, and passes over those
-/// that a session is replaying.
-///
-/// # Errors
-/// What the database says.
+/// Removes some of the oldest dead letters, until about `bytes` are free. Those that a replay has
+/// locked are left out.
 pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
     let query = format!(
         "WITH oldest AS (
@@ -89,11 +84,8 @@ pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
     })
 }
 
-/// Returns the bytes that all dead letters take. Dead rows are not among them: DELETE makes no
-/// table smaller.
-///
-/// # Errors
-/// What the database says.
+/// Returns the bytes that all dead letters take. Dead rows do not count, because DELETE does not
+/// make the table smaller.
 pub fn size() -> Result<u64, Failure> {
     let query = format!(
         "SELECT coalesce(sum({SIZE}), 0)::pg_catalog.int8 FROM sr_event_writer.dead_letter"
