@@ -58,6 +58,7 @@ impl UserError {
         match self {
             Self::Misconfigured(reason) => Some(reason.to_string()),
             Self::Undecodable(reject) => Some(reject.to_string()),
+            Self::Database(failure) => failure.detail.clone(),
             _ => None,
         }
     }

@@ -21,8 +21,10 @@ pub enum Class {
 pub struct Failure {
     /// What kind of error it is.
     pub sqlstate: SqlState,
-    /// Message, and DETAIL if there is one.
+    /// The primary message.
     pub message: String,
+    /// The DETAIL, if there is one.
+    pub detail: Option<String>,
 }
 
 impl Failure {
@@ -31,6 +33,7 @@ impl Failure {
         Self {
             sqlstate,
             message: message.into(),
+            detail: None,
         }
     }
 
@@ -41,13 +44,18 @@ impl Failure {
 
     /// Creates one from an error that PostgreSQL has raised.
     pub fn from_report(report: &ErrorReportWithLevel) -> Self {
-        let message = match report.detail() {
-            Some(detail) => format!("{}: {detail}", report.message()),
-            None => report.message().to_owned(),
-        };
         Self {
             sqlstate: report.sql_error_code().into(),
-            message,
+            message: report.message().to_owned(),
+            detail: report.detail().map(str::to_owned),
+        }
+    }
+
+    /// Returns message and DETAIL as one text.
+    pub fn text(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail}", self.message),
+            None => self.message.clone(),
         }
     }
 
@@ -94,7 +102,7 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({})", self.message, self.sqlstate)
+        write!(f, "{} ({})", self.text(), self.sqlstate)
     }
 }
 

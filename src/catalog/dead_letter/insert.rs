@@ -55,7 +55,7 @@ impl Letter<'_> {
             },
             payload: self.message.payload.clone(),
             stage: self.stage.as_str(),
-            error: self.failure.message.clone(),
+            error: self.failure.text(),
         }
     }
 }
@@ -84,7 +84,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
         letter.processor.into(),
         letter.stage.as_str().into(),
         letter.failure.sqlstate.as_str().into(),
-        without_nul(&letter.failure.message).into(),
+        without_nul(&letter.failure.text()).into(),
         letter.stream.into(),
         raw.into(),
     ];
