@@ -1,9 +1,9 @@
-//! Exponential backoff with jitter, for everything that is tried again.
+//! Exponential backoff with jitter, for everything that is retried.
 
 use std::time::Duration;
 
-/// Delays between tries: doubling from `min` to `max`, each spread over its upper half at random
-/// so that several waiters do not return at once.
+/// Delays between attempts, doubling from `min` to `max`. Each is a random value in the upper half
+/// of its range, so that several waiters do not retry at the same moment.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -12,7 +12,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose first delay is about `min` and whose delays never exceed `max`.
+    /// Creates a backoff whose first delay is about `min`, and whose delays never exceed `max`.
     pub fn new(min: Duration, max: Duration) -> Self {
         Self {
             min,
@@ -21,7 +21,7 @@ impl Backoff {
         }
     }
 
-    /// Counts one more failure and says how long to wait before the next try.
+    /// Counts one more failure, and returns the delay before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
         let delay = Self::delay(self.min, self.max, self.failures);
         self.failures = self.failures.saturating_add(1);
@@ -33,12 +33,12 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// Consecutive failures so far.
+    /// Returns the number of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The delay after `failures` earlier failures.
+    /// Returns the delay after a failure that follows `failures` others.
     pub fn delay(min: Duration, max: Duration, failures: u32) -> Duration {
         let full = min.saturating_mul(1u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX));
         full.min(max).mul_f64(rand::random_range(0.5..=1.0))

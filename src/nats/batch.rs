@@ -24,7 +24,7 @@ pub struct StreamId {
     pub created: Timestamp,
 }
 
-/// How the messages of a batch are acknowledged to the server.
+/// The way in which the messages of a batch are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckPolicy {
     /// Each message individually.
@@ -99,7 +99,7 @@ pub struct Tail {
 pub struct Batch {
     /// The stream they came from.
     pub stream_id: Arc<StreamId>,
-    /// How its messages are acknowledged.
+    /// The way in which its messages are acknowledged.
     pub acks: AckPolicy,
     /// Set if the pipeline reads all subjects of the stream. Then a sequence that is never
     /// delivered belongs to a deleted message.
@@ -107,9 +107,9 @@ pub struct Batch {
     /// The messages.
     pub messages: Vec<Message>,
     rows: RowSet,
-    /// For each message and table: the number of rows up to and including this message.
+    /// Number of rows up to and including each message, for each table.
     ends: Vec<usize>,
-    /// Messages that this process has committed. All other messages that turn out to be recorded
+    /// Number of messages that this process has committed. All other messages that turn out to be recorded
     /// are duplicates.
     committed: usize,
     payload_bytes: usize,
@@ -191,7 +191,7 @@ impl Batch {
         &self.rows
     }
 
-    /// Returns the rows for appending; the rows of the next message go here before [`Batch::push`].
+    /// Returns the rows for appending. The rows of a message are appended before the message itself.
     pub fn rows_mut(&mut self) -> &mut RowSet {
         &mut self.rows
     }
@@ -270,7 +270,7 @@ impl Batch {
         self.size + self.rows.size()
     }
 
-    /// Returns the payload bytes of all messages.
+    /// Returns the bytes of all payloads.
     pub fn payload_bytes(&self) -> usize {
         self.payload_bytes
     }

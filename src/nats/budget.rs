@@ -1,12 +1,12 @@
-//! One byte budget for every message in memory. Half of it is common; the other half is dealt out,
-//! so that each pipeline has a part of its own, whatever the others hold and cannot write. A fetch
-//! reserves bytes before it keeps a message; dropping a batch gives them back. When nothing is
-//! left, fetching stops and the server keeps the messages.
+//! The byte budget for all messages in memory. Half of it is common; the other half is divided, so
+//! that each pipeline has a part of its own, even if others hold messages that they cannot write.
+//! Fetch reserves bytes before it keeps a message, and dropping a batch releases them. When nothing
+//! is left, fetching stops, and the server keeps the messages.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of the budget that are taken, and given back when dropped.
+/// Bytes of the budget that are reserved; dropping it releases them.
 #[derive(Debug)]
 pub struct Reservation {
     own: Option<OwnedSemaphorePermit>,
@@ -14,7 +14,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Joins another reservation of the same pipeline into this one.
+    /// Merges another reservation of the same pipeline into this one.
     pub fn merge(&mut self, other: Reservation) {
         join(&mut self.own, other.own);
         join(&mut self.common, other.common);
@@ -28,20 +28,20 @@ fn join(mine: &mut Option<OwnedSemaphorePermit>, other: Option<OwnedSemaphorePer
     }
 }
 
-/// The budget itself.
+/// The whole budget of a worker.
 #[derive(Debug)]
 pub struct Budget {
     common: Part,
-    /// Bytes that each pipeline has for itself.
+    /// Bytes of each pipeline's own part.
     own_bytes: usize,
-    /// Pipelines that the budget is divided for.
+    /// Number of pipelines that the budget is divided among.
     pipelines: usize,
-    /// The parts of those that have taken theirs.
+    /// The own parts that were given out so far.
     own: Vec<Part>,
 }
 
 impl Budget {
-    /// Makes a budget of `total` bytes for so many pipelines.
+    /// Creates a budget of `total` bytes for this number of pipelines.
     pub fn new(total: usize, pipelines: usize) -> Self {
         let own_bytes = total / (2 * pipelines.max(1));
         Self {
@@ -52,8 +52,8 @@ impl Budget {
         }
     }
 
-    /// Returns what the next pipeline may take. One more than it is divided for has only the common
-    /// part.
+    /// Returns the budget of the next pipeline. More pipelines than the budget is divided among get
+    /// only the common part.
     pub fn of_next_pipeline(&mut self) -> PipelineBudget {
         let own = match self.own.len() < self.pipelines {
             true => {
@@ -69,16 +69,16 @@ impl Budget {
         }
     }
 
-    /// Returns the bytes in use.
+    /// Returns the bytes that are reserved.
     pub fn used(&self) -> usize {
         self.own.iter().map(Part::used).sum::<usize>() + self.common.used()
     }
 }
 
-/// The budget as one pipeline may take it: its own part, and the common one while that lasts.
+/// The budget as one pipeline may use it: its own part, and the common part as far as it is free.
 ///
-/// A message is paid from one of the two. One that is larger than the own part may take all of it,
-/// so whatever the others hold, each pipeline gets one message at a time through.
+/// A message is charged to one of the two. If it is larger than the own part it may take all of
+/// that, so each pipeline can fetch at least one message at a time, whatever the others hold.
 #[derive(Clone, Debug)]
 pub struct PipelineBudget {
     own: Part,
@@ -86,12 +86,12 @@ pub struct PipelineBudget {
 }
 
 impl PipelineBudget {
-    /// Returns the bytes that the pipeline has for itself.
+    /// Returns the bytes of the pipeline's own part.
     pub fn own_bytes(&self) -> usize {
         self.own.size
     }
 
-    /// Takes `bytes` if they are free now.
+    /// Reserves `bytes`, if they are free now.
     pub fn try_take(&self, bytes: usize) -> Option<Reservation> {
         let whole = |part: &Part| (bytes <= part.size).then(|| part.try_take(bytes)).flatten();
         if let Some(own) = whole(&self.own) {
@@ -103,7 +103,7 @@ impl PipelineBudget {
         self.own.try_take(bytes).map(Reservation::of_own)
     }
 
-    /// Waits until `bytes` are free and takes them.
+    /// Waits until `bytes` are free, and reserves them.
     pub async fn take(&self, bytes: usize) -> Reservation {
         tokio::select! {
             biased;
@@ -115,7 +115,7 @@ impl PipelineBudget {
     }
 }
 
-/// Some bytes that can be taken and given back.
+/// A number of bytes that can be reserved and released.
 #[derive(Clone, Debug)]
 pub struct Part {
     free: Arc<Semaphore>,
@@ -123,7 +123,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Makes a part of `size` bytes.
+    /// Creates a part of `size` bytes, all of them free.
     pub fn new(size: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(size)),
@@ -131,7 +131,8 @@ impl Part {
         }
     }
 
-    /// Takes `bytes` if they are free now; all of them for what is larger.
+    /// Reserves `bytes`, if they are free now. A message that is larger than the part takes all of
+    /// it.
     pub fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let free = self.free.clone();
         free.try_acquire_many_owned(self.permits(bytes)).ok()
@@ -141,7 +142,7 @@ impl Part {
         let free = self.free.clone();
         match free.acquire_many_owned(self.permits(bytes)).await {
             Ok(permit) => permit,
-            // Nobody closes a budget.
+            // The semaphore is never closed.
             Err(_) => std::future::pending().await,
         }
     }
@@ -150,7 +151,8 @@ impl Part {
         self.size.saturating_sub(self.free.available_permits())
     }
 
-    /// One message may never ask for more than there is, or it would wait for ever.
+    /// Returns the number of permits to acquire. A message may never ask for more than there are,
+    /// or it would wait for ever.
     fn permits(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.min(self.size)).unwrap_or(u32::MAX)
     }
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    /// 100 bytes for two pipelines: 25 each, and 50 for both.
+    /// Creates a budget of 100 bytes for two pipelines: 25 for each, and 50 for both.
     fn two() -> (Budget, PipelineBudget, PipelineBudget) {
         let mut budget = Budget::new(100, 2);
         let (first, second) = (budget.of_next_pipeline(), budget.of_next_pipeline());

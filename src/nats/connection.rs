@@ -1,5 +1,5 @@
-//! The one connection to NATS that all pipelines share. It is tried again for ever, with backoff
-//! and jitter; what it reports becomes state, never a wait.
+//! The one connection to NATS that all pipelines share. It is retried for ever, with backoff and
+//! jitter. Its events are recorded as state, and nothing here waits for them.
 
 use crate::backoff::Backoff;
 use crate::settings::Settings;
@@ -10,15 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A dead peer is noticed after two of these without an answer.
+/// Interval of pings to the server. The connection is closed when two of them are unanswered.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest wait for an answer of the JetStream API.
+/// Longest wait for an answer to a request, such as one of the JetStream API.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Name that NATS shows for this connection.
+/// Name of this connection in NATS' monitoring.
 const CLIENT_NAME: &str = "sr_event_writer";
 
-/// Holds the current client and the state it reports.
+/// The current client, and the state of its connection.
 pub(crate) struct Connector {
     client: Mutex<Option<Client>>,
     state: Arc<Connection>,
@@ -32,18 +32,18 @@ impl Connector {
         }
     }
 
-    /// The client, once one exists. It may be between two connections.
+    /// Returns the client, if there is one. It may be connected or reconnecting.
     pub(crate) fn client(&self) -> Option<Client> {
         self.client.lock().clone()
     }
 
-    /// State of the connection.
+    /// Returns the state of the connection.
     pub(crate) fn state(&self) -> &Connection {
         &self.state
     }
 
-    /// Makes a client for these settings, which connects in the background and for ever; and
-    /// another one whenever that has come to its end. A message can make it panic.
+    /// Creates a client for these settings, which connects in the background and retries for ever.
+    /// Creates another one whenever the client ends, because a message can make it panic.
     pub(crate) async fn open(&self, settings: &Settings) -> Result<(), async_nats::ConnectError> {
         loop {
             let (alive, gone) = oneshot::channel();
@@ -51,7 +51,7 @@ impl Connector {
                 .connect(settings.servers.as_slice())
                 .await?;
             *self.client.lock() = Some(client);
-            // Only its end can come.
+            // Nothing is ever sent; the wait ends when the sender is dropped.
             let _ = gone.await;
             self.client.lock().take();
             self.state.set_server(None);
@@ -60,7 +60,7 @@ impl Connector {
         }
     }
 
-    /// Returns a connected client, however long that takes.
+    /// Waits until there is a connection, and returns its client.
     pub(crate) async fn connected(&self) -> Client {
         loop {
             self.state.connected().await;
@@ -75,7 +75,7 @@ impl Connector {
     }
 }
 
-/// `alive` is dropped with the client's last task.
+/// Returns the client's options. `alive` is dropped when the last task of the client ends.
 fn options(
     settings: &Settings,
     state: Arc<Connection>,
@@ -90,7 +90,8 @@ fn options(
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
         .reconnect_delay_callback(move |attempts| {
-            // The first try after a loss is made at once: most losses are a restarted server.
+            // The first attempt after a loss is made at once, because most losses are a restarted
+            // server.
             match u32::try_from(attempts).unwrap_or(u32::MAX) {
                 0 | 1 => Duration::ZERO,
                 tries => Backoff::delay(min, max, tries - 2),

@@ -1,4 +1,4 @@
-//! What a session and its fetch work with: settings, memory, and the ways to the main thread.
+//! The resources of a session and its fetch: settings, memory, and the channels to the main thread.
 
 use crate::batch::Batch;
 use crate::budget::PipelineBudget;
@@ -9,33 +9,33 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::mpsc;
 
-/// Wakes the main thread.
+/// A function that wakes the main thread.
 pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 
-/// One pipeline as its own tasks see it.
+/// One pipeline, as its session and fetch see it.
 pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pipeline: Arc<Pipeline>,
-    /// Memory for its messages.
+    /// The pipeline's part of the byte budget.
     pub(crate) budget: PipelineBudget,
-    /// What the worker shows of it.
+    /// State that the status shows.
     pub(crate) state: Arc<PipelineState>,
-    /// Takes batches to the main thread.
+    /// Sends batches to the main thread.
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) wake: Waker,
-    /// Highest stream sequence that the newest session with a fetch has taken. The session after it
-    /// knows by it which messages the client has read already.
+    /// Highest stream sequence that the last session that fetched has received. From it, the next
+    /// session knows which messages the client was able to parse.
     pub(crate) last_fetched: AtomicU64,
 }
 
-/// Waits for ever. The main thread takes nothing any more, because it has stopped the subscription
-/// before it closed the channels: the session is dropped where it stands.
+/// Waits for ever. Call it when a channel to the main thread is closed: the main thread stops the
+/// subscription before it closes the channels, so this session is about to be dropped.
 pub(crate) async fn until_dropped() -> Infallible {
     std::future::pending().await
 }
 
 impl Context {
-    /// Hands a batch to the main thread, once there is room for it.
+    /// Sends a batch to the main thread, as soon as there is room for it.
     pub(crate) async fn send(&self, batch: Batch) {
         if self.batches.send(batch).await.is_err() {
             until_dropped().await;
@@ -43,15 +43,15 @@ impl Context {
         (self.wake)();
     }
 
-    /// Shows what the pipeline does now.
+    /// Sets the phase that the status shows.
     pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
         self.state.set_phase(kind, detail);
         (self.wake)();
     }
 
-    /// Shows the steps of a new session, but not in place of an error or of fetching: an error
-    /// stays shown until it is over, and a connection that was cut and is there again is nothing to
-    /// be shown.
+    /// Sets the phase of a session that begins, unless an error or fetching is shown. An error
+    /// stays shown until it is over, and a connection that was restored at once is not worth
+    /// showing.
     pub(crate) fn set_phase_of_a_new_session(&self, kind: PhaseKind, detail: &str) {
         let shown = self.state.phase().kind;
         if !matches!(shown, PhaseKind::Waiting | PhaseKind::Fetching) {

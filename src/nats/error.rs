@@ -1,4 +1,4 @@
-//! What can go wrong between a pipeline and its stream, in words an operator can act on.
+//! Errors between a pipeline and its stream, with texts that an operator can act on.
 
 use async_nats::client::{PublishError, SubscribeError};
 use async_nats::jetstream::{
@@ -6,10 +6,11 @@ use async_nats::jetstream::{
     stream::{ConsumerError, ConsumerUpdateError},
 };
 
-/// What the client says of a request, with its own sources, or what the server says.
+/// The cause of a failed request: an error of the client with its own sources, or a text of the
+/// server.
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a session ended or could not start. Every kind is tried again after a delay.
+/// The reason why a session ended or could not start. The next session starts after a delay.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
     #[error("no JetStream stream has subject \"{subject}\"; create it, or set nats_stream")]

@@ -1,54 +1,57 @@
-//! What a pipeline asks the main thread before it reads: where does the database say that it
-//! stands? The answer may first want to know something that only the stream can tell.
+//! The request for a pipeline's position, which a session sends to the main thread before it reads,
+//! and the replies. Before the main thread can reply with the position, it may need information
+//! that only the stream has.
 
 use crate::batch::StreamId;
 use crate::sequences::Sequences;
 use row::Timestamp;
 use tokio::sync::oneshot;
 
-/// A pipeline's question to the main thread: where does the database say that I am?
+/// A session's request for the position of its pipeline in the database.
 #[derive(Debug)]
 pub struct PositionRequest {
-    /// The stream as it is now.
+    /// The stream, in its current incarnation.
     pub stream_id: StreamId,
     /// First sequence that the stream still holds.
     pub first_sequence: u64,
     /// Last sequence of the stream.
     pub last_sequence: u64,
-    /// The sequence that a time is in this stream, if [`PositionReply::LookUp`] asked for it.
+    /// The result of the lookup, if [`PositionReply::LookUp`] asked for it.
     pub found: Option<TimeLookup>,
     /// The answer of the stream's leader, if [`PositionReply::Verify`] asked for it.
     pub verified: Option<(Witness, Testimony)>,
-    /// Takes the reply.
+    /// Sends the reply to the session.
     pub answer: oneshot::Sender<PositionReply>,
 }
 
-/// A time and the first sequence that was published then or later.
+/// A time, and the first sequence that was published then or later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLookup {
-    /// The time that was looked for.
+    /// The time that was looked up.
     pub time: Timestamp,
-    /// The sequence; one after the stream's last sequence if everything is older.
+    /// The first sequence published then; the one after the stream's last sequence if all are
+    /// older.
     pub sequence: u64,
 }
 
-/// A message that was read. A stream in which it is another one, or none, was set back.
+/// A message that was read. If the stream has another message or none with its sequence, it was set
+/// back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// Sequence in the stream.
     pub sequence: u64,
-    /// When the server took it from its publisher.
+    /// When the server received it from its publisher.
     pub published: Timestamp,
 }
 
 /// The answer of the stream's leader about a [`Witness`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Testimony {
-    /// It is there.
+    /// The stream holds the message.
     Intact,
-    /// It was removed, so it proves nothing.
+    /// The message was removed, which says nothing about whether the stream was set back.
     Gone,
-    /// It never was: the stream was set back, and what it holds above this sequence is new.
+    /// The stream never had the message, so it was set back: messages above this sequence are new.
     SetBack(u64),
 }
 
@@ -57,8 +60,8 @@ pub enum Testimony {
 pub enum PositionReply {
     /// The recorded sequences.
     Position(Sequences),
-    /// Only the stream knows: which sequence comes first at this time? Ask again with it.
+    /// The request must be sent again with the first sequence that was published at this time.
     LookUp(Timestamp),
-    /// Only the stream knows: is this message still what it was? Ask again with what it says.
+    /// The request must be sent again with the leader's answer about this message.
     Verify(Witness),
 }

@@ -1,19 +1,20 @@
-//! A set of stream sequence numbers that stays small: everything up to a floor, and ranges above
-//! it. The database records one as the position of a pipeline; a fetch keeps one to recognise what
-//! it has already taken. It must stay correct for any order of arrival and any repetition.
+//! A set of stream sequences: everything up to a floor, and ranges above it, so it stays small. The
+//! database stores one as the position of a pipeline, and fetch keeps one to identify messages that
+//! it has already fetched. It must stay correct for any order of arrival and any repetition.
 
 use std::collections::BTreeMap;
 
-/// Sequence numbers `1..=floor`, plus disjoint ranges above the floor.
+/// A set of sequences: `1..=floor`, and disjoint ranges above the floor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequences {
     floor: u64,
-    /// First to last of each range; disjoint, never touching each other or the floor.
+    /// First and last sequence of each range; ranges neither overlap nor touch each other or the
+    /// floor.
     above: BTreeMap<u64, u64>,
 }
 
 impl Sequences {
-    /// Everything up to `floor` and nothing else.
+    /// Creates the set of all sequences up to `floor`.
     pub fn up_to(floor: u64) -> Self {
         Self {
             floor,
@@ -21,19 +22,19 @@ impl Sequences {
         }
     }
 
-    /// The highest number up to which nothing is missing.
+    /// Returns the highest sequence up to which none is missing.
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// The highest number in the set.
+    /// Returns the highest sequence in the set; 0 if it is empty.
     pub fn last(&self) -> u64 {
         self.above
             .last_key_value()
             .map_or(self.floor, |(_, &last)| last)
     }
 
-    /// The ranges above the floor, first to last, ascending.
+    /// Returns the ranges above the floor, as first and last sequence, ascending.
     pub fn above(&self) -> impl ExactSizeIterator<Item = (u64, u64)> {
         self.above.iter().map(|(&first, &last)| (first, last))
     }
@@ -48,7 +49,7 @@ impl Sequences {
                 .is_some_and(|(_, &last)| sequence <= last)
     }
 
-    /// Adds `first..=last`. Nothing happens when the range is empty.
+    /// Adds `first..=last`; does nothing if that is empty.
     pub fn insert(&mut self, first: u64, last: u64) {
         let (mut first, mut last) = (first.max(1), last);
         if last < first || last <= self.floor {
@@ -69,7 +70,7 @@ impl Sequences {
         }
     }
 
-    /// Takes `first..=last` out. Nothing happens when the range is empty.
+    /// Removes `first..=last`; does nothing if that is empty.
     pub fn remove(&mut self, first: u64, last: u64) {
         let first = first.max(1);
         if last < first {
@@ -81,13 +82,13 @@ impl Sequences {
         }
         self.floor = 0;
         for (start, end) in ranges {
-            // `insert` ignores what is empty.
+            // `insert` ignores empty ranges.
             self.insert(start, end.min(first - 1));
             self.insert(start.max(last.saturating_add(1)), end);
         }
     }
 
-    /// Returns what the set lacks of `first..=last`, ascending.
+    /// Returns the ranges of `first..=last` that are not in the set, ascending.
     pub fn missing(&self, first: u64, last: u64) -> Vec<(u64, u64)> {
         let mut missing = Vec::new();
         let mut next = first.max(self.floor.saturating_add(1));

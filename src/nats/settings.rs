@@ -1,4 +1,4 @@
-//! Settings of the NATS side: plain values, already validated by whoever read the settings.
+//! Settings of the NATS side: plain values that were validated when they were read.
 
 use crate::batch::StreamId;
 use crate::subject;
@@ -8,54 +8,55 @@ use decode::{FormatRef, Window};
 use row::Timestamp;
 use std::time::Duration;
 
-/// Settings that all pipelines share.
+/// The settings that all pipelines share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Server addresses, tried in order.
+    /// Server addresses. The client tries them in random order, those that failed less often first.
     pub servers: Vec<ServerAddr>,
-    /// JetStream domain, if not the server's own.
+    /// JetStream domain; `None` for the domain of the server.
     pub domain: Option<String>,
     /// Prefix of the durable consumers' names.
     pub consumer_prefix: String,
-    /// First delay between tries.
+    /// First delay between attempts.
     pub retry_min: Duration,
-    /// Longest delay between tries.
+    /// Longest delay between attempts.
     pub retry_max: Duration,
-    /// Bytes of messages in memory, all pipelines together.
+    /// Bytes that the messages of all pipelines may take in memory together.
     pub buffer_bytes: usize,
-    /// How long a message may be on its way before the server sends it again. Longer than any
-    /// batch may take.
+    /// Time without an acknowledgement after which the server sends a message again. Longer than
+    /// any batch may take.
     pub ack_wait: Duration,
 }
 
-/// One pipeline: where its messages come from and how they become rows.
+/// The settings of one pipeline: where its messages come from and how they become rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// Name in settings, SQL and logs, such as `otel_metrics`.
     pub name: String,
     /// Decoder of the payloads.
     pub format: FormatRef,
-    /// JetStream stream; found by subject when not given.
+    /// JetStream stream; if `None`, it is found by the first subject.
     pub stream: Option<String>,
     /// Subject filters; at least one.
     pub subjects: Vec<String>,
-    /// A batch is handed on when it has this many messages …
+    /// Messages with which a batch is ready.
     pub batch_size: usize,
-    /// … or when its oldest message has waited this long …
+    /// Time that the oldest message waits at most before its batch is ready.
     pub batch_timeout: Duration,
-    /// … but while the one before it waits for the database it grows, up to this many rows.
+    /// Rows up to which a batch grows while the one before waits for the main thread.
     pub max_batch_rows: usize,
-    /// Messages per second; 0 means as many as come.
+    /// Most messages per second; 0 means no limit.
     pub max_rate: u32,
-    /// Age of a row's time stamp at arrival above which the message is refused.
+    /// Longest time by which a row may lie before the publish time of its message; the decoder
+    /// rejects older ones. `None` means no limit.
     pub max_age: Option<Duration>,
-    /// How far in the future a row's time stamp may lie.
+    /// Longest time by which a row may lie after the publish time of its message, in the same way.
     pub max_future: Option<Duration>,
 }
 
 impl Pipeline {
-    /// Returns the name of the durable consumer: the prefix and the pipeline's name with `_` as
-    /// `-`.
+    /// Returns the name of the durable consumer: the prefix and the pipeline's name, with `-` in
+    /// place of `_`.
     pub fn consumer_name(&self, settings: &Settings) -> String {
         format!(
             "{}-{}",
@@ -64,19 +65,18 @@ impl Pipeline {
         )
     }
 
-    /// Returns whether it reads everything that a stream now takes.
+    /// Returns whether it reads all subjects that the stream takes now.
     pub(crate) fn reads_all_of(&self, stream: &stream::Config) -> bool {
         stream.subjects == self.subjects
     }
 
-    /// Returns whether it reads what was published on `subject`.
+    /// Returns whether one of its filters matches `subject`.
     pub(crate) fn reads(&self, subject: &str) -> bool {
         let mut filters = self.subjects.iter();
         filters.any(|filter| subject::matches(filter, subject))
     }
 
-    /// Returns what the decoder is given for a message: where it is from, its sequence and time,
-    /// its contents.
+    /// Returns the decoder's input for a message: its origin, sequence, publish time and contents.
     pub(crate) fn input<'a>(
         &self,
         stream_id: &'a StreamId,
@@ -94,7 +94,7 @@ impl Pipeline {
         }
     }
 
-    /// Returns the times that the rows of a message may carry that was published at `now`.
+    /// Returns the range of times that the rows of a message published at `now` may have.
     pub fn window(&self, now: Timestamp) -> Window {
         let micros = |d: Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         Window {

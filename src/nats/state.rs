@@ -1,5 +1,6 @@
-//! What the worker shows about the NATS side: plain values that a fetch writes and the main thread
-//! reads. Nothing here waits.
+//! State of the NATS side that the status shows: plain values that the NATS thread writes and the
+//! main thread reads. Nothing blocks here, except that [`Connection`] lets a session wait for the
+//! connection.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -7,34 +8,34 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a pipeline is doing.
+/// The kind of a [`Phase`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PhaseKind {
-    /// No connection to a server yet, or not any more.
+    /// There is no connection to a server.
     Connecting,
-    /// The stream or the consumer cannot be used yet.
+    /// The last session failed; the next one begins after a delay.
     Waiting,
-    /// Waits for the main thread to read the position from the database.
+    /// The session waits until the main thread has read the position from the database.
     Positioning,
     /// Messages are fetched.
     Fetching,
-    /// There are messages, and no memory for them.
+    /// There are messages, but the byte budget has no memory for them.
     OutOfMemory,
-    /// Stopped by request.
+    /// Stopped by the main thread.
     Stopped,
 }
 
-/// What a pipeline is doing, and why, in words.
+/// The current activity of a pipeline, with a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Phase {
-    /// The kind.
+    /// The kind of activity.
     pub kind: PhaseKind,
-    /// Cause and next action; empty when there is nothing to say.
+    /// Cause and next action, for an operator; empty when there is no problem.
     pub detail: String,
 }
 
 impl Phase {
-    /// Messages are fetched, and there is nothing to say.
+    /// The phase of a pipeline that fetches messages without a problem.
     pub(crate) const FETCHING: Self = Self {
         kind: PhaseKind::Fetching,
         detail: String::new(),
@@ -45,15 +46,15 @@ impl Phase {
 #[derive(Debug)]
 pub struct PipelineState {
     phase: Mutex<Phase>,
-    /// Messages in the stream that were not fetched yet.
+    /// Messages that the consumer has still to deliver.
     pub pending: AtomicU64,
-    /// Messages that were fetched and are not done yet.
+    /// Messages that were fetched and whose batch has not been dropped yet.
     pub in_memory: AtomicU64,
-    /// Messages that the server waits to see acknowledged.
+    /// Messages that were delivered, and that the server has no acknowledgement for.
     pub ack_pending: AtomicU64,
-    /// Deliveries after a message's first, since this was last read and set to 0.
+    /// Redeliveries since the main thread last read this number and set it to 0.
     pub redelivered: AtomicU64,
-    /// Deliveries of messages that were already in memory, likewise.
+    /// Deliveries of messages that this session had fetched before, counted in the same way.
     pub duplicates_in_flight: AtomicU64,
 }
 
@@ -75,7 +76,7 @@ impl Default for PipelineState {
 }
 
 impl PipelineState {
-    /// Returns what the pipeline is doing now.
+    /// Returns the current phase.
     pub fn phase(&self) -> Phase {
         self.phase.lock().clone()
     }
@@ -88,7 +89,7 @@ impl PipelineState {
     }
 }
 
-/// Counts the messages of a batch among those in memory, until it is dropped.
+/// The messages of a batch, counted in [`PipelineState::in_memory`] until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted {
     state: Arc<PipelineState>,
@@ -96,17 +97,17 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// Counts none yet.
+    /// Starts with no message.
     pub(crate) fn none(state: Arc<PipelineState>) -> Self {
         Self { state, messages: 0 }
     }
 
-    /// Counts none yet, of the same pipeline.
+    /// Starts with no message, for another batch of the same pipeline.
     pub(crate) fn successor(&self) -> Self {
         Self::none(self.state.clone())
     }
 
-    /// Counts one more.
+    /// Counts one more message.
     pub(crate) fn add_one(&mut self) {
         self.messages += 1;
         self.state.in_memory.fetch_add(1, Ordering::Relaxed);
@@ -120,10 +121,10 @@ impl Drop for Counted {
     }
 }
 
-/// Whether there is a connection to NATS.
+/// State of the connection to NATS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connectivity {
-    /// Not connected; tries are under way.
+    /// Not connected; attempts are being made.
     Disconnected,
     /// Connected.
     Connected,
@@ -131,14 +132,14 @@ pub enum Connectivity {
     LameDuck,
 }
 
-/// An error that the server or the client has reported.
+/// An error that the server or the client reported, with the time of the report.
 #[derive(Debug)]
 struct ReportedError {
     text: String,
     at: Instant,
 }
 
-/// The connection to NATS as the worker shows it.
+/// The connection to NATS, as the status shows it.
 #[derive(Debug)]
 pub struct Connection {
     state: Mutex<(Connectivity, Option<ReportedError>)>,
@@ -159,30 +160,30 @@ impl Default for Connection {
 }
 
 impl Connection {
-    /// Returns whether it is there.
+    /// Returns whether the connection is up.
     pub fn connectivity(&self) -> Connectivity {
         self.state.lock().0
     }
 
-    /// Returns the last error that the connection reported.
+    /// Returns the last error that was reported on the connection.
     pub fn last_error(&self) -> Option<String> {
         let state = self.state.lock();
         state.1.as_ref().map(|reported| reported.text.clone())
     }
 
-    /// Returns the last error, if the connection reported it since then.
+    /// Returns the last error, if it was reported at `start` or later.
     pub(crate) fn error_since(&self, start: Instant) -> Option<String> {
         let state = self.state.lock();
         let last = state.1.as_ref().filter(|reported| reported.at >= start);
         last.map(|reported| reported.text.clone())
     }
 
-    /// Returns the address of the server, when connected.
+    /// Returns host and port of the server while connected.
     pub fn server(&self) -> Option<String> {
         self.server.lock().clone()
     }
 
-    /// Returns whether the very first try to connect is still under way.
+    /// Returns whether the very first attempt to connect is still being made.
     pub fn is_trying_first(&self) -> bool {
         let (connectivity, error) = &*self.state.lock();
         *connectivity == Connectivity::Disconnected
@@ -190,7 +191,7 @@ impl Connection {
             && self.connects.load(Ordering::Relaxed) == 0
     }
 
-    /// Counts how often the connection was made again after its first time.
+    /// Returns how often the connection was restored.
     pub fn reconnects(&self) -> u64 {
         self.connects.load(Ordering::Relaxed).saturating_sub(1)
     }
@@ -216,11 +217,11 @@ impl Connection {
     /// Returns once the connection is up, however long that takes.
     pub(crate) async fn connected(&self) {
         let mut up = self.changed.subscribe();
-        // The sender lives in self, so waiting cannot fail.
+        // The sender lives in self, so the wait cannot fail.
         let _ = up.wait_for(|up| *up).await;
     }
 
-    /// Returns once the connection is down, or was down for a moment.
+    /// Returns once the connection is down, even if it was down only for a moment.
     pub(crate) async fn disconnected(&self) {
         let before = self.connects.load(Ordering::Relaxed);
         let again = || self.connects.load(Ordering::Relaxed) != before;
@@ -229,7 +230,7 @@ impl Connection {
     }
 }
 
-/// Formats a duration for a `detail` text.
+/// Formats a delay in seconds for [`Phase::detail`].
 pub(crate) fn seconds(delay: Duration) -> String {
     format!("{:.1} s", delay.as_secs_f64())
 }

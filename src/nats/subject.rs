@@ -1,8 +1,9 @@
-//! Which subjects a filter means, by the rules of NATS: `*` is one token, `>` all that follow.
+//! Subject filters, by the rules of NATS: `*` matches one token, `>` all remaining tokens.
 
-/// Returns whether `filter` lets `subject` through.
+/// Returns whether `subject` matches `filter`.
 pub fn matches(filter: &str, subject: &str) -> bool {
-    // Nearly every filter is a plain subject, or a prefix and `>`; this runs for each message.
+    // Nearly every filter is a plain subject, or a prefix and `>`. These are compared without
+    // splitting, because this runs for each message.
     match filter.strip_suffix('>') {
         Some(prefix) if !prefix.contains('*') => {
             subject.len() > prefix.len() && subject.as_bytes().starts_with(prefix.as_bytes())

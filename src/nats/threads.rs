@@ -1,22 +1,21 @@
-//! The thread that all of the NATS side runs on: it takes no signals, and leaves the processor to
-//! the main thread when both want it.
+//! The NATS thread: it receives no signals, and has a lower priority than the main thread.
 
 use tokio::runtime::{Builder, Runtime};
 
-/// One thread reads and decodes more than the main thread can write. A second one only costs: what
-/// passes from one to the other wakes it up and empties its caches.
+/// One thread reads and decodes more than the main thread can write. A second one would cost time:
+/// to pass work between the threads wakes them up and empties their CPU caches.
 const THREADS: usize = 1;
-/// How much is added to the nice value of the main thread.
+/// Amount added to the nice value of the main thread.
 const NICE: i32 = 5;
 
-/// Starts a runtime none of whose threads takes a signal: PostgreSQL's handlers may run on the main
-/// thread only, and the kernel hands a process's signal to any thread that does not block it.
+/// Starts a runtime whose threads block all signals. PostgreSQL's handlers may run only on the main
+/// thread, but the kernel delivers a signal of the process to any thread that does not block it.
 pub(crate) fn start() -> std::io::Result<Runtime> {
     let before = block_all_signals()?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("sr_event_writer")
-        // Also a thread that is started later, from wherever.
+        // Covers threads that are started later, too, whatever thread starts them.
         .on_thread_start(|| {
             drop(block_all_signals());
             lower_priority();
@@ -27,7 +26,8 @@ pub(crate) fn start() -> std::io::Result<Runtime> {
     runtime
 }
 
-/// Blocks every signal for this thread, and so for the threads it starts.
+/// Blocks every signal for this thread, and so for the threads that it starts. Returns the mask
+/// before.
 fn block_all_signals() -> std::io::Result<libc::sigset_t> {
     // SAFETY: both sets are owned by this frame; sigfillset and pthread_sigmask only write to them.
     unsafe {
@@ -49,11 +49,12 @@ fn restore_signals(before: &libc::sigset_t) -> std::io::Result<()> {
     }
 }
 
-/// Lets the main thread have the processor when both want it: it is the one that all wait for, and
-/// being interrupted for every few messages cost it 5 % of its speed. The thread keeps a third of
-/// the share that it would have had. That is a matter of speed only, so a refusal is no error.
+/// Lowers the priority of this thread, so that the main thread gets the processor when both need
+/// it: all pipelines wait for the main thread, and interruptions for every few messages cost it 5 %
+/// of its speed. This thread keeps a third of the processor time that it would have had. Only speed
+/// depends on this, so a failure is ignored.
 fn lower_priority() {
-    // Elsewhere this would concern the whole process.
+    // On other systems it would change the priority of the whole process.
     #[cfg(target_os = "linux")]
     {
         // SAFETY: takes and touches no memory; on Linux it concerns only the calling thread.

@@ -1,13 +1,13 @@
-//! Which servers are new enough: only from 2.14 on a consumer can be set to where the database
-//! stands.
+//! Refuses servers that are too old. A consumer can be set to the position in the database only
+//! from nats-server 2.14 on.
 
 use crate::error::SessionError;
 use async_nats::ServerInfo;
 
-/// Major and minor version of the oldest server that will do.
+/// Major and minor version of the oldest supported server.
 const OLDEST: (u64, u64) = (2, 14);
 
-/// Nothing is read through a server that cannot set a consumer back.
+/// Fails if the server is too old to set a consumer back, because nothing can be read from it.
 pub(crate) fn refuse_old(info: &ServerInfo) -> Result<(), SessionError> {
     if is_new_enough(&info.version) {
         return Ok(());
@@ -18,8 +18,8 @@ pub(crate) fn refuse_old(info: &ServerInfo) -> Result<(), SessionError> {
     })
 }
 
-/// Versions look like `2.14.0` or `2.15.0-dev`. One that cannot be read is let pass: the server
-/// itself will say what it cannot do.
+/// Returns whether a version such as `2.14.0` or `2.15.0-dev` is new enough. One that cannot be
+/// parsed passes: the server itself will refuse what it cannot do.
 fn is_new_enough(version: &str) -> bool {
     let version = version.trim_start_matches('v');
     let mut numbers = version.split('.').map(str::parse::<u64>);

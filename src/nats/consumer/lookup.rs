@@ -1,6 +1,7 @@
-//! What the stream itself says, whatever its consumers do: which sequence a time is, by a binary
-//! search among single messages, and whether a range holds a message. It needs no consumer, which
-//! a work-queue stream would refuse, and works with every server.
+//! Questions that the stream itself answers, independent of its consumers: which sequence
+//! corresponds to a time (binary search over single messages), whether a range holds a message, and
+//! whether a message is unchanged. None of this needs a second consumer, which a work-queue stream
+//! would refuse, and it works with every server.
 
 use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
@@ -9,11 +10,11 @@ use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
 use row::Timestamp;
 use std::time::Duration;
 
-/// A member of a cluster that its leader has not heard of for this long counts as away.
+/// A peer that its leader has not heard from for this long counts as absent.
 const HEARD_OF: Duration = Duration::from_secs(3);
 
-/// Finds the first sequence of `stream` that was published at `time` or later. Sequences of one
-/// stream are in the order of their times.
+/// Finds the first sequence of `stream` that was published at `time` or later. In a stream, publish
+/// times ascend with the sequences.
 pub(crate) async fn first_at(
     stream: &Stream,
     messages: &StoredMessages,
@@ -25,7 +26,7 @@ pub(crate) async fn first_at(
         let middle = low + (high - low) / 2;
         match message_from(messages, ">", middle).await? {
             Some((sequence, published)) if published < time => low = sequence + 1,
-            // What lies between `middle` and the message was removed.
+            // The messages between `middle` and the one found were removed.
             Some(_) | None => high = middle,
         }
     }
@@ -35,8 +36,8 @@ pub(crate) async fn first_at(
     })
 }
 
-/// Fails if the stream has no leader. Without one any server that holds a copy answers with what
-/// its copy has, which may be less than was read from the leader before.
+/// Fails if the stream has no leader. Without a leader, any replica answers, and it may have fewer
+/// messages than were read from the leader before.
 pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     match &info.cluster {
         Some(cluster) if cluster.leader.as_deref().unwrap_or_default().is_empty() => {
@@ -46,8 +47,8 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
     }
 }
 
-/// Asks the stream's leader whether a message that was read is still what it was. That it never was
-/// is believed only of a leader whom most of the others follow: one that was cut off may be behind.
+/// Asks the stream's leader whether a message that was read is unchanged. Any other answer counts
+/// only if most peers follow this leader: a leader that was cut off may be behind.
 pub(crate) async fn verify(
     stream: &Stream,
     messages: &StoredMessages,
@@ -70,13 +71,13 @@ pub(crate) async fn verify(
     if found.is_none() {
         return Ok(Testimony::Gone);
     }
-    // What was published after it cannot have been read before it.
+    // A message that was published later than the witness cannot have been read before it.
     let first = first_at(stream, messages, witness.published.saturating_add_micros(1)).await?;
     Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
 }
 
-/// Returns what tells the message with this sequence from another one that gets it after the stream
-/// was set back.
+/// Returns what distinguishes the message with this sequence from another one that gets the same
+/// sequence after the stream was set back.
 pub(crate) async fn witness(
     messages: &StoredMessages,
     sequence: u64,
@@ -88,7 +89,7 @@ pub(crate) async fn witness(
     }))
 }
 
-/// Returns whether most members of the cluster, the leader among them, were heard of lately.
+/// Returns whether most members of the cluster, including the leader, were in contact lately.
 fn is_followed(cluster: &ClusterInfo) -> bool {
     let here =
         |peer: &&async_nats::jetstream::stream::PeerInfo| !peer.offline && peer.active < HEARD_OF;
@@ -96,7 +97,7 @@ fn is_followed(cluster: &ClusterInfo) -> bool {
     2 * present > 1 + cluster.replicas.len()
 }
 
-/// Returns whether no message with one of these subjects lies in `first..=last`; false when the
+/// Returns whether `first..=last` holds no message with one of these subjects. Returns false if the
 /// server does not answer.
 pub(crate) async fn is_empty(
     messages: &StoredMessages,
@@ -114,7 +115,7 @@ pub(crate) async fn is_empty(
     true
 }
 
-/// Returns sequence and time of the first message with `subject` from `sequence` on.
+/// Returns sequence and publish time of the first message with `subject`, from `sequence` on.
 async fn message_from(
     messages: &StoredMessages,
     subject: &str,

@@ -1,6 +1,6 @@
 //! The stream of a pipeline, and its durable consumer there: [`stream`] finds the stream, [`ready`]
-//! makes the consumer and sets it to its position, [`spec`] watches that it stays what it was made,
-//! [`lookup`] asks the stream, [`stored`] reads its messages by number.
+//! creates the consumer and sets it to its position, [`spec`] checks that it stays unchanged,
+//! [`lookup`] asks the stream about messages and times, [`stored`] reads its messages by sequence.
 
 pub(crate) mod lookup;
 pub(crate) mod ready;

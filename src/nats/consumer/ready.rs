@@ -1,5 +1,5 @@
-//! The durable consumer of a pipeline: made when it is missing, kept in line with the settings,
-//! and moved to where the database says the pipeline is.
+//! Prepares the durable consumer of a pipeline: creates it if it does not exist, applies changed
+//! settings, and sets it to the pipeline's position in the database.
 
 use crate::batch;
 use crate::consumer::spec::{self, ConsumerSpec, SESSION};
@@ -15,10 +15,10 @@ use async_nats::{Client, Subject};
 use bytes::Bytes;
 use std::time::Duration;
 
-/// Deliveries the server lets be on their way at once, where it counts them. The byte budget is the
-/// real bound; this only has to be out of its way.
+/// Most deliveries that may be unacknowledged, where the server counts them. The byte budget is the
+/// real bound; this number only has to be large enough not to matter.
 const MAX_ACK_PENDING: i64 = 65_536;
-/// No number of deliveries may lose a message.
+/// No limit on the deliveries of a message, since the server would give up a message at the limit.
 const UNLIMITED: i64 = -1;
 
 /// A consumer that is ready to be fetched from.
@@ -26,13 +26,13 @@ pub(crate) struct ReadyConsumer {
     pub(crate) consumer: Consumer<pull::Config>,
     /// Stream sequence behind which it stands: the next delivery is the first message after it.
     pub(crate) position: u64,
-    /// How its messages are acknowledged.
+    /// The way in which its messages are acknowledged.
     pub(crate) acks: batch::AckPolicy,
-    /// The configuration that it has to keep, so that all of this holds.
+    /// The configuration that the consumer must keep.
     pub(crate) spec: ConsumerSpec,
 }
 
-/// Finds or makes the durable consumer and moves it to the first message that `position` lacks.
+/// Finds or creates the durable consumer, and sets it to the first message that `position` lacks.
 pub(crate) async fn prepare(
     client: &Client,
     stream: &Stream,
@@ -41,7 +41,7 @@ pub(crate) async fn prepare(
     position: &Sequences,
 ) -> Result<ReadyConsumer, SessionError> {
     let mut wanted = config(pipeline, settings, &stream.cached_info().config);
-    // An inbox is a name that nobody else has.
+    // The name of an inbox is unique.
     let session = client.new_inbox();
     wanted.metadata.insert(SESSION.to_owned(), session);
     let consumer = match find(stream, &pipeline.consumer_name(settings)).await? {
@@ -52,8 +52,8 @@ pub(crate) async fn prepare(
     move_to(consumer, before).await
 }
 
-/// Moves a consumer on, if it is still what it was: the next delivery is the first message after
-/// `last`.
+/// Sets a consumer behind `last`, if it is unchanged: the next delivery is the first message after
+/// that sequence.
 pub(crate) async fn move_behind(
     before: ReadyConsumer,
     last: u64,
@@ -65,11 +65,12 @@ pub(crate) async fn move_behind(
     move_to(consumer, last).await
 }
 
-/// Acknowledges messages that the consumer has passed over, and waits until the server has taken
+/// Acknowledges messages that the consumer has skipped, and waits until the server has processed
 /// that.
 ///
-/// It asks for the sequence alone, so whether it has sent a message does not matter: only what lies
-/// before the consumer counts, and elsewhere nothing happens.
+/// The server looks only at the sequence, so it does not matter whether the message was delivered:
+/// an acknowledgement has an effect for messages before the consumer's position, and none for
+/// others.
 pub(crate) async fn acknowledge(
     client: &Client,
     consumer: &Consumer<pull::Config>,
@@ -83,24 +84,26 @@ pub(crate) async fn acknowledge(
     for &sequence in others {
         client.publish(reply(sequence), Bytes::new()).await?;
     }
-    // They are taken in order.
+    // The server processes them in order.
     let taken = client.request(reply(*last), Bytes::new()).await;
     taken.map_err(|error| SessionError::Unacknowledged(error.into()))?;
     Ok(())
 }
 
-/// Returns the subject that takes the acknowledgement of a message, as if it had been delivered
-/// once (ADR-15 of NATS); of the numbers behind the sequence none is looked at.
+/// Returns the reply subject that acknowledges a message, as if it had been delivered once (ADR-15
+/// of NATS). The server ignores the numbers after the sequence.
 fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
     Subject::from(format!("$JS.ACK.{stream}.{consumer}.1.{sequence}.1.0.0"))
 }
 
-/// Returns the configuration that the consumer is to have. A stream that keeps messages whatever
-/// its consumers do needs no acknowledgements: where the pipeline stands is in the database, and
-/// each session sets its consumer there. The server then has nothing to remember, to send again or
-/// to wait for. The others drop what is acknowledged, and each message is acknowledged for itself:
-/// a work queue knows nothing else, and to an interest stream the deletion of a message that is on
-/// its way is an acknowledgement too, which must not stand for others.
+/// Returns the configuration that the consumer must have.
+///
+/// A stream that keeps messages whatever its consumers do needs no acknowledgements: the position
+/// is in the database, and each session sets its consumer to it. The server then has nothing to
+/// remember, to send again or to wait for. Other streams drop acknowledged messages, and there each
+/// message is acknowledged individually. A work queue permits nothing else. On an interest stream,
+/// the deletion of a message that is being delivered counts as its acknowledgement, and must not
+/// count for other messages.
 fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> pull::Config {
     let (ack_policy, ack_wait, max_ack_pending) = match stream.retention {
         RetentionPolicy::WorkQueue | RetentionPolicy::Interest => {
@@ -125,10 +128,11 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
     }
 }
 
-/// Returns the filters of the consumer. Without one the server finds the next message for less, so
-/// a pipeline that reads a whole stream has none. What nevertheless comes on another subject, of a
-/// time when the stream took more or will take more, is passed over by the fetch. Where an
-/// acknowledgement removes a message it would take it from other consumers.
+/// Returns the filters of the consumer. Without a filter the server finds the next message at lower
+/// cost, so a pipeline that reads all subjects of its stream has none. Messages of other subjects,
+/// which the stream took earlier or will take later, are delivered too, and fetch skips them. Where
+/// an acknowledgement removes the message, the consumer always has a filter: to acknowledge such a
+/// message would take it from other consumers.
 fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
     match stream.retention {
         RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],
@@ -146,9 +150,9 @@ async fn find(stream: &Stream, name: &str) -> Result<Option<consumer::Info>, Ses
     }
 }
 
-/// Applies changed settings to a consumer that exists. What cannot be changed is made anew where
-/// that costs nothing, since the database knows where the pipeline stands; else it is refused by
-/// name.
+/// Applies changed settings to an existing consumer. If one cannot be changed, the consumer is
+/// created again where that loses nothing, because the database has the position. On other streams
+/// the consumer is refused, with the reason.
 async fn update_existing(
     stream: &Stream,
     info: consumer::Info,
@@ -178,24 +182,25 @@ async fn update_existing(
     }
 }
 
-/// Returns the sequence after which to begin. A stream that keeps what is not acknowledged may hold
-/// messages that were recorded before a crash kept their acknowledgement back; they have to come
-/// once more.
+/// Returns the sequence behind which to set the consumer. A stream that drops acknowledged messages
+/// may still hold some that were recorded, if a crash prevented their acknowledgement; they must be
+/// delivered once more.
 fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
     let info = stream.cached_info();
     let kept_after = match info.config.retention {
         RetentionPolicy::Limits => floor,
         RetentionPolicy::Interest => consumer.cached_info().ack_floor.stream_sequence,
-        // Nobody else may read these messages, so all that are left are ours.
+        // Nobody else may read these messages, so all that are left are the pipeline's.
         RetentionPolicy::WorkQueue => info.state.first_sequence.saturating_sub(1),
     };
     floor.min(kept_after)
 }
 
-/// Makes the next delivery the first message after `floor`, and number 1 of the consumer.
+/// Sets the consumer so that its next delivery is the first message after `floor`, with delivery
+/// number 1.
 ///
-/// This is done also when that is where it seems to be: what the consumer has passed over under
-/// another filter does not show.
+/// This is done even if the consumer seems to be there already, because it does not show which
+/// messages it has skipped while it had another filter.
 async fn move_to(
     mut consumer: Consumer<pull::Config>,
     floor: u64,

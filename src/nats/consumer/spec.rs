@@ -1,5 +1,6 @@
-//! The part of a consumer's configuration that decides which messages come, how often and when.
-//! Whoever changes it by hand makes the consumer unfit for us, so it is watched and put right.
+//! The part of a consumer's configuration that decides which messages are delivered, how often and
+//! when. If somebody changes it the consumer cannot be used, so it is checked during a session, and
+//! restored by the next one.
 
 use crate::error::SessionError;
 use async_nats::jetstream::{
@@ -8,26 +9,27 @@ use async_nats::jetstream::{
 };
 use std::time::Duration;
 
-/// Key in the consumer's metadata under which each session writes a name that no other has. So it
-/// is noticed when another writer uses the same consumer.
+/// Key in the consumer's metadata under which each session writes a unique name. So a session
+/// notices when another writer uses the same consumer.
 pub(crate) const SESSION: &str = "sr_event_writer.session";
-/// With fewer requests that may wait at once, the next one could be refused while the last one is
-/// open.
+/// Least value of `max_waiting`. With fewer requests waiting at a time, the server could refuse the
+/// next one while the one before is still open.
 const FEWEST_WAITING: i64 = 8;
 
-/// The part of a configuration that matters here.
+/// The part of a consumer's configuration that must stay unchanged during a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConsumerSpec {
-    /// Nanoseconds since 1970: a consumer of the same name that was made later is another one.
+    /// Nanoseconds since 1970 when it was created, which distinguishes it from a later consumer of
+    /// the same name.
     created: i128,
-    /// Who has set it in place last.
+    /// Name of the session that set it up last.
     session: Option<String>,
     filters: Vec<String>,
     headers_only: bool,
     ack_wait: Duration,
     max_deliver: i64,
     max_ack_pending: i64,
-    /// The server makes the first of them its `ack_wait`, so a change shows there too.
+    /// The server sets `ack_wait` to the first of them, so a change shows there, too.
     backoff: Vec<Duration>,
     inactive_threshold: Duration,
     max_batch: i64,
@@ -38,7 +40,7 @@ pub(crate) struct ConsumerSpec {
 }
 
 impl ConsumerSpec {
-    /// Reads that of a consumer.
+    /// Returns the specification of an existing consumer.
     pub(crate) fn of(info: &Info) -> Self {
         let config = &info.config;
         Self {
@@ -59,7 +61,7 @@ impl ConsumerSpec {
         }
     }
 
-    /// Fails unless the consumer still is as it has to be.
+    /// Fails unless the consumer is unchanged.
     pub(crate) fn check_unchanged(&self, info: &Info) -> Result<(), SessionError> {
         refuse_paused(info)?;
         let now = Self::of(info);
@@ -75,8 +77,9 @@ impl ConsumerSpec {
     }
 }
 
-/// Fails if messages would be lost: a stream that drops what is acknowledged would drop what a
-/// consumer without acknowledgements was sent, and what an acknowledgement for many stands for.
+/// Fails if messages would be lost. A stream that drops acknowledged messages drops those that it
+/// sent to a consumer without acknowledgements, and all those that a cumulative acknowledgement
+/// covers.
 pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
     match (stream.retention, info.config.ack_policy) {
         (RetentionPolicy::Limits, _) | (_, AckPolicy::Explicit) => Ok(()),
@@ -88,7 +91,7 @@ pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), Se
     }
 }
 
-/// Returns what is wrong with a consumer, if that cannot be put right.
+/// Returns what is wrong with a consumer, if an update cannot correct it.
 pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'static str> {
     let few = (1..FEWEST_WAITING).contains(&found.max_waiting);
     match () {
@@ -104,8 +107,8 @@ pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'st
     }
 }
 
-/// Fails if the consumer is paused. Whoever has paused it wants just that, so it stays so, and is
-/// shown.
+/// Fails if the consumer is paused. It stays paused, since that is what somebody wants, and the
+/// status shows it.
 pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     if info.paused {
         let consumer = info.name.clone();
@@ -114,8 +117,8 @@ pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
     Ok(())
 }
 
-/// Returns `found` with what matters of `wanted`; what does not matter stays as whoever made it
-/// likes it.
+/// Returns the configuration `found`, with the values of `wanted` in all fields that matter. The
+/// others stay as they are, since whoever set them may want them so.
 pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
     let mut metadata = found.metadata.clone();
     metadata.extend(wanted.metadata.clone());

@@ -1,5 +1,5 @@
-//! Single messages as the stream has them, asked for by number. They come as JSON, with headers and
-//! payload in Base64, so nothing that a publisher wrote can disturb the connection.
+//! Single stored messages of a stream, requested by sequence. The server sends them as JSON, with
+//! headers and payload in Base64, so no content can break the connection.
 
 use crate::error::SessionError;
 use async_nats::{Client, Subject};
@@ -11,31 +11,34 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Error of the JetStream API: there is no such message.
+/// Error code of the JetStream API for "no message found".
 const NO_MESSAGE: u64 = 10_037;
-/// What stands for bytes that are no text.
+/// Character that replaces bytes that are not UTF-8.
 const LOSSY: char = char::REPLACEMENT_CHARACTER;
 
-/// A message of a stream.
+/// A message as the stream stores it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoredMessage {
+    /// Sequence in the stream.
     pub(crate) sequence: u64,
+    /// When the server received it from its publisher.
     pub(crate) published: Timestamp,
-    /// With U+FFFD for what is not UTF-8.
+    /// Subject, with U+FFFD in place of bytes that are not UTF-8.
     pub(crate) subject: String,
-    /// Empty when there are none.
+    /// Header bytes; empty if there are none.
     pub(crate) headers: Bytes,
+    /// Payload; empty if there is none.
     pub(crate) payload: Bytes,
 }
 
-/// Asks for messages of one stream.
+/// Requests messages of one stream.
 pub(crate) struct StoredMessages {
     client: Client,
     api: Subject,
 }
 
 impl StoredMessages {
-    /// The messages of `stream` in JetStream domain `domain`.
+    /// Creates a reader for the messages of `stream` in JetStream domain `domain`.
     pub(crate) fn new(client: &Client, stream: &str, domain: Option<&str>) -> Self {
         let domain = domain.map(|domain| format!("{domain}."));
         let domain = domain.unwrap_or_default();
@@ -45,12 +48,12 @@ impl StoredMessages {
         }
     }
 
-    /// Reads the message with this sequence, if it is there.
+    /// Returns the message with this sequence; `None` if the stream does not hold it.
     pub(crate) async fn get(&self, sequence: u64) -> Result<Option<StoredMessage>, SessionError> {
         self.ask(&json!({ "seq": sequence })).await
     }
 
-    /// Finds the first message from `sequence` on whose subject is one of these.
+    /// Finds the first message from `sequence` on that matches one of these subjects.
     pub(crate) async fn next(
         &self,
         subjects: &[String],
@@ -68,7 +71,7 @@ impl StoredMessages {
         Ok(first)
     }
 
-    /// Finds the first message from `from` on with this subject.
+    /// Finds the first message from `from` on that matches this subject.
     pub(crate) async fn next_of(
         &self,
         subject: &str,
@@ -78,8 +81,7 @@ impl StoredMessages {
             .await
     }
 
-    /// Returns whether the subject is what was published, and not what became of bytes that are no
-    /// text.
+    /// Returns whether the subject is as it was published, without replaced bytes.
     pub(crate) async fn has_a_readable_subject(
         &self,
         stored: &StoredMessage,
@@ -87,7 +89,8 @@ impl StoredMessages {
         if !stored.subject.contains(LOSSY) {
             return Ok(true);
         }
-        // Somebody may have published just that character; then it is found by it.
+        // The publisher may have used that very character; then a search for the subject finds the
+        // message.
         let found = self.next_of(&stored.subject, stored.sequence).await?;
         Ok(found.is_some_and(|found| found.sequence == stored.sequence))
     }

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
 use row::Timestamp;
 
-/// Finds it by its name or, where none is given, by the pipeline's first subject.
+/// Finds the stream by its name or, if none is configured, by the pipeline's first subject.
 pub(crate) async fn find(
     context: &jetstream::Context,
     pipeline: &Pipeline,
@@ -43,7 +43,7 @@ async fn by_subject(
         })
 }
 
-/// Returns what tells this stream from another of its name.
+/// Returns the identity of this incarnation of the stream.
 pub(crate) fn id(stream: &Stream) -> StreamId {
     let info = stream.cached_info();
     StreamId {

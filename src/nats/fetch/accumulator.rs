@@ -13,7 +13,7 @@ const LOOK_EVERY: usize = 64;
 /// Bytes at which a batch is full even if it has few messages.
 const BYTES: usize = 8 << 20;
 
-/// When a batch that has enough messages may be handed over.
+/// The moment at which a batch that has enough messages may be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
     /// At once.

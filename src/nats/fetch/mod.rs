@@ -42,7 +42,7 @@ pub(crate) const MESSAGE_OVERHEAD: usize = 512;
 /// Header with the payload's size, on a message that was delivered without its payload.
 const PAYLOAD_SIZE: &str = "Nats-Msg-Size";
 
-/// What fetch reacts to while it waits.
+/// An event that fetch reacts to.
 #[allow(
     clippy::large_enum_variant,
     reason = "it is moved once, and a box would cost every message an allocation"
@@ -58,7 +58,7 @@ enum Event {
     Quiet,
 }
 
-/// The fetch of one session.
+/// The state of the fetch of one session.
 pub(crate) struct Fetch<'a, S> {
     context: &'a Context,
     server: S,

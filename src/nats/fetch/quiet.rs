@@ -1,6 +1,6 @@
-//! What to do when no message comes: after a while, ask the server whether there is one. If there
-//! is none, everything that the stream holds is accounted for. If there is one, it is given a
-//! little more time, and then a new session begins.
+//! Handles quiet streams: when no message comes for a while, asks the server whether there is one.
+//! If there is none, everything up to the end of the stream is recorded. If there is one that does
+//! not come within a little more time, the session ends.
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// Time without a message after which the server is asked whether there is one.
 pub(super) const QUIET: Duration = Duration::from_secs(10);
-/// The same, after a message should have come and did not, or before it is known whether messages
-/// come.
+/// The same time while it is uncertain whether messages come, and after one should have come and
+/// did not.
 pub(super) const SUSPECT: Duration = Duration::from_secs(4);
 
 /// The health of a fetch: whether messages come as expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Health {
-    /// Not known: the next message will show it, or the server's answer that there is none.
+    /// Uncertain: the next message will show it, or the server's answer that there is none.
     Unknown,
     /// Messages come, and the status shows fetching without a problem.
     Good,

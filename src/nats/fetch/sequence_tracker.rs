@@ -6,10 +6,15 @@ use row::Timestamp;
 
 /// The numbers that the server gives with a delivery.
 pub(crate) struct Delivery {
+    /// Sequence of the message in the stream.
     pub(crate) sequence: u64,
+    /// Number of the delivery among all deliveries of the consumer.
     pub(crate) consumer_sequence: u64,
+    /// Number of times that the message has been delivered, including this one.
     pub(crate) delivered: i64,
+    /// Messages that the consumer has still to deliver.
     pub(crate) pending: u64,
+    /// When the server received the message from its publisher.
     pub(crate) published: Timestamp,
 }
 

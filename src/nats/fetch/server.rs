@@ -63,7 +63,7 @@ impl Server for JetStream {
     async fn last_sequence(&self) -> Result<u64, SessionError> {
         let info = self.stream.get_info().await?;
         lookup::refuse_leaderless(&info)?;
-        // Of such a stream, each sequence that is not delivered counts as removed. With other
+        // In such a stream, each sequence that is not delivered counts as removed. With other
         // subjects in it that would be wrong.
         if self.whole_stream && !self.pipeline.reads_all_of(&info.config) {
             return Err(SessionError::StreamChanged);

@@ -1,5 +1,5 @@
-//! Acknowledgements: published after the commit is durable, never before. A lost one costs a
-//! redelivery, which the position in the database recognises.
+//! Acknowledgements: published once the commit is durable, never before. A lost acknowledgement
+//! costs a redelivery, which the position in the database identifies as a duplicate.
 
 use crate::connection::Connector;
 use async_nats::Subject;
@@ -7,20 +7,20 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Whoever has to know that messages are durable.
+/// Where to report that messages are durable.
 #[derive(Debug)]
 pub enum Receipt {
-    /// The server, which takes an acknowledgement on this subject.
+    /// To the server: the reply subject that takes the acknowledgement of one message.
     Reply(Subject),
-    /// The session, which acknowledges them itself.
+    /// To the session, which sends the acknowledgements itself.
     Report(oneshot::Sender<()>),
 }
 
-/// Publishes acknowledgements in the order in which they come, and passes reports on, until the
-/// channel closes.
+/// Publishes acknowledgements in the order in which they were queued, and passes reports on, until
+/// the channel closes.
 ///
-/// While there is no connection they are dropped: the server has forgotten or will forget these
-/// deliveries, and keeping them would only hold memory.
+/// While there is no client they are dropped: the server forgets these deliveries when the next
+/// session resets the consumer, and to keep the acknowledgements would only take memory.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Vec<Receipt>>, connector: Arc<Connector>) {
     while let Some(receipts) = ready.recv().await {
         let Some(client) = connector.client() else {
@@ -33,7 +33,7 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Vec<Receipt>>, connector: Arc<
                         break;
                     }
                 }
-                // A session that has ended meanwhile reads them again.
+                // If the session has ended, the next one reads these messages again.
                 Receipt::Report(report) => drop(report.send(())),
             }
         }

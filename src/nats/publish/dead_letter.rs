@@ -1,5 +1,5 @@
-//! Dead letters as messages: what the database has set aside is also published for whoever listens.
-//! The table is the record; the message is sent once and not waited for.
+//! Publishes dead letters as messages for whoever subscribes to them. The table is the
+//! authoritative record, so each is sent once, without waiting for an answer.
 
 use crate::budget::Part;
 use crate::connection::Connector;
@@ -10,14 +10,14 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
-/// Dead letters that may wait, however small they are.
+/// Most dead letters that may wait, of any size.
 const WAITING: usize = 8_192;
-/// Divides the memory for messages: dead letters may take so much beside it.
+/// Divisor of `buffer_memory`: dead letters may take this part of its size, in addition to it.
 const PART: usize = 8;
-/// Bytes of dead letters that are given to the client at once.
+/// Bytes of dead letters that are passed to the client before it is flushed.
 const AT_ONCE: usize = 256 << 10;
 
-/// A message that was set aside, with the reason.
+/// A dead letter to publish, with the reason.
 #[derive(Clone, Debug)]
 pub struct DeadLetterMessage {
     /// Subject the message was published on.
@@ -26,23 +26,23 @@ pub struct DeadLetterMessage {
     pub stream: String,
     /// Its sequence there.
     pub sequence: u64,
-    /// Its own headers.
+    /// Headers that the message was published with.
     pub headers: Option<HeaderMap>,
-    /// Its payload.
+    /// Payload that the message was published with.
     pub payload: Bytes,
-    /// `decode` or `insert`.
+    /// Step that refused it: `decode` or `insert`.
     pub stage: &'static str,
-    /// What was wrong.
+    /// The error.
     pub error: String,
 }
 
-/// Dead letters that wait to be sent.
+/// The dead letters that wait to be published; what does not fit is dropped.
 pub(crate) struct DeadLetterQueue {
     sender: mpsc::Sender<Queued>,
     room: Part,
 }
 
-/// A dead letter on its way to a subject.
+/// A dead letter in the queue, with the subject to publish it on.
 pub(crate) struct Queued {
     subject: String,
     message: DeadLetterMessage,
@@ -50,15 +50,15 @@ pub(crate) struct Queued {
 }
 
 impl DeadLetterQueue {
-    /// Makes a queue that takes a part of `bytes`, and no more. What comes out of it is for
-    /// [`run`].
+    /// Creates a queue whose dead letters may take a part of `bytes`, and no more. [`run`] takes
+    /// the receiver.
     pub(crate) fn new(bytes: usize) -> (Self, mpsc::Receiver<Queued>) {
         let (sender, ready) = mpsc::channel(WAITING);
         let room = Part::new(bytes / PART);
         (Self { sender, room }, ready)
     }
 
-    /// Publishes a dead letter to `subject` soon. It is left out when too many wait.
+    /// Queues a dead letter for `subject`. It is dropped if too many are waiting.
     pub(crate) fn push(&self, subject: String, message: DeadLetterMessage) {
         if message.is_about_a_dead_letter() {
             return;
@@ -66,7 +66,7 @@ impl DeadLetterQueue {
         let Some(room) = self.room.try_take(message.size()) else {
             return;
         };
-        // Otherwise it would keep what was read together with it.
+        // Copied, because the payload is a slice of a buffer that also holds other messages.
         let payload = Bytes::copy_from_slice(&message.payload);
         let message = DeadLetterMessage { payload, ..message };
         let _ = self.sender.try_send(Queued {
@@ -77,8 +77,8 @@ impl DeadLetterQueue {
     }
 }
 
-/// Publishes dead letters to the subjects that come with them, until the channel closes. What a
-/// slow link has not taken yet counts as waiting, wherever it is.
+/// Publishes queued dead letters on their subjects until the channel closes. A dead letter counts
+/// as waiting until the network has taken it, also after it was passed to the client.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connector>) {
     while let Some(first) = ready.recv().await {
         let Some(client) = connector.client() else {
@@ -93,7 +93,7 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
         }) = next
         {
             let headers = headers(&message);
-            // One that cannot be sent is dropped: the table has the message.
+            // A dead letter that cannot be sent is dropped; the message is in the table.
             let _ = client
                 .publish_with_headers(subject, headers, message.payload)
                 .await;
@@ -108,12 +108,12 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
     }
 }
 
-/// Header that every published dead letter has.
+/// Header that every published dead letter has; it marks them.
 const SEQUENCE: &str = "Sr-Event-Writer-Sequence";
 
 impl DeadLetterMessage {
-    /// Returns whether the message was a published dead letter itself: to publish another one about
-    /// it could go on for ever.
+    /// Returns whether the message was itself a published dead letter. To publish a dead letter
+    /// about one could repeat without end.
     fn is_about_a_dead_letter(&self) -> bool {
         let headers = self.headers.as_ref();
         headers.is_some_and(|headers| headers.get(SEQUENCE).is_some())
@@ -133,9 +133,9 @@ impl DeadLetterMessage {
     }
 }
 
-/// Returns the message's own headers and what is known about it. Those that tell a JetStream server
-/// what to do were meant for the message: they could make the dead letter vanish, or empty the
-/// stream it goes to.
+/// Returns the headers of the message, plus those that say where it came from and what was wrong.
+/// Headers that instruct a JetStream server are left out: they were meant for the original message,
+/// and could make the server discard the dead letter, or purge the stream that stores it.
 fn headers(message: &DeadLetterMessage) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let for_the_server = |name: &str| {
@@ -162,7 +162,7 @@ fn headers(message: &DeadLetterMessage) -> HeaderMap {
     headers
 }
 
-/// Replaces line breaks, at which a header's value would end.
+/// Replaces line breaks, which would end the value of a header.
 fn one_line(text: &str) -> String {
     text.replace(['\r', '\n'], " ")
 }
@@ -189,14 +189,14 @@ mod tests {
         let push = |payload| queue.push("dead.logs".to_owned(), message(payload));
         (0..10).for_each(|_| push(2_000));
         assert_eq!(ready.len(), 3);
-        // What is taken out still counts until it is dropped.
+        // A dead letter that was taken out counts until it is dropped.
         let first = ready.try_recv();
         push(2_000);
         assert_eq!(ready.len(), 2);
         drop(first);
         push(2_000);
         assert_eq!(ready.len(), 3);
-        // One that is larger than all of it is not left out for good.
+        // One that is larger than the whole part passes when the queue is empty.
         while ready.try_recv().is_ok() {}
         push(1_000_000);
         assert_eq!(ready.len(), 1);

@@ -1,4 +1,4 @@
-//! What is sent to NATS once it is committed: acknowledgements, and dead letters as messages.
+//! Publishes to NATS after a commit: acknowledgements, and dead letters as messages.
 
 pub(crate) mod ack;
 pub(crate) mod dead_letter;

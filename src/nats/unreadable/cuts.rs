@@ -1,34 +1,34 @@
-//! What a cut connection says about the messages that come next. One cut says nothing. Two in a
-//! row, each right after fetching began, may mean that the client cannot read a message and takes
-//! the connection for broken: then the next messages are looked at one by one before they are
-//! fetched.
+//! Decides from cut connections how the next session reads. One cut means nothing. Two in a row,
+//! each soon after fetching began, may mean that the client cannot parse a message and treats the
+//! connection as broken. Then the next messages are read one by one before fetching starts.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A connection that is cut so soon after fetching began was cut by what was fetched, perhaps.
+/// A connection that is cut within this time after fetching began may have been cut by a message.
 const SOON: Duration = Duration::from_secs(5);
 
-/// After so many of them in a row messages are read one by one: a server that is restarted twice is
-/// rare.
+/// Number of such cuts in a row after which messages are read one by one. A server that is
+/// restarted twice within so short a time is rare.
 const ENOUGH: u32 = 2;
 
-/// How a session reads its first messages.
+/// The way in which a session reads its first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadMode {
-    /// Fetches them.
+    /// By pull requests, as usual.
     Fetch,
-    /// Looks at them one by one.
+    /// One by one, as JSON.
     OneByOne,
 }
 
-/// The cuts that the sessions of a pipeline have met.
+/// The cut connections in the sessions of a pipeline.
 #[derive(Debug)]
 pub(crate) struct CutHistory {
+    /// The way in which the next session reads.
     mode: ReadMode,
-    /// When the present session began to fetch.
+    /// When the current session began to fetch.
     fetching_since: Option<Instant>,
-    /// Cuts in a row, each soon after fetching began.
+    /// Number of cuts in a row that came soon after fetching began.
     cuts: u32,
 }
 
@@ -43,7 +43,7 @@ impl Default for CutHistory {
 }
 
 impl CutHistory {
-    /// Begins a session, and returns how it is to read.
+    /// Begins a session. Returns how it must read.
     pub(crate) fn begin(&mut self) -> ReadMode {
         self.fetching_since = None;
         self.mode
@@ -54,14 +54,15 @@ impl CutHistory {
         self.fetching_since = Some(Instant::now());
     }
 
-    /// Records that the session has ended, not by a cut.
+    /// Records that the session ended with another error than a cut.
     pub(crate) fn record_end(&mut self) {
         if self.fetching_since.is_some() {
             *self = Self::default();
         }
     }
 
-    /// Records that the session was cut. Returns whether that has happened several times in a row.
+    /// Records that the connection was cut. Returns whether that has happened several times in a
+    /// row.
     pub(crate) fn record_cut(&mut self) -> Cut {
         match self.fetching_since {
             Some(since) if since.elapsed() < SOON => {
@@ -71,7 +72,7 @@ impl CutHistory {
                 }
             }
             Some(_) => *self = Self::default(),
-            // It came to nothing, so it says nothing.
+            // The session had not begun to fetch, so no message can have caused it.
             None => {}
         }
         match self.cuts {
@@ -81,12 +82,12 @@ impl CutHistory {
     }
 }
 
-/// How often the connection was cut.
+/// The number of cuts in a row that came soon after fetching began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// Most losses are a restarted server.
+    /// Once at most, usually because the server was restarted.
     Once,
-    /// Twice or more often in a row.
+    /// Twice or more.
     Twice,
 }
 
@@ -107,7 +108,7 @@ mod tests {
         assert_eq!(history.begin(), ReadMode::Fetch);
         history.record_fetching();
         assert_eq!(history.record_cut(), Cut::Twice);
-        // Cut while it looks, so it looks again.
+        // A cut while it reads one by one does not change the mode.
         assert_eq!(history.begin(), ReadMode::OneByOne);
         assert_eq!(history.record_cut(), Cut::Twice);
         assert_eq!(history.begin(), ReadMode::OneByOne);

@@ -1,25 +1,26 @@
-//! Headers as bytes. The server stores and delivers any bytes as headers; the client takes the
-//! connection for broken when it cannot read them, or panics, and so would stop all pipelines. What
-//! is read one by one is therefore judged here first, by the client's own rules.
+//! Header bytes. The server stores and delivers any bytes as headers. When the client cannot parse
+//! them it treats the connection as broken, or panics, and all pipelines stop. So messages that are
+//! read one by one are checked here first, by the client's own rules.
 
 use async_nats::{HeaderMap, HeaderName, StatusCode};
 use bytes::Bytes;
 use std::str::FromStr;
 
-/// Bytes that a value costs beside itself: its place in the map, and three allocations.
+/// Bytes that a value takes in addition to its text: its entry in the map, and three allocations.
 const VALUE_OVERHEAD: usize = 256;
 
 /// The headers of a message.
 #[derive(Debug)]
 pub enum Headers {
-    /// As names and values.
+    /// Parsed into names and values.
     Read(HeaderMap),
-    /// As they are stored, since they are at fault.
+    /// As stored, because the client cannot parse them or because they begin with a status.
     Raw(Bytes),
 }
 
 impl Headers {
-    /// Returns the bytes that they take, of which `wire` were stored.
+    /// Returns the bytes that they take in memory. `wire` is the number of bytes that were
+    /// received.
     pub(crate) fn size(&self, wire: usize) -> usize {
         match self {
             Self::Read(headers) => size(headers, wire),
@@ -28,8 +29,8 @@ impl Headers {
     }
 }
 
-/// Returns the bytes that headers take: as they came, which the payload keeps in memory, and once
-/// more as they were read.
+/// Returns the bytes that headers take in memory: `wire` bytes as received, which stay in memory
+/// with the payload, and once more as parsed.
 pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     if headers.is_empty() {
         return 0;
@@ -38,7 +39,7 @@ pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
     2 * wire + values * VALUE_OVERHEAD
 }
 
-/// Reads the header bytes of a stored message, or says what is wrong with them.
+/// Parses the header bytes of a stored message. Returns what is wrong with them if that fails.
 pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
     let text = std::str::from_utf8(raw).map_err(|error| format!("headers: not UTF-8: {error}"))?;
     let mut lines = text.lines().peekable();
@@ -66,8 +67,8 @@ pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// Fails unless the first line is the version alone. A status behind it is the server's word, not a
-/// publisher's.
+/// Fails unless the first line is the version alone. Only the server may send a status after it,
+/// never a publisher.
 fn refuse_status(line: &str) -> Result<(), String> {
     let rest = line
         .strip_prefix("NATS/1.0")
@@ -78,20 +79,20 @@ fn refuse_status(line: &str) -> Result<(), String> {
     }
 }
 
-/// Says what is wrong with a message whose headers begin with a status.
+/// Returns the reason for rejecting a message whose headers begin with a status.
 pub(crate) fn status_line(status: &str) -> String {
     let status: String = status.chars().take(40).collect();
     format!("headers: a status line ({status}), which only a server may send")
 }
 
-/// Formats the status of a message.
+/// Formats the status of a message, with its description.
 pub(crate) fn status_text(status: StatusCode, description: Option<&str>) -> String {
     format!("{} {}", status.as_u16(), description.unwrap_or_default())
         .trim_end()
         .to_owned()
 }
 
-/// Fails if the client could not read a delivery on this subject.
+/// Fails if the client could not parse a delivery on this subject.
 pub(crate) fn refuse_subject(subject: &str, has_headers: bool) -> Result<(), String> {
     if has_headers && subject.contains(char::is_whitespace) {
         return Err("subject: white space, which no client can tell from its end".to_owned());

@@ -1,6 +1,6 @@
-//! Messages that the client cannot read, and that cut the connection each time they are delivered:
-//! [`cuts`] suspects them, [`one_by_one`] reads around them, [`headers`] says what is wrong with
-//! one.
+//! Messages that the client cannot parse, so that each delivery cuts the connection: [`cuts`]
+//! detects that there may be one, [`one_by_one`] reads past it, [`headers`] finds out what is wrong
+//! with it.
 
 pub(crate) mod cuts;
 pub(crate) mod headers;

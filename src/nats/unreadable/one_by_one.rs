@@ -1,11 +1,11 @@
-//! Reads messages one by one. When the client cannot read a message it takes the connection for
-//! broken, and with it go all pipelines. So after such cuts the next messages are asked for one at
-//! a time, in a form that cannot disturb it; what it could not read is set aside, and everything
-//! else handled as always.
+//! Reads messages one by one. When the client cannot parse a message it treats the connection as
+//! broken, and all pipelines lose it. So after such cuts the next messages are requested one at a
+//! time, as JSON, in which no content can break the connection. A message that the client could not
+//! have parsed becomes a dead letter; all others are handled as usual.
 //!
-//! Then the consumer is set behind all of it. Where that removes messages from the stream they have
-//! to be durable before, so that is waited for; and while it takes long, reading one by one goes
-//! on.
+//! Afterwards the consumer is set behind all these messages. On streams where that removes
+//! messages, they must be durable first. So the session waits for that, and if it takes long,
+//! reading one by one goes on.
 
 use crate::batch::{AckPolicy, Batch, Message, StreamId};
 use crate::consumer::ready::{self, ReadyConsumer};
@@ -27,31 +27,31 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// Pull requests whose messages may have been on their way when the connection was cut.
+/// Number of pull requests whose messages may have been on their way when the connection was cut.
 const REQUESTS: usize = 2;
-/// New messages do not wait for longer than this until older ones are durable.
+/// Longest wait for messages to become durable before further ones are read.
 const DURABLE_WITHIN: Duration = Duration::from_secs(1);
 
-/// Reads a pipeline's next messages.
+/// Reads the next messages of a pipeline one by one.
 pub(crate) struct OneByOneReader<'a> {
     context: &'a Context,
     stream_id: &'a Arc<StreamId>,
     messages: &'a StoredMessages,
     accumulator: BatchAccumulator,
-    /// What is recorded.
+    /// Sequences that are recorded in the database.
     position: Sequences,
-    /// The consumer, which stands still meanwhile.
+    /// The consumer, which does not move meanwhile.
     ready_consumer: ReadyConsumer,
-    /// The last sequence that was looked at.
+    /// Sequence of the last message that was read.
     last: u64,
-    /// Messages that the session has to acknowledge …
+    /// Sequences of messages that the session has to acknowledge itself.
     to_acknowledge: Vec<u64>,
-    /// … once all these say that they are durable.
+    /// One report for each batch that was handed over; the session acknowledges once all have come.
     reports: VecDeque<oneshot::Receiver<()>>,
 }
 
 impl<'a> OneByOneReader<'a> {
-    /// Begins where the consumer stands. Sequences in `position` are recorded already.
+    /// Starts behind the consumer's position. Sequences in `position` are recorded already.
     pub(crate) fn new(
         context: &'a Context,
         stream_id: &'a Arc<StreamId>,
@@ -79,8 +79,9 @@ impl<'a> OneByOneReader<'a> {
         }
     }
 
-    /// Reads all that may have been on its way when the connection was cut, or to the end of the
-    /// stream, and sets the consumer behind it.
+    /// Reads all messages that may have been on their way when the connection was cut, or up to the
+    /// end of the stream, and sets the consumer behind them. `on_its_way` is the number of messages
+    /// of a pull request.
     pub(crate) async fn run(
         mut self,
         client: &Client,
@@ -106,7 +107,7 @@ impl<'a> OneByOneReader<'a> {
             self.accumulator.batch.whole_stream,
         ) {
             (AckPolicy::None, true) => all.as_slice(),
-            // To acknowledge other messages would take them from other consumers.
+            // To acknowledge messages of other subjects would take them from other consumers.
             (AckPolicy::Explicit, _) | (AckPolicy::None, false) => {
                 self.context.pipeline.subjects.as_slice()
             }
@@ -123,7 +124,8 @@ impl<'a> OneByOneReader<'a> {
         self.hand_over().await
     }
 
-    /// Waits until all that was handed over is durable, though not for ever.
+    /// Returns whether all that was handed over is durable, after waiting at most
+    /// [`DURABLE_WITHIN`].
     async fn is_durable(&mut self) -> Result<bool, SessionError> {
         let until = Instant::now() + DURABLE_WITHIN;
         while let Some(report) = self.reports.front_mut() {
@@ -143,7 +145,8 @@ impl<'a> OneByOneReader<'a> {
         match self.ready_consumer.acks {
             AckPolicy::None if self.position.contains(sequence) => return Ok(()),
             AckPolicy::None => {}
-            // What is recorded is recognised by the main thread, which knows whether it is durable.
+            // Duplicates are left to the main thread, which knows whether the recorded message is
+            // durable.
             AckPolicy::Explicit => self.to_acknowledge.push(sequence),
         }
         let (headers, problem) = self.read_headers(&stored).await?;
@@ -166,7 +169,7 @@ impl<'a> OneByOneReader<'a> {
             subject: Subject::from(stored.subject),
             headers,
             payload: stored.payload,
-            // It was not delivered.
+            // The message was not delivered, so there is none.
             reply: Subject::from_static(""),
             reject,
         };
@@ -177,7 +180,7 @@ impl<'a> OneByOneReader<'a> {
         Ok(())
     }
 
-    /// Returns the headers, and what of the message the client could not have read.
+    /// Returns the headers, and what is wrong if the client could not have parsed the message.
     async fn read_headers(
         &self,
         stored: &StoredMessage,
@@ -195,7 +198,7 @@ impl<'a> OneByOneReader<'a> {
         })
     }
 
-    /// Appends the rows of a message of ours; what is on other subjects is passed over.
+    /// Decodes a message, unless it belongs to another subject. Returns the reject, if it is one.
     fn decode(&mut self, stored: &StoredMessage, problem: Option<String>) -> Option<Reject> {
         let pipeline = &self.context.pipeline;
         if !pipeline.reads(&stored.subject) {
