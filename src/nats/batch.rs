@@ -109,8 +109,8 @@ pub struct Batch {
     rows: RowSet,
     /// Number of rows up to and including each message, for each table.
     ends: Vec<usize>,
-    /// Number of messages that this process has committed. All other messages that turn out to be recorded
-    /// are duplicates.
+    /// Number of messages that this process has committed. All other messages that turn out to be
+    /// recorded are duplicates.
     committed: usize,
     payload_bytes: usize,
     /// Bytes of headers and payloads in memory.
@@ -191,7 +191,8 @@ impl Batch {
         &self.rows
     }
 
-    /// Returns the rows for appending. The rows of a message are appended before the message itself.
+    /// Returns the rows for appending. The rows of a message are appended before the message
+    /// itself.
     pub fn rows_mut(&mut self) -> &mut RowSet {
         &mut self.rows
     }
