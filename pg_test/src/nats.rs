@@ -1,5 +1,5 @@
-//! One NATS server with JetStream: started, stopped, killed, frozen, always on the same port and
-//! with the same store. Three of them are a [`Cluster`].
+//! One NATS server with JetStream. It can be started, stopped, killed and frozen, and keeps its
+//! port and store. Three of them are a [`Cluster`].
 
 mod access;
 mod cluster;
@@ -25,14 +25,14 @@ use crate::postgres::tail;
 use crate::process::{Lifetime, Process, Signal};
 use crate::wait;
 
-/// The server that everybody uses.
+/// The server that all tests use unless they choose another one.
 const PROGRAM: &str = "nats-server";
-/// Path of the testbed's nats-server that is too old.
+/// Path of a nats-server in the testbed that is too old for the extension.
 const OLD_PROGRAM: &str = "/opt/nats-server-old";
-/// The testbed itself.
+/// File that exists only in the testbed.
 const TESTBED: &str = "/etc/sr_event_writer-testbed";
 
-/// A nats-server that is too old. Outside the testbed there is none.
+/// Returns the path of a nats-server that is too old, or `None` outside the testbed.
 pub fn old_program() -> Option<PathBuf> {
     Path::new(TESTBED)
         .exists()
@@ -42,19 +42,19 @@ pub fn old_program() -> Option<PathBuf> {
 /// Options of a server. Start from [`Options::default`].
 #[derive(Debug)]
 pub struct Options {
-    /// More lines for its configuration file.
+    /// Additional lines of its configuration file.
     pub configuration: String,
-    /// Which nats-server it is.
+    /// Path of the program.
     pub program: PathBuf,
     /// JetStream domain.
     pub domain: Option<&'static str>,
-    /// User and password of the tests' own connections, where the configuration limits the others.
+    /// User and password of the tests' own connections, if the configuration restricts others.
     pub login: Option<(&'static str, &'static str)>,
-    /// A permanent directory instead of a temporary one.
+    /// Permanent directory, instead of a temporary one.
     pub home: Option<PathBuf>,
-    /// The port, instead of one picked now.
+    /// Port, instead of a free one.
     pub port: Option<Port>,
-    /// Its lifetime if nobody stops it.
+    /// Lifetime of the process if nobody stops it.
     pub lifetime: Lifetime,
 }
 
@@ -72,7 +72,7 @@ impl Default for Options {
     }
 }
 
-/// A server. Dropping it kills it, unless it is detached, and removes a temporary store.
+/// A server. Dropping it kills the process, unless it is detached, and removes a temporary store.
 #[derive(Debug)]
 pub struct Nats {
     port: Port,
@@ -81,12 +81,12 @@ pub struct Nats {
     lifetime: Lifetime,
     program: Mutex<PathBuf>,
     process: Mutex<Option<Process>>,
-    // Last, so that it is removed after everything else.
+    // Last field, so that it is dropped after everything else.
     directory: Directory,
 }
 
 impl Nats {
-    /// Makes a server with an empty store, or takes the one at `home`; it is not running yet.
+    /// Creates a server with an empty store, or with the store at `home`. It is not started.
     pub fn create(options: Options) -> Self {
         let directory = match &options.home {
             Some(home) => Directory::lasting(home),
@@ -122,40 +122,40 @@ impl Nats {
         fs::write(self.configuration_path(), text).expect("write nats.conf");
     }
 
-    /// URL for the writer.
+    /// Returns the URL for the writer.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port.number())
     }
 
-    /// Access for a client.
+    /// Returns the access for a client.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// The port it listens on.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// The file with the process id of a server that another process made at `home`. Its command
-    /// line contains the path of its configuration file, also at `home`.
+    /// Returns the path of the pid file of a server that another process has created at `home`. Its
+    /// command line contains the path of its configuration file, which is also at `home`.
     pub fn pid_file_at(home: &Path) -> PathBuf {
         home.join("nats.pid")
     }
 
-    /// Everything in its log.
+    /// Returns the content of its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Starts it and waits until JetStream answers.
+    /// Starts it, and waits until JetStream answers.
     pub async fn start(&self) {
         self.try_start()
             .await
             .unwrap_or_else(|failure| panic!("{failure}"));
     }
 
-    /// [`Nats::start`]; when that fails, the end of its log.
+    /// Like [`Nats::start`], but returns the end of the log on failure.
     pub async fn try_start(&self) -> Result<(), String> {
         let program = locked(&self.program).clone();
         let mut command = Command::new(program);
@@ -178,7 +178,7 @@ impl Nats {
         started.map_err(|why| format!("{why}\n{}", tail(&self.log(), 10)))
     }
 
-    /// From its next start on it is the nats-server that everybody uses, over the same store.
+    /// Makes it use the normal nats-server from its next start on, with the same store.
     pub fn upgrade(&self) {
         *locked(&self.program) = PathBuf::from(PROGRAM);
     }
@@ -199,24 +199,24 @@ impl Nats {
         self.start().await;
     }
 
-    /// Freezes it: connections stay open and nothing answers. Undone by [`Nats::unfreeze`].
+    /// Freezes the process: connections stay open and nothing answers, until [`Nats::unfreeze`].
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets a frozen server go on.
+    /// Lets a frozen process continue.
     pub fn unfreeze(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Copies what it has stored, while it is stopped. Given to [`Nats::put_back`].
+    /// Copies the store of the stopped server, for [`Nats::put_back`].
     pub fn copy_store(&self) -> Directory {
         let copy = Directory::temporary("nats-copy");
         copy_all(&self.store(), copy.path());
         copy
     }
 
-    /// Puts back what it had stored earlier, while it is stopped.
+    /// Replaces the store of the stopped server by an earlier copy.
     pub fn put_back(&self, copy: &Directory) {
         fs::remove_dir_all(self.store()).expect("remove the store");
         copy_all(copy.path(), &self.store());
@@ -226,18 +226,19 @@ impl Nats {
         self.directory.path().join("store")
     }
 
-    /// Lets it end as for maintenance: it tells its clients, closes their connections one by one
-    /// after `lame_duck_grace_period` (10 s unless configured), and ends. It takes no new ones.
+    /// Starts a shutdown for maintenance (lame duck mode): the server tells its clients, accepts no
+    /// new ones, closes connections one by one after `lame_duck_grace_period` (10 s unless
+    /// configured), and ends.
     pub fn lame_duck(&self) {
         self.signal(Signal::SIGUSR2);
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended on its own.
     pub async fn ended(&self, within: Duration) {
         wait::eventually(within, "nats-server ends", async || !self.is_running()).await;
     }
 
-    /// Replaces the lines of [`Options::configuration`] while it runs.
+    /// Replaces the lines of [`Options::configuration`] in the running server.
     pub async fn reload(&self, configuration: &str) {
         let reloads = || self.log().matches("Reloaded server configuration").count();
         let before = reloads();
@@ -249,12 +250,12 @@ impl Nats {
         .await;
     }
 
-    /// The process, while it runs.
+    /// Returns the process id, if it is running.
     pub fn pid(&self) -> Option<i32> {
         self.process().as_ref().map(Process::pid)
     }
 
-    /// Returns true while the server that this object started is running.
+    /// Returns whether the process that this object started is running.
     pub fn is_running(&self) -> bool {
         self.process()
             .as_mut()
@@ -289,7 +290,7 @@ impl Nats {
     }
 }
 
-/// Copies what is in a directory into another one, which need not exist.
+/// Copies the content of a directory to another one, which is created if it does not exist.
 fn copy_all(from: &Path, to: &Path) {
     let done = Command::new("cp").arg("-aT").args([from, to]).status();
     assert!(done.expect("run cp").success(), "copy {}", from.display());

@@ -1,6 +1,6 @@
-//! Ports on loopback that nobody else takes while a test stops and starts a server on them.
+//! Ports on loopback that no other process takes while a test stops and starts a server.
 //!
-//! They lie below the range from which the kernel serves outgoing connections, and a lock file per
+//! They lie below the range that the kernel uses for outgoing connections. A lock file for each
 //! port keeps the test processes of this user apart.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 10_000;
 
-/// A reserved port; free again when dropped.
+/// A reserved port, released when dropped.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -20,10 +20,10 @@ pub struct Port {
 }
 
 impl Port {
-    /// One that nothing listens on.
+    /// Reserves a port that nothing listens on.
     pub fn reserve() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        // Processes that start together begin at different places.
+        // Processes that start at the same time begin with different ports.
         let start = std::process::id().wrapping_mul(97);
         (0..COUNT)
             .map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST)
@@ -31,7 +31,7 @@ impl Port {
             .expect("no free port between 20000 and 30000")
     }
 
-    /// This very one, unless something listens on it or a test holds it.
+    /// Reserves this port, unless something listens on it or a test has reserved it.
     pub fn claim(number: u16) -> Option<Self> {
         let directory = std::env::temp_dir().join(format!("sr_event_writer-ports-{}", geteuid()));
         fs::create_dir_all(&directory).expect("make the folder of port locks");
@@ -44,7 +44,7 @@ impl Port {
         })
     }
 
-    /// Its number.
+    /// Returns the number.
     pub fn number(&self) -> u16 {
         self.number
     }

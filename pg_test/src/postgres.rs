@@ -1,8 +1,8 @@
-//! One PostgreSQL cluster: made from a template in a fraction of a second, started, stopped,
-//! killed.
+//! One PostgreSQL cluster. It is copied from a template in a fraction of a second, and can be
+//! started, stopped and killed.
 //!
-//! It listens on loopback TCP only and trusts everyone. Unless asked otherwise it does not force
-//! its writes to the disk: a killed process loses nothing by that, only a lost machine would.
+//! It listens on loopback TCP only, and trusts everyone. By default it runs without fsync: a killed
+//! process loses nothing by that, only a machine that fails would.
 
 mod installation;
 mod power;
@@ -27,7 +27,7 @@ use crate::port::Port;
 use crate::process::{self, Lifetime, Process, Signal};
 use crate::wait;
 
-/// Crash recovery after a kill with much unflushed WAL is what takes longest.
+/// Timeout of a start. The longest one is crash recovery after a kill with much unflushed WAL.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// Options of a cluster. Start from [`Options::default`].
@@ -35,11 +35,12 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 pub struct Options {
     /// `shared_preload_libraries`.
     pub preload: String,
-    /// Further settings, as in postgresql.conf, without quotes. The last one wins.
+    /// Additional settings, as in postgresql.conf, without quotes. If one occurs twice, the last
+    /// wins.
     pub settings: Vec<(String, String)>,
-    /// A permanent directory instead of a temporary one.
+    /// Permanent directory, instead of a temporary one.
     pub home: Option<PathBuf>,
-    /// The port, instead of one picked now.
+    /// Port, instead of a free one.
     pub port: Option<Port>,
     /// Lifetime of the server if nobody stops it.
     pub lifetime: Lifetime,
@@ -60,15 +61,16 @@ impl Default for Options {
 /// Modes of `pg_ctl stop -m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Sessions may go on until they end by themselves; no new one is let in.
+    /// Waits until all sessions have ended on their own; refuses new ones.
     Smart,
-    /// Sessions are ended, what they did is rolled back, a checkpoint is made.
+    /// Ends all sessions, rolls back their transactions, and makes a checkpoint.
     Fast,
-    /// Everything ends at once; the next start recovers.
+    /// Ends all processes at once; the next start recovers.
     Immediate,
 }
 
-/// A cluster. Dropping it stops the server, unless that is detached, and removes a temporary one.
+/// A cluster. Dropping it stops the server, unless it is detached, and removes a temporary
+/// directory.
 #[derive(Debug)]
 pub struct Postgres {
     installation: Installation,
@@ -76,12 +78,12 @@ pub struct Postgres {
     lifetime: Lifetime,
     process: Mutex<Option<Process>>,
     session: tokio::sync::Mutex<Option<Client>>,
-    // Last, so that it is removed after everything else.
+    // Last field, so that it is dropped after everything else.
     directory: Directory,
 }
 
 impl Postgres {
-    /// Makes a cluster, or takes the one that is at `home`; it is not running yet.
+    /// Creates a cluster, or takes the one at `home`. It is not started.
     pub fn create(options: Options) -> Self {
         let installation = Installation::choose();
         let directory = match &options.home {
@@ -103,50 +105,50 @@ impl Postgres {
         cluster
     }
 
-    /// The data directory of a cluster that another process made at `home`.
+    /// Returns the data directory of a cluster that another process has created at `home`.
     pub fn data_at(home: &Path) -> PathBuf {
         home.join("data")
     }
 
-    /// Its data directory.
+    /// Returns its data directory.
     pub fn data(&self) -> PathBuf {
         Self::data_at(self.directory.path())
     }
 
-    /// The server log.
+    /// Returns the path of the server log.
     pub fn log_path(&self) -> PathBuf {
         self.directory.path().join("postgres.log")
     }
 
-    /// Everything in the server log.
+    /// Returns the content of the server log.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.log_path()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Returns true if the server log contains `text`.
+    /// Returns whether the server log contains `text`.
     pub fn log_contains(&self, text: &str) -> bool {
         self.log().contains(text)
     }
 
-    /// The port it listens on.
+    /// Returns the port that it listens on.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// Its major version.
+    /// Returns the major version.
     pub fn major(&self) -> u32 {
         self.installation.major()
     }
 
-    /// Starts the server and waits until it takes connections.
+    /// Starts the server, and waits until it accepts connections.
     pub async fn start(&self) {
         self.try_start()
             .await
             .unwrap_or_else(|failure| panic!("{failure}"));
     }
 
-    /// [`Postgres::start`]; when that fails, the end of the server log.
+    /// Like [`Postgres::start`], but returns the end of the server log on failure.
     pub async fn try_start(&self) -> Result<(), String> {
         let mut command = self.installation.command("postgres");
         command.arg("-D").arg(self.data());
@@ -169,7 +171,7 @@ impl Postgres {
         })
     }
 
-    /// Stops the server as `pg_ctl stop` does, and tells how long that took.
+    /// Stops the server as `pg_ctl stop` does, and returns how long that took.
     pub async fn stop(&self, mode: Stop) -> Duration {
         if mode == Stop::Smart {
             self.forget_session().await;
@@ -188,7 +190,7 @@ impl Postgres {
         took
     }
 
-    /// Stops and starts.
+    /// Stops and starts the server.
     pub async fn restart(&self) {
         self.stop(Stop::Fast).await;
         self.start().await;
@@ -200,9 +202,9 @@ impl Postgres {
         self.forget_session().await;
     }
 
-    /// Kills the first process of the background worker with SIGKILL and waits until it is gone.
+    /// Kills the first background worker of the extension with SIGKILL, and waits until it is gone.
     ///
-    /// The postmaster answers by ending all sessions and recovering.
+    /// The postmaster reacts by ending all sessions and recovering.
     pub async fn kill_worker(&self) {
         let within = Duration::from_secs(30);
         let pid = wait::eventually(within, "a background worker to kill", async || {
@@ -216,19 +218,19 @@ impl Postgres {
         .await;
     }
 
-    /// Returns true while the server that this object started is running.
+    /// Returns whether the server that this object started is running.
     pub fn is_running(&self) -> bool {
         self.process()
             .as_mut()
             .is_some_and(|process| process.status().is_none())
     }
 
-    /// The process id of its first process; panics when it is not running.
+    /// Returns the process id of the postmaster; panics if it is not running.
     pub fn postmaster_pid(&self) -> i32 {
         self.process().as_ref().expect("a running server").pid()
     }
 
-    /// Replaces the settings that it was made with; for the next start.
+    /// Replaces the settings given at creation, from the next start on.
     pub fn configure(&self, preload: &str, settings: &[(String, String)]) {
         let mut text = String::new();
         let own = [
@@ -254,7 +256,7 @@ impl Postgres {
         let Some(mut postmaster) = self.process().take() else {
             return;
         };
-        // Stopped, it makes no new children while they are counted.
+        // A stopped postmaster starts no new children while they are listed.
         postmaster.signal(Signal::SIGSTOP);
         wait::blocking(Duration::from_secs(10), || {
             process::stands_still(postmaster.pid())
@@ -293,13 +295,13 @@ impl Drop for Postgres {
     }
 }
 
-/// The last lines of a text.
+/// Returns the last lines of a text.
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
 
-/// Makes the parent of a data directory, traversable for the user that PostgreSQL runs as.
+/// Creates the parent of a data directory. The user that PostgreSQL runs as can traverse it.
 fn make_parent(data: &Path) {
     directory::create(data.parent().expect("a data directory has a parent"));
 }

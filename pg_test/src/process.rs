@@ -19,20 +19,20 @@ use crate::wait;
 /// Lifetime of a process.
 #[derive(Debug, Clone, Copy)]
 pub enum Lifetime {
-    /// At most that of this process: when this one dies, the kernel sends the signal.
+    /// At most as long as this process: when it dies, the kernel sends the signal to the child.
     Tied(Signal),
-    /// In a session of its own, for as long as it likes.
+    /// Unlimited, in a session of its own.
     Detached,
 }
 
-/// A child process. Dropping it does not end it; its owner knows how that is done.
+/// A child process. Dropping it does not end it, because its owner knows how to stop it.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts `command` with its output appended to the file `log`.
+    /// Starts `command`, with its output appended to the file `log`.
     pub fn spawn(mut command: Command, log: &Path, lifetime: Lifetime) -> io::Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
         command
@@ -52,19 +52,19 @@ impl Process {
             }
             Ok(())
         };
-        // SAFETY: between fork and exec, `prepare` makes only system calls; it takes no lock and
-        // allocates nothing but for the error with which the child ends.
+        // SAFETY: between fork and exec, `prepare` makes only system calls. It takes no lock, and
+        // allocates only for the error with which the child ends.
         unsafe { command.pre_exec(prepare) };
         let child = on_spawner_thread(move || command.spawn())?;
         Ok(Self { child })
     }
 
-    /// Its process id.
+    /// Returns its process id.
     pub fn pid(&self) -> i32 {
         self.child.id().try_into().expect("a process id")
     }
 
-    /// Its exit status, if it has ended.
+    /// Returns its exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("wait for a child")
     }
@@ -76,20 +76,20 @@ impl Process {
         }
     }
 
-    /// Waits for its end; panics on timeout.
+    /// Waits until it has ended; panics on timeout.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         let what = format!("the end of process {}", self.pid());
         wait::eventually(within, what, async || self.status()).await
     }
 
-    /// [`Process::ended`] for `Drop`; returns false on timeout.
+    /// Like [`Process::ended`], for `Drop`; returns false on timeout.
     pub fn ended_blocking(&mut self, within: Duration) -> bool {
         wait::blocking(within, || self.status().is_some())
     }
 }
 
-/// The kernel sends a child's death signal when the *thread* that made it ends, so all are made by
-/// one thread, which lives as long as this process.
+/// Runs `work` on a thread that lives as long as this process. The kernel sends a child's death
+/// signal when the *thread* that created it ends, so all children are created by this one.
 fn on_spawner_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     type Job = Box<dyn FnOnce() + Send>;
     static SPAWNER: OnceLock<SyncSender<Job>> = OnceLock::new();
@@ -106,8 +106,8 @@ fn on_spawner_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     answer.recv().expect("the spawner thread's answer")
 }
 
-/// The account that PostgreSQL runs under, because it refuses root: `postgres`. None when this
-/// process is not root, and PostgreSQL runs as the same user.
+/// Returns the account that PostgreSQL runs under, because it refuses root: `postgres`. Returns
+/// `None` if this process is not root, so that PostgreSQL runs as the same user.
 pub fn server_account() -> Option<User> {
     geteuid().is_root().then(|| {
         User::from_name("postgres")
@@ -116,23 +116,23 @@ pub fn server_account() -> Option<User> {
     })
 }
 
-/// Sends a signal to any process; one that is gone does not matter.
+/// Sends a signal to any process. If the process is gone, does nothing.
 pub fn kill(pid: i32, signal: Signal) {
-    // The only other error would be a missing permission, which the test then shows by itself.
+    // The only other error is a missing permission, which the test will reveal.
     let _ = nix::sys::signal::kill(Pid::from_raw(pid), signal);
 }
 
-/// Returns true if the process exists and is not a zombie.
+/// Returns whether the process exists and is not a zombie.
 pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
-/// Returns true if the process was stopped by SIGSTOP, or is gone.
+/// Returns whether the process is stopped by SIGSTOP, or is gone.
 pub fn stands_still(pid: i32) -> bool {
     stat(pid).is_none_or(|(state, _)| matches!(state, 'T' | 'Z' | 'X'))
 }
 
-/// The processes whose parent is `pid`.
+/// Returns the processes whose parent is `pid`.
 pub fn children(pid: i32) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("list /proc");
     entries
@@ -141,20 +141,20 @@ pub fn children(pid: i32) -> Vec<i32> {
         .collect()
 }
 
-/// The program and arguments of a process, separated by spaces; empty when it is gone.
+/// Returns the program and the arguments of a process, separated by spaces; empty if it is gone.
 pub fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ")
 }
 
-/// Memory that the process alone uses, in bytes: heap, stacks and files in memory; not PostgreSQL's
-/// shared buffers.
+/// Returns the memory that only this process uses, in bytes: heap, stacks and files in memory, but
+/// not PostgreSQL's shared buffers.
 pub fn private_memory(pid: i32) -> Option<u64> {
     Some(anonymous_memory(pid)? + files_in_memory(pid))
 }
 
-/// Bytes of files from `memfd_create`, which count as shared memory like PostgreSQL's shared
-/// buffers.
+/// Returns the bytes of its files from `memfd_create`, which the kernel counts as shared memory,
+/// like PostgreSQL's shared buffers.
 fn files_in_memory(pid: i32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd"));
     let open = open.into_iter().flatten().flatten();
@@ -167,7 +167,7 @@ fn files_in_memory(pid: i32) -> u64 {
         .map(|file| (file.ino(), file.blocks() * 512))
         .collect();
     files.sort_unstable();
-    // Two descriptors of one file are one file.
+    // Two descriptors may refer to the same file.
     files.dedup();
     files.iter().map(|(_, bytes)| bytes).sum()
 }
@@ -181,10 +181,10 @@ fn anonymous_memory(pid: i32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// State letter and parent.
+/// Returns the state letter and the parent's process id.
 fn stat(pid: i32) -> Option<(char, i32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it is in parentheses and may hold anything, even parentheses.
+    // The name before it is in parentheses, and may contain parentheses itself.
     let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }

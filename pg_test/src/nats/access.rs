@@ -1,4 +1,4 @@
-//! Operations of a client, the same for one server and for a cluster.
+//! Client operations, the same for one server and for a cluster.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use async_nats::jetstream::{self, consumer, stream};
 
 use crate::wait;
 
-/// Generous: a store with a million messages is read again at a start.
+/// Timeout of an operation. It is long, because a store with a million messages is read again at a
+/// start.
 pub(super) const WITHIN: Duration = Duration::from_secs(30);
 
-/// A way to JetStream. [`super::Nats`] and [`super::Cluster`] are used as one.
+/// Access to JetStream, of one server ([`super::Nats`]) or a cluster ([`super::Cluster`]).
 #[derive(Debug, Clone)]
 pub struct Access {
     servers: String,
@@ -17,7 +18,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Through these servers, separated by commas; streams are made with so many replicas.
+    /// Creates access through these servers (separated by commas). Streams are created with
+    /// `replicas` replicas.
     pub fn new(servers: impl Into<String>, replicas: usize) -> Self {
         Self {
             servers: servers.into(),
@@ -25,7 +27,7 @@ impl Access {
         }
     }
 
-    /// Host and port of each server.
+    /// Returns host and port of each server.
     pub(super) fn addresses(&self) -> Vec<String> {
         let servers = self.servers.split(',');
         let servers = servers.map(|url| url.rsplit(['/', '@']).next().unwrap_or(url));
@@ -39,7 +41,7 @@ impl Access {
             .map_err(|error| error.to_string())
     }
 
-    /// A new connection.
+    /// Opens a new connection; panics on failure.
     pub async fn client(&self) -> async_nats::Client {
         wait::eventually(WITHIN, "a connection to NATS", async || {
             self.try_client().await
@@ -47,18 +49,18 @@ impl Access {
         .await
     }
 
-    /// JetStream over a new connection.
+    /// Opens a new connection and returns its JetStream context.
     pub async fn jetstream(&self) -> jetstream::Context {
         jetstream::new(self.client().await)
     }
 
-    /// Makes a stream with file storage and no limits.
+    /// Creates a stream with file storage and no limits.
     pub async fn create_stream(&self, name: &str, subjects: &[&str]) {
         self.create_stream_keeping(name, subjects, stream::RetentionPolicy::Limits)
             .await;
     }
 
-    /// [`Access::create_stream`] with a retention policy.
+    /// Like [`Access::create_stream`], with a retention policy.
     pub async fn create_stream_keeping(
         &self,
         name: &str,
@@ -74,27 +76,27 @@ impl Access {
             ..stream::Config::default()
         };
         let context = self.jetstream().await;
-        // A cluster that has just chosen its leader may need a second try.
+        // A cluster that has just elected its leader may need a second attempt.
         wait::eventually(WITHIN, format_args!("stream {name} is made"), async || {
             context.get_or_create_stream(config.clone()).await
         })
         .await;
     }
 
-    /// Removes a stream and its messages.
+    /// Deletes a stream and its messages.
     pub async fn delete_stream(&self, name: &str) {
         let deleted = self.jetstream().await.delete_stream(name).await;
         deleted.unwrap_or_else(|error| panic!("delete stream {name}: {error}"));
     }
 
-    /// The stream's state.
+    /// Returns the stream's state.
     pub async fn stream_state(&self, stream: &str) -> stream::State {
         let found = self.jetstream().await.get_stream(stream).await;
         let found = found.unwrap_or_else(|error| panic!("look up stream {stream}: {error}"));
         found.cached_info().state.clone()
     }
 
-    /// The consumer's state, or an error if it does not exist yet or no server answers.
+    /// Returns the consumer's state, or an error if it does not exist or no server answers.
     pub async fn consumer(&self, stream: &str, name: &str) -> Result<consumer::Info, String> {
         let context = jetstream::new(self.try_client().await?);
         let stream = context.get_stream_no_info(stream).await;

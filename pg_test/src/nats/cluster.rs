@@ -1,4 +1,4 @@
-//! Three NATS servers that hold each stream three times, and operations on their leaders.
+//! A cluster of three NATS servers that hold each stream three times, and operations on leaders.
 
 use std::ops::Deref;
 
@@ -17,14 +17,14 @@ const SERVERS: usize = 3;
 pub struct Cluster {
     servers: [Nats; SERVERS],
     access: Access,
-    // Held so that nobody else takes the ports of the routes while a server is down.
+    // Reserved, so that no other process takes the ports of the routes while a server is down.
     _routes: Vec<Port>,
 }
 
 impl Cluster {
-    /// Starts three servers and waits until a stream can be made.
+    /// Starts three servers, and waits until a stream can be created.
     ///
-    /// They do not tell their clients of each other, who would then get round a proxy.
+    /// The servers do not advertise each other to clients, which would then bypass a proxy.
     pub async fn start() -> Self {
         let routes: Vec<Port> = (0..SERVERS).map(|_| Port::reserve()).collect();
         let addresses: Vec<String> = routes
@@ -49,7 +49,8 @@ impl Cluster {
             access: Access::new(urls.join(","), SERVERS),
             _routes: routes,
         };
-        // None of them answers before it has found the others.
+        // None of them answers before it has found the others, so they have to start at the same
+        // time.
         let [first, second, third] = &cluster.servers;
         tokio::join!(first.start(), second.start(), third.start());
         cluster
@@ -59,28 +60,28 @@ impl Cluster {
         cluster
     }
 
-    /// All addresses, separated by commas.
+    /// Returns all addresses, separated by commas.
     pub fn urls(&self) -> String {
         let urls: Vec<String> = self.servers.iter().map(Nats::url).collect();
         urls.join(",")
     }
 
-    /// The servers, to be started, stopped, killed and frozen.
+    /// Returns the servers, to be started, stopped, killed and frozen.
     pub fn servers(&self) -> &[Nats; SERVERS] {
         &self.servers
     }
 
-    /// Access for a client.
+    /// Returns the access for a client.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Makes a stream that each server holds.
+    /// Creates a stream that each server holds.
     pub async fn create_stream(&self, name: &str, subjects: &[&str], retention: RetentionPolicy) {
         self.create_stream_keeping(name, subjects, retention).await;
     }
 
-    /// The server that leads a stream now.
+    /// Returns the server that is the leader of a stream now.
     pub async fn stream_leader(&self, stream: &str) -> &Nats {
         let what = format!("stream {stream} has a leader");
         let context = self.jetstream().await;
@@ -98,13 +99,13 @@ impl Cluster {
         &self.servers[named.unwrap_or_else(|| panic!("no server is called {leader}"))]
     }
 
-    /// Lets the leader of a stream hand over to another server.
+    /// Makes the leader of a stream hand over to another server.
     pub async fn step_down_stream(&self, stream: &str) {
         self.step_down(&format!("STREAM.LEADER.STEPDOWN.{stream}"))
             .await;
     }
 
-    /// Lets the leader of a consumer hand over to another server.
+    /// Makes the leader of a consumer hand over to another server.
     pub async fn step_down_consumer(&self, stream: &str, consumer: &str) {
         self.step_down(&format!("CONSUMER.LEADER.STEPDOWN.{stream}.{consumer}"))
             .await;

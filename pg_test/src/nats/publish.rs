@@ -1,4 +1,4 @@
-//! Publishing through JetStream: many at a time, and each acknowledged by the server.
+//! Publishes messages to JetStream: many at a time, each acknowledged by the server.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use super::{Access, RawPublisher};
 use crate::messages::Message;
 use crate::wait;
 
-/// Messages under way without an acknowledgement.
+/// Most messages in flight without an acknowledgement.
 const WINDOW: usize = 2000;
-/// Timeout of messages that are published while servers are stopped and started.
+/// Timeout of publishing while servers are stopped and started.
 const SURELY: Duration = Duration::from_secs(120);
-/// Timeout of one server's answer to one message.
+/// Timeout of a server's answer to one message.
 const ANSWER: Duration = Duration::from_secs(2);
 
 impl Access {
-    /// Publishes payloads under one subject; their sequence numbers, in the same order.
+    /// Publishes payloads under one subject. Returns their sequences, in the same order.
     ///
     /// A quarter of a million small messages take a few seconds.
     pub async fn publish_all<P: Into<Vec<u8>>>(
@@ -37,7 +37,7 @@ impl Access {
         self.publish_messages(messages).await
     }
 
-    /// Publishes messages, each under its subject; their sequence numbers, in the same order.
+    /// Publishes messages, each under its subject. Returns their sequences, in the same order.
     pub async fn publish_messages(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
         let context = self.jetstream().await;
         let mut sequences = Vec::new();
@@ -56,7 +56,7 @@ impl Access {
         sequences
     }
 
-    /// Publishes one message with headers; its sequence number.
+    /// Publishes one message with headers. Returns its sequence.
     pub async fn publish_with_headers(&self, message: Message, headers: &[(&str, &str)]) -> u64 {
         let mut map = HeaderMap::new();
         headers
@@ -71,14 +71,14 @@ impl Access {
             .expect("a publish is acknowledged")
     }
 
-    /// Publishes messages, each once, while servers are stopped and started: an unacknowledged
-    /// message is sent again under the same id, and the stream drops the duplicate. Returns their
-    /// sequence numbers, in the same order.
+    /// Publishes messages while servers are stopped and started, each exactly once: an
+    /// unacknowledged message is sent again under the same id, and the stream drops the duplicate.
+    /// Returns their sequences, in the same order.
     pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
         self.publish_surely_with(messages, &HeaderMap::new()).await
     }
 
-    /// [`Access::publish_surely`], with more headers.
+    /// Like [`Access::publish_surely`], with additional headers.
     pub async fn publish_surely_with(
         &self,
         messages: impl IntoIterator<Item = Message>,
@@ -106,8 +106,8 @@ impl Access {
 }
 
 impl Access {
-    /// Publishes a message once, as [`Access::publish_surely`] does, with header lines that the
-    /// client's library cannot read; its sequence number.
+    /// Publishes one message like [`Access::publish_surely`], with header lines that the client
+    /// library cannot parse. Returns its sequence.
     pub async fn publish_unreadable_surely(&self, message: &Message, lines: &[u8]) -> u64 {
         let (subject, payload) = (&message.subject, &message.payload);
         let id = format!("NATS/1.0\r\nNats-Msg-Id: {subject} {}\r\n", message.marker);
@@ -127,7 +127,7 @@ impl Access {
     }
 }
 
-/// Sends all, notes the sequences of those that were acknowledged, and returns the others.
+/// Publishes messages, notes the sequences of the acknowledged ones, and returns the others.
 async fn unacknowledged(
     context: &Context,
     messages: Vec<(usize, Message)>,
@@ -142,7 +142,7 @@ async fn unacknowledged(
         let ack = send(context, message.clone(), Some(headers)).await;
         sent.push((place, message, ack));
     }
-    // One deadline for all: when the server went away, none of them comes any more.
+    // One deadline for all: if the server has gone, none of the acknowledgements arrives.
     let deadline = Instant::now() + Duration::from_secs(2);
     let mut left = Vec::new();
     for (place, message, ack) in sent {

@@ -1,5 +1,5 @@
-//! A publisher that sends any bytes. Client libraries refuse to send some messages that servers
-//! accept, store and deliver.
+//! A publisher that sends arbitrary bytes. Client libraries refuse to send some messages that
+//! servers accept, store and deliver.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 const HELLO: &[u8] =
     b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true}\r\n";
 
-/// A connection that speaks NATS without any library.
+/// A connection that speaks the NATS protocol without a library.
 #[derive(Debug)]
 pub struct RawPublisher {
     stream: TcpStream,
@@ -34,7 +34,8 @@ impl RawPublisher {
         self.send(&message).await;
     }
 
-    /// Publishes a payload behind a block of header bytes, which has its first and its empty line.
+    /// Publishes a payload with a block of header bytes, which includes its first line and the
+    /// empty line at its end.
     pub async fn publish_with_headers(&mut self, subject: &[u8], header: &[u8], payload: &[u8]) {
         let sizes = format!(" {} {}\r\n", header.len(), header.len() + payload.len());
         let sizes = sizes.as_bytes();
@@ -42,7 +43,7 @@ impl RawPublisher {
         self.send(&message).await;
     }
 
-    /// Waits until the server has read everything; panics when it complains.
+    /// Waits until the server has read everything; panics if it reports an error.
     pub async fn flush(&mut self) {
         self.send(b"PING\r\n").await;
         let mut said = Vec::new();
@@ -54,8 +55,8 @@ impl RawPublisher {
         }
     }
 
-    /// Publishes one message to JetStream, as [`RawPublisher::publish_with_headers`] does; what
-    /// that answered.
+    /// Publishes one message to JetStream like [`RawPublisher::publish_with_headers`], and returns
+    /// the answer.
     pub async fn request(
         server: &str,
         subject: &str,

@@ -1,6 +1,6 @@
-//! Chooses the PostgreSQL to use, and runs its programs as a user that it accepts.
+//! Selects the PostgreSQL installation, and runs its programs as a user that it accepts.
 //!
-//! `SR_PG_MAJOR` (default 18) or, more exactly, `SR_PG_BIN` (the folder of its programs) choose.
+//! `SR_PG_MAJOR` (default 18) selects the version, `SR_PG_BIN` the directory of its programs.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -22,7 +22,7 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// The one that the environment names.
+    /// Returns the installation that the environment selects.
     pub fn choose() -> Self {
         let bin = std::env::var_os("SR_PG_BIN").map_or_else(
             || {
@@ -46,12 +46,12 @@ impl Installation {
         }
     }
 
-    /// Its full version, e.g. `postgres (PostgreSQL) 18.1 (Debian 18.1-2)`.
+    /// Returns its full version, e.g. `postgres (PostgreSQL) 18.1 (Debian 18.1-2)`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Its major version.
+    /// Returns its major version.
     pub fn major(&self) -> u32 {
         let number = self
             .version
@@ -61,7 +61,7 @@ impl Installation {
         major.unwrap_or_else(|| panic!("cannot read the version from {:?}", self.version))
     }
 
-    /// A command that runs one of its programs as the user that it accepts.
+    /// Creates a command that runs one of its programs as a user that it accepts.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command
@@ -78,7 +78,7 @@ impl Installation {
         command
     }
 
-    /// Gives a file or folder to the user that the server runs as.
+    /// Gives a file or directory to the user that the server runs as.
     pub fn give(&self, path: &Path) {
         if let Some(user) = &self.account {
             let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
@@ -87,7 +87,7 @@ impl Installation {
         }
     }
 
-    /// `pg_ctl stop` on the cluster in `data`, until the server is gone.
+    /// Runs `pg_ctl stop` on the cluster in `data`, and waits until the server is gone.
     pub async fn stop(&self, data: &Path, mode: Stop) -> Result<(), String> {
         let mode = match mode {
             Stop::Smart => "smart",
@@ -98,7 +98,7 @@ impl Installation {
             .await
     }
 
-    /// `pg_ctl` on the cluster in `data`.
+    /// Runs `pg_ctl` on the cluster in `data`.
     pub(super) async fn pg_ctl(&self, data: &Path, arguments: &[&str]) -> Result<(), String> {
         let mut command = self.command("pg_ctl");
         command.args(arguments).arg("-D").arg(data);
@@ -128,10 +128,10 @@ impl Installation {
         String::new()
     }
 
-    /// Removes what a server that was killed left in the kernel: the small System V segment that
-    /// tells whether some process of it still runs.
+    /// Removes the small System V shared memory segment that a killed server left in the kernel. A
+    /// server uses it to find out whether an earlier process still runs.
     pub(super) fn remove_shared_memory(&self, data: &Path) {
-        // The seventh line of a lock file that is still there: key and number of the segment.
+        // The seventh line of a lock file that still exists contains key and number of the segment.
         let Ok(lock) = fs::read_to_string(data.join("postmaster.pid")) else {
             return;
         };

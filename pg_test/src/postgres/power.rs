@@ -1,9 +1,9 @@
-//! A power failure: the server loses everything that it has not forced to disk.
+//! Simulates a power failure: the server loses everything that it has not flushed to disk.
 //!
-//! The clusters of the tests run with `fsync = off`, so what counts as forced is what the server
-//! itself believes to be: its flush position in the log. All its processes are frozen, the position
-//! is read through the one session that still runs, and the log is cut there. Pages of tables may
-//! be on disk or not; the server never writes one before its log, so those that are there may stay.
+//! The test clusters run with `fsync = off`, so the server's own flush position in the WAL counts
+//! as flushed. All its processes are frozen, the position is read through the one session that
+//! still runs, and the WAL is cut there. Table pages may be on disk or not. The server never writes
+//! one before its WAL, so pages that have been written may stay.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -15,12 +15,12 @@ use super::{Postgres, make_parent};
 use crate::process::{self, Signal};
 use crate::wait;
 
-/// A frozen process may hold a lock that the question for the position needs: then it is let go,
-/// and frozen again.
+/// Timeout of the query for the position. A frozen process may hold a lock that the query needs;
+/// then the processes continue and are frozen again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const TRIES: usize = 10;
 
-/// The position up to which the WAL is forced to disk.
+/// The position up to which the WAL is flushed to disk.
 #[derive(Debug, Clone, Copy)]
 struct Flushed {
     timeline: u32,
@@ -28,7 +28,7 @@ struct Flushed {
     segment_size: u64,
 }
 
-/// Stopped processes; they go on when this is dropped.
+/// Stopped processes, which continue when this is dropped.
 struct Frozen(Vec<i32>);
 
 impl Drop for Frozen {
@@ -40,11 +40,12 @@ impl Drop for Frozen {
 }
 
 impl Postgres {
-    /// Copies what a power failure at this moment would leave of this running server, as a separate
-    /// server with the same settings but another port. The copy is not started; this one continues.
+    /// Copies what a power failure at this moment would leave of this running server. The copy is a
+    /// separate server with the same settings but another port, and is not started; this server
+    /// continues.
     ///
-    /// `meanwhile` runs while the server stands still: what it sees of the outside world (what is
-    /// acknowledged in NATS) belongs to the same moment.
+    /// `meanwhile` runs while the server is frozen, so that what it reads elsewhere (such as the
+    /// acknowledgements in NATS) belongs to the same moment.
     pub async fn copy_data_mid_flight<T>(&self, meanwhile: impl AsyncFnOnce() -> T) -> (Self, T) {
         let copy = self.sibling();
         make_parent(&copy.data());
@@ -62,8 +63,8 @@ impl Postgres {
         (copy, seen)
     }
 
-    /// Cuts the power of this running server: every process is killed, and data not forced to disk
-    /// is lost. It can be started again.
+    /// Cuts the power of this running server: every process is killed, and data that is not flushed
+    /// to disk is lost. It can be started again.
     pub async fn lose_power(&self) {
         let (frozen, flushed) = self.freeze().await;
         self.kill_all().await;
@@ -71,7 +72,7 @@ impl Postgres {
         flushed.cut(&self.data().join("pg_wal"));
     }
 
-    /// Stops every process, and tells how far the log was flushed when the last one stood still.
+    /// Freezes every process, and returns the flush position after the last one has stopped.
     async fn freeze(&self) -> (Frozen, Flushed) {
         for _ in 0..TRIES {
             let session = self.connect().await;
@@ -119,7 +120,7 @@ impl Flushed {
         })
     }
 
-    /// Removes everything behind the position from a log that nobody uses.
+    /// Removes everything behind the position from the WAL of a server that is not running.
     fn cut(self, folder: &Path) {
         let last = self.file_of(self.lsn / self.segment_size);
         for entry in fs::read_dir(folder).expect("list pg_wal").flatten() {
@@ -129,7 +130,7 @@ impl Flushed {
                 fs::remove_file(entry.path()).expect("remove a later part of the log");
             }
         }
-        // Exactly at its beginning there may be no file yet.
+        // If the position is the beginning of a segment, its file may not exist yet.
         if let Ok(file) = File::options().write(true).open(folder.join(last)) {
             let from = self.lsn % self.segment_size;
             let rest = vec![0; usize::try_from(self.segment_size - from).expect("fits")];
@@ -137,7 +138,7 @@ impl Flushed {
         }
     }
 
-    /// A segment's file name.
+    /// Returns the file name of a segment.
     fn file_of(self, segment: u64) -> String {
         let per_id = (1 << 32) / self.segment_size;
         let (high, low) = (segment / per_id, segment % per_id);

@@ -1,6 +1,6 @@
-//! Connections to the server, and shortcuts to run one statement.
+//! Sessions of the server, and shortcuts to run one statement.
 //!
-//! `try_…` returns an error, for use while faults are inflicted; the others panic.
+//! Functions named `try_…` return an error, for use while faults are inflicted; the others panic.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
@@ -19,7 +19,7 @@ const OPTIONS: &str = "-c statement_timeout=120s -c lock_timeout=0 -c transactio
 /// An error of the server, or of the connection to it.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
-    /// SQLSTATE; none when the connection failed.
+    /// SQLSTATE; `None` if the connection failed.
     pub code: Option<SqlState>,
     /// The primary message.
     pub message: String,
@@ -66,19 +66,19 @@ impl From<tokio_postgres::Error> for Failure {
 }
 
 impl Postgres {
-    /// A new session of the superuser in database `postgres`.
+    /// Opens a session of the superuser in database `postgres`.
     pub async fn connect(&self) -> Client {
         self.connect_as("postgres", "postgres").await
     }
 
-    /// A new session of `user` in `database`.
+    /// Opens a session of `user` in `database`; panics on failure.
     pub async fn connect_as(&self, user: &str, database: &str) -> Client {
         let client = self.try_connect(user, database).await;
         client.unwrap_or_else(|failure| panic!("connect to {database} as {user}: {failure}"))
     }
 
-    /// A new session of `user` in `database`. No statement of it takes longer than two minutes, and
-    /// what tests set for role or database to hurt the worker does not concern it.
+    /// Opens a session of `user` in `database`. Its statements have a timeout of two minutes, and
+    /// it ignores settings that tests make for the role or the database to disturb the worker.
     pub async fn try_connect(&self, user: &str, database: &str) -> Result<Client, Failure> {
         let (client, connection) = Config::new()
             .host("127.0.0.1")
@@ -89,7 +89,7 @@ impl Postgres {
             .options(OPTIONS)
             .connect(NoTls)
             .await?;
-        // Its error is seen by whoever uses the client.
+        // The client reports the error to whoever uses it.
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)
     }
@@ -101,7 +101,7 @@ impl Postgres {
             .unwrap_or_else(|failure| panic!("{failure}\n{sql}"));
     }
 
-    /// [`Postgres::execute`].
+    /// Like [`Postgres::execute`], but returns errors.
     pub async fn try_execute(&self, sql: &str) -> Result<(), Failure> {
         let mut slot = self.session.lock().await;
         let client = self.take_session(&mut slot).await?;
@@ -118,13 +118,13 @@ impl Postgres {
         }
     }
 
-    /// The rows of a query.
+    /// Returns the rows of a query.
     pub async fn query(&self, sql: &str, parameters: Parameters<'_>) -> Vec<Row> {
         let rows = self.try_query(sql, parameters).await;
         rows.unwrap_or_else(|failure| panic!("{failure}\n{sql}"))
     }
 
-    /// [`Postgres::query`].
+    /// Like [`Postgres::query`], but returns errors.
     pub async fn try_query(
         &self,
         sql: &str,
@@ -137,28 +137,28 @@ impl Postgres {
         Ok(result?)
     }
 
-    /// The only row of a query.
+    /// Returns the only row of a query.
     pub async fn query_one(&self, sql: &str, parameters: Parameters<'_>) -> Row {
         let mut rows = self.query(sql, parameters).await;
         assert_eq!(rows.len(), 1, "expected one row: {sql}");
         rows.remove(0)
     }
 
-    /// The first column of the first row.
+    /// Returns the first column of the first row.
     pub async fn value<T: FromSqlOwned>(&self, sql: &str) -> T {
         self.try_value(sql)
             .await
             .unwrap_or_else(|failure| panic!("{failure}\n{sql}"))
     }
 
-    /// [`Postgres::value`].
+    /// Like [`Postgres::value`], but returns errors.
     pub async fn try_value<T: FromSqlOwned>(&self, sql: &str) -> Result<T, Failure> {
         let rows = self.try_query(sql, &[]).await?;
         let row = rows.first().ok_or_else(|| Failure::from_text("no row"))?;
         Ok(row.try_get(0)?)
     }
 
-    /// `ALTER SYSTEM SET`, and a reload.
+    /// Runs `ALTER SYSTEM SET`, and reloads the settings.
     pub async fn alter_system(&self, key: &str, value: &str) {
         self.try_alter_system(key, value)
             .await
@@ -166,26 +166,26 @@ impl Postgres {
         self.reload().await;
     }
 
-    /// `ALTER SYSTEM SET` alone.
+    /// Runs `ALTER SYSTEM SET` only.
     pub async fn try_alter_system(&self, key: &str, value: &str) -> Result<(), Failure> {
         let value = value.replace('\'', "''");
         self.try_execute(&format!("ALTER SYSTEM SET {key} = '{value}'"))
             .await
     }
 
-    /// Tells every process to read the settings again.
+    /// Makes every process read the settings again.
     pub async fn reload(&self) {
         self.execute("SELECT pg_reload_conf()").await;
     }
 
-    /// The process id of the (first) background worker, once it shows itself.
+    /// Returns the process id of the first background worker, if it is visible.
     pub async fn try_worker_pid(&self) -> Result<Option<i32>, Failure> {
         let sql =
             "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'sr_event_writer'";
         self.try_value(sql).await
     }
 
-    /// [`Postgres::try_worker_pid`], waiting for it.
+    /// Waits for the first background worker, and returns its process id.
     pub async fn worker_pid(&self) -> i32 {
         let within = std::time::Duration::from_secs(30);
         crate::wait::eventually(within, "the background worker", async || {
@@ -194,7 +194,7 @@ impl Postgres {
         .await
     }
 
-    /// Ends the session that the helpers above share.
+    /// Closes the session that the functions above share.
     pub(super) async fn forget_session(&self) {
         *self.session.lock().await = None;
     }
@@ -207,7 +207,7 @@ impl Postgres {
     }
 }
 
-/// Keeps a session for the next statement, unless it broke.
+/// Keeps a session for the next statement, unless it is broken.
 fn put_back(slot: &mut Option<Client>, client: Client) {
     if !client.is_closed() {
         *slot = Some(client);
@@ -222,7 +222,7 @@ impl Failure {
         }
     }
 
-    /// The SQLSTATE, or empty.
+    /// Returns the SQLSTATE, or an empty string.
     pub fn sqlstate(&self) -> &str {
         self.code.as_ref().map_or("", SqlState::code)
     }

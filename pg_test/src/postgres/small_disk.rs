@@ -1,4 +1,4 @@
-//! A disk that is soon full: a file system in memory, for a tablespace.
+//! A small disk that can be filled: a file system in memory.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -12,7 +12,7 @@ use super::Postgres;
 use crate::directory::{Directory, MOUNT_POINT};
 use crate::process;
 
-/// A mounted file system. Unmounted when dropped; it must outlive the server that uses it.
+/// A mounted file system. It is unmounted when dropped, and must outlive the server that uses it.
 #[derive(Debug)]
 pub struct SmallDisk {
     path: PathBuf,
@@ -20,8 +20,8 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// One of this size. Panics where this machine permits no mounts, unless `SR_NO_MOUNT=1` says
-    /// that this is known: then there is none.
+    /// Mounts one of this size. Panics if this machine does not permit mounts. With `SR_NO_MOUNT=1`
+    /// it returns `None` instead, and the test is skipped.
     pub fn mount(megabytes: u32) -> Option<Self> {
         if std::env::var_os("SR_NO_MOUNT").is_some_and(|value| value == "1") {
             eprintln!("SR_NO_MOUNT=1: nothing is tested with a full disk");
@@ -48,7 +48,7 @@ impl SmallDisk {
         })
     }
 
-    /// Makes a tablespace on it.
+    /// Creates a tablespace on it.
     pub async fn create_tablespace(&self, pg: &Postgres, name: &str) {
         let folder = self.path.join(name);
         fs::create_dir(&folder).expect("make the tablespace's folder");
@@ -57,7 +57,7 @@ impl SmallDisk {
         pg.execute(&sql).await;
     }
 
-    /// Moves the write-ahead log of a stopped server here.
+    /// Moves the WAL of a stopped server to it.
     pub fn take_log_of(&self, pg: &Postgres) {
         let (from, to) = (pg.data().join("pg_wal"), self.path.join("pg_wal"));
         let moved = Command::new("mv").args([&from, &to]).status();
@@ -65,10 +65,10 @@ impl SmallDisk {
         symlink(&to, &from).expect("link pg_wal");
     }
 
-    /// Leaves no free block.
+    /// Fills it until no block is free.
     pub fn fill(&self) {
         let mut file = File::create(self.filler()).expect("make a file that fills the disk");
-        // Ever smaller, so that not one page is left.
+        // In ever smaller steps, so that not one page remains free.
         for size in [1 << 20, 1 << 12] {
             let block = vec![b'x'; size];
             let full = loop {
@@ -80,7 +80,7 @@ impl SmallDisk {
         }
     }
 
-    /// Gives back what [`SmallDisk::fill`] took.
+    /// Frees what [`SmallDisk::fill`] has taken.
     pub fn free(&self) {
         fs::remove_file(self.filler()).expect("remove the file that fills the disk");
     }

@@ -1,4 +1,4 @@
-//! Other servers that are made of a running one: streaming standbys, and base backups to restore.
+//! Other servers that are derived from a running one: streaming standbys, and base backups.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::directory::Directory;
 use crate::port::Port;
 use crate::process::{Lifetime, Process, Signal};
 
-/// A program that receives the log of a server, until it is dropped. See [`Postgres::receive_log`].
+/// A program that receives the WAL of a server until it is dropped. See [`Postgres::receive_log`].
 #[derive(Debug)]
 pub struct LogReceiver {
     process: Process,
@@ -28,24 +28,25 @@ impl Drop for LogReceiver {
 }
 
 impl Postgres {
-    /// Makes a streaming standby of this running server, with the same settings. It is not started.
+    /// Creates a streaming standby of this running server, with the same settings. It is not
+    /// started.
     ///
-    /// It is `name` in `synchronous_standby_names` and in `pg_stat_replication`.
+    /// Its name in `synchronous_standby_names` and `pg_stat_replication` is `name`.
     pub async fn create_standby(&self, name: &str) -> Self {
-        // WAL that it has not received yet must still exist when it comes back.
+        // WAL that the standby has not received yet must still exist when it comes back.
         self.alter_system("wal_keep_size", "1GB").await;
         self.copy_by_base_backup(&["--write-recovery-conf"], name)
             .await
     }
 
-    /// A base backup of this running server as a server of its own, with the same settings. It is
-    /// not started; see [`Postgres::recover_until`].
+    /// Creates a base backup of this running server, as a separate server with the same settings.
+    /// It is not started; see [`Postgres::recover_until`].
     pub async fn create_base_backup(&self) -> Self {
         self.copy_by_base_backup(&[], "base_backup").await
     }
 
-    /// Makes this stopped server, which has left the history of `primary` or has not, a standby of
-    /// it.
+    /// Makes this stopped server a standby of `primary`, whether or not their histories have
+    /// diverged.
     pub async fn rejoin(&self, primary: &Self, name: &str) {
         self.run(
             "pg_rewind",
@@ -57,11 +58,11 @@ impl Postgres {
             ],
         )
         .await;
-        // It took over all files of the primary, its settings as well.
+        // It has copied all files of the primary, including the settings.
         self.add_settings(&[("port", &self.port().to_string())]);
     }
 
-    /// Ends recovery: from now on this standby is a primary.
+    /// Promotes this standby to a primary.
     pub async fn promote(&self) {
         let data = self.data();
         let promoted = self
@@ -70,13 +71,13 @@ impl Postgres {
         promoted.await.unwrap_or_else(|why| panic!("{why}"));
     }
 
-    /// Returns true while this running server is a standby or restores a backup.
+    /// Returns whether this running server is a standby or restores a backup.
     pub async fn is_in_recovery(&self) -> bool {
         self.value("SELECT pg_is_in_recovery()").await
     }
 
-    /// Lets this base backup restore, at its next start, what `archive` holds up to an LSN, and
-    /// then be a primary.
+    /// Makes this base backup restore WAL from `archive` up to an LSN at its next start, and then
+    /// become a primary.
     pub fn recover_until(&self, archive: &Path, lsn: &str) {
         self.add_settings(&[
             (
@@ -90,7 +91,7 @@ impl Postgres {
         File::create(self.data().join("recovery.signal")).expect("make recovery.signal");
     }
 
-    /// More settings for the next start.
+    /// Adds settings for the next start.
     pub(super) fn add_settings(&self, settings: &[(&str, &str)]) {
         let path = self.data().join("settings.conf");
         let file = File::options().append(true).open(path);
@@ -101,8 +102,8 @@ impl Postgres {
         }
     }
 
-    /// Lets a program receive the log of this running server as `name`, as a standby does: it
-    /// writes at once, and forces to disk only what is whole, at the end of a segment.
+    /// Starts a program that receives the WAL of this running server as `name`, as a standby does.
+    /// It writes WAL at once, but flushes only complete segments to disk.
     pub async fn receive_log(&self, name: &str) -> LogReceiver {
         let slot = format!("SELECT pg_create_physical_replication_slot('{name}')");
         self.execute(&slot).await;
@@ -136,7 +137,7 @@ impl Postgres {
         copy
     }
 
-    /// A cluster of the same installation that has no files yet.
+    /// Creates a cluster of the same installation, without files.
     pub(super) fn sibling(&self) -> Self {
         Self {
             installation: self.installation.clone(),

@@ -1,7 +1,7 @@
-//! `initdb` once per version and options; every cluster is a copy of that.
+//! A template for each version and set of options, made by `initdb`. Every cluster is a copy of it.
 //!
-//! Tests of several processes may come at the same time: a lock lets one of them make it, and the
-//! directory gets its name only when it is whole.
+//! Tests in several processes may need it at the same time: a lock lets one of them make it, and
+//! the directory gets its name only when it is complete.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,7 +24,7 @@ const INITDB: &[&str] = &[
     "--no-instructions",
 ];
 
-/// Initial settings of every cluster; `settings.conf` comes after them, and then ALTER SYSTEM.
+/// Initial settings of every cluster. `settings.conf` comes after them, and then ALTER SYSTEM.
 const SETTINGS: &str = "
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -40,7 +40,7 @@ timescaledb.telemetry_level = off
 include 'settings.conf'
 ";
 
-/// Makes a new cluster in `data`.
+/// Creates a new cluster in `data`.
 pub(super) fn copy(installation: &Installation, data: &Path) {
     make_parent(data);
     run(Command::new("cp")
@@ -49,7 +49,7 @@ pub(super) fn copy(installation: &Installation, data: &Path) {
         .arg(data));
 }
 
-/// The template's directory.
+/// Returns the template's directory, and creates it if it does not exist.
 fn make(installation: &Installation) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     (installation.version(), INITDB, SETTINGS).hash(&mut hasher);
@@ -62,7 +62,7 @@ fn make(installation: &Installation) -> PathBuf {
     lock.lock().expect("take the template's lock");
     if !template.exists() {
         let unfinished = folder.join(format!("{name}.new"));
-        // Left by a killed test.
+        // A killed test may have left it behind.
         let _ = fs::remove_dir_all(&unfinished);
         fs::create_dir(&unfinished).expect("make the template's directory");
         installation.give(&unfinished);
