@@ -1,6 +1,6 @@
-//! The directory of a server's files: a temporary one that vanishes with its owner.
+//! Directories of the servers' files. A temporary one is removed with its owner.
 //!
-//! Its name contains the process id; the next process removes what a killed one left behind.
+//! Its name contains the process id, so that the next process can remove it if this one is killed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -19,15 +19,16 @@ pub const PREFIX: &str = "sr_event_writer-test-";
 /// Mount point in a temporary directory.
 pub const MOUNT_POINT: &str = "mounted";
 
-/// Below which temporary directories are made: `SR_TMPDIR` where the system's own is too small, as
-/// one in memory is. It has to be one that the testbed shows, such as `/var/tmp`.
+/// Returns the directory below which temporary directories are created. `SR_TMPDIR` replaces the
+/// system's own if that is too small, for example in memory. It has to be visible in the testbed,
+/// as `/var/tmp` is.
 pub fn base() -> PathBuf {
     std::env::var_os("SR_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from)
 }
 
-/// A directory, removed on drop unless it is a lasting one.
+/// A directory, removed on drop unless it is permanent.
 ///
-/// With `SR_KEEP=1` in the environment a failed test leaves it, and says where.
+/// With `SR_KEEP=1` in the environment a failed test keeps it and prints its path.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
@@ -35,7 +36,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// A new, empty one below [`base`], traversable by every user.
+    /// Creates a new, empty directory below [`base`], which every user can traverse.
     pub fn temporary(purpose: &str) -> Self {
         static SWEEP: Once = Once::new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -50,7 +51,7 @@ impl Directory {
         }
     }
 
-    /// One that stays; made if missing.
+    /// Takes a permanent directory, and creates it if it does not exist.
     pub fn lasting(path: &Path) -> Self {
         create(path);
         Self {
@@ -59,7 +60,7 @@ impl Directory {
         }
     }
 
-    /// Its path.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -78,7 +79,7 @@ impl Drop for Directory {
     }
 }
 
-/// Makes a directory that every user may traverse and only this one may change.
+/// Creates a directory that every user can traverse and only this one can change.
 pub fn create(path: &Path) {
     fs::create_dir_all(path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
     let owner = fs::metadata(path).expect("its metadata").uid();
@@ -91,7 +92,7 @@ pub fn create(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set its permissions");
 }
 
-/// Removes what killed processes left behind. The first [`Directory::temporary`] does it as well.
+/// Removes the directories of killed processes. The first [`Directory::temporary`] does so as well.
 pub fn remove_orphans() {
     let Ok(entries) = fs::read_dir(base()) else {
         return;
@@ -105,9 +106,10 @@ pub fn remove_orphans() {
             continue;
         };
         if !process::alive(pid) {
-            // Most have nothing mounted. What is would not let itself be removed.
+            // Most have nothing mounted. A directory with a mounted file system could not be
+            // removed.
             let _ = umount2(&entry.path().join(MOUNT_POINT), MntFlags::MNT_DETACH);
-            // Another process may be at it as well; the next one tries again.
+            // Another process may be removing it as well; the next one tries again.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

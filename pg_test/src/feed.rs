@@ -1,6 +1,6 @@
-//! The seven default streams, and the names of each: pipeline, subject, stream, table.
+//! The seven default streams, with the names of each: pipeline, subject, stream and table.
 
-/// One of the seven.
+/// One of the seven streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Feed {
@@ -14,7 +14,7 @@ pub enum Feed {
 }
 
 impl Feed {
-    /// All of them.
+    /// All seven.
     pub const ALL: [Self; 7] = [
         Self::Telemetry,
         Self::Events,
@@ -25,7 +25,7 @@ impl Feed {
         Self::Logs,
     ];
 
-    /// The pipeline, which is also its processor's name: `otel_metrics`.
+    /// Returns the name of the pipeline and of its format: `otel_metrics`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Telemetry => "telemetry",
@@ -38,22 +38,23 @@ impl Feed {
         }
     }
 
-    /// The JetStream stream: `OTEL_METRICS`.
+    /// Returns the name of the JetStream stream: `OTEL_METRICS`.
     pub fn stream(self) -> String {
         self.name().to_uppercase()
     }
 
-    /// The subjects that the stream takes: `otel.metrics.>`.
+    /// Returns the subjects that the stream takes: `otel.metrics.>`.
     pub fn subjects(self) -> String {
         format!("{}.>", self.name().replace('_', "."))
     }
 
-    /// The durable consumer that the extension makes by default: `db-writer-otel-metrics`.
+    /// Returns the name of the durable consumer that the extension creates by default:
+    /// `db-writer-otel-metrics`.
     pub fn consumer(self) -> String {
         format!("db-writer-{}", self.name().replace('_', "-"))
     }
 
-    /// The destination table.
+    /// Returns the name of the destination.
     pub fn table(self) -> &'static str {
         match self {
             Self::Telemetry => "timeseries_metrics",
@@ -66,7 +67,7 @@ impl Feed {
         }
     }
 
-    /// The time column of that table.
+    /// Returns the time column of the destination.
     pub fn time_column(self) -> &'static str {
         match self {
             Self::Events => "event_timestamp",
@@ -75,7 +76,7 @@ impl Feed {
         }
     }
 
-    /// The column that holds the marker of a generated message, which no two of them share.
+    /// Returns the column that holds the marker of a generated message, which is unique.
     pub fn marker_column(self) -> &'static str {
         match self {
             Self::Telemetry => "value",
@@ -86,7 +87,7 @@ impl Feed {
         }
     }
 
-    /// The number of a generated message, from what stands in its marker column.
+    /// Returns the number of a generated message, from the value of its marker column.
     pub fn number_of(self, marker: &str) -> Option<u64> {
         match self {
             Self::Telemetry | Self::Netflow => marker.parse().ok(),

@@ -1,15 +1,15 @@
-//! Real servers for the tests: PostgreSQL with TimescaleDB, and NATS with JetStream.
+//! Fixtures for the tests: real servers, PostgreSQL with TimescaleDB and NATS with JetStream.
 //!
 //! A test starts the servers that it needs, on ports of its own, and leaves neither a process (even
 //! when the test itself is killed) nor a file. Read the modules in this order:
 //!
-//! - [`stack`]: both servers, the streams, the tables, ready to use. Most tests start here.
+//! - [`stack`]: both servers, the streams and the tables, ready to use. Most tests start here.
 //! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
-//! - [`proxy`]: faults of the network between the writer and NATS.
-//! - [`feed`], [`messages`]: the seven streams, and realistic messages that can be told apart.
-//! - [`soak`]: all of that for a long time, with a schedule of faults, and an account at the end.
+//! - [`proxy`]: network faults between the writer and NATS.
+//! - [`feed`], [`messages`]: the seven streams, and realistic messages with unique markers.
+//! - [`soak`]: long runs with a schedule of faults, and an account at the end.
 //! - [`recorded`]: checks how far the database has recorded a stream.
-//! - [`wait`]: the only place where anything waits.
+//! - [`wait`]: the only place where tests wait.
 //! - [`directory`], [`port`], [`process`], [`random`]: the basis of the servers.
 #![allow(
     clippy::unwrap_used,

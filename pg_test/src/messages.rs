@@ -1,5 +1,5 @@
-//! Realistic messages for the seven streams, each with a marker that ends up in a column, so that
-//! SQL can check that each became exactly one row.
+//! Realistic messages for the seven streams. Each has a marker that is written to a column, so that
+//! SQL can check that each message has become exactly one row.
 //!
 //! The same seed and number give the same message.
 
@@ -18,12 +18,12 @@ pub struct Message {
     pub subject: String,
     /// Payload.
     pub payload: Vec<u8>,
-    /// Its number, unique within its stream, from which it was made.
+    /// Number from which it was made, unique within its stream.
     pub marker: u64,
 }
 
 impl Message {
-    /// Any payload.
+    /// Creates a message with any payload, and the marker 0.
     pub fn plain(subject: &str, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             subject: subject.to_owned(),
@@ -38,16 +38,16 @@ impl Message {
 pub enum Defect {
     /// The text ends in the middle.
     Truncated,
-    /// A number where an object should be.
+    /// A number instead of an object.
     NotAnObject,
-    /// A word where the column takes a number. Events have no such column: truncated as well.
+    /// A word instead of a number. Events have no numeric column, so theirs are truncated.
     WrongType,
-    /// A sweep result without `host_ip`. For the other streams: truncated as well.
+    /// A sweep result without `host_ip`. Messages of the other streams are truncated.
     NoHost,
 }
 
 impl Defect {
-    /// All of them.
+    /// All defects.
     pub const ALL: [Self; 4] = [
         Self::Truncated,
         Self::NotAnObject,
@@ -58,19 +58,21 @@ impl Defect {
 
 const WEEK_MILLIS: u64 = 7 * 24 * 3_600_000;
 
-/// Makes messages.
+/// Generates messages.
 #[derive(Debug, Clone, Copy)]
 pub struct Generator {
     seed: u64,
-    /// Unix milliseconds of message 0; each further one is later by `step` …
+    /// Time of message 0, in Unix milliseconds.
     start: u64,
+    /// Milliseconds from one message to the next.
     step: u64,
-    /// … and a week earlier, up to so many weeks.
+    /// Number of weeks over which neighbouring messages are spread; 1 = not spread.
     weeks: u64,
 }
 
 impl Generator {
-    /// Starts an hour ago, so that messages fall into at most two chunks of a hypertable.
+    /// Creates a generator whose messages begin an hour ago, so that they fall into at most two
+    /// chunks of a hypertable.
     pub fn new(seed: u64) -> Self {
         let hour_ago = SystemTime::now() - Duration::from_secs(3600);
         let since = hour_ago
@@ -84,8 +86,8 @@ impl Generator {
         }
     }
 
-    /// A backlog of so many weeks: the same messages in the same order, but so far apart that it
-    /// takes `messages` of them to come to now.
+    /// Makes them a backlog of several weeks: the same messages in the same order, but so far apart
+    /// that `messages` of them reach until now.
     pub fn since_weeks(self, weeks: u64, messages: u64) -> Self {
         Self {
             start: self.start - weeks * WEEK_MILLIS,
@@ -94,12 +96,12 @@ impl Generator {
         }
     }
 
-    /// The same messages, but neighbours fall into different ones of this many weeks.
+    /// Spreads the same messages over several weeks, so that neighbours fall into different weeks.
     pub fn over_weeks(self, weeks: u64) -> Self {
         Self { weeks, ..self }
     }
 
-    /// A good message; it becomes exactly one row.
+    /// Returns a good message, which becomes exactly one row.
     pub fn good(self, feed: Feed, number: u64) -> Message {
         let (subject, value) = self.parts(feed, number);
         Message {
@@ -109,7 +111,7 @@ impl Generator {
         }
     }
 
-    /// The good messages with these numbers.
+    /// Returns the good messages with these numbers.
     pub fn range(
         self,
         feed: Feed,
@@ -118,7 +120,7 @@ impl Generator {
         numbers.map(move |number| self.good(feed, number))
     }
 
-    /// A message that becomes a dead letter.
+    /// Returns a message that becomes a dead letter.
     pub fn broken(self, feed: Feed, number: u64, defect: Defect) -> Message {
         let (subject, mut value) = self.parts(feed, number);
         let payload = match (defect, content::wrong_type(feed)) {

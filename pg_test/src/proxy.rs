@@ -1,7 +1,7 @@
-//! A TCP proxy between the writer and a NATS server: the faults of the network between them.
+//! A TCP proxy between the writer and a NATS server, which inflicts network faults.
 //!
-//! It sees the protocol as far as needed to lose a whole request or a whole message, and can end a
-//! connection at any byte.
+//! It parses the protocol as far as necessary to lose a complete request or message, and can close
+//! a connection at any byte.
 
 mod frames;
 mod pipe;
@@ -21,38 +21,38 @@ use self::pipe::Allowance;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weather {
     Fine,
-    /// Nothing passes either way.
+    /// Nothing passes in either direction.
     Blackhole,
     /// At most this many bytes per second pass in this direction.
     Slow(Towards, u64),
 }
 
-/// A direction.
+/// A direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Towards {
     Client,
     Server,
 }
 
-/// State that the connections share.
+/// State that all connections share.
 #[derive(Debug)]
 struct Shared {
     target: u16,
     weather: watch::Sender<Weather>,
     losses: Mutex<Losses>,
     connections: Mutex<Vec<Connection>>,
-    /// Bytes that the next new connection may bring from the server before it is closed.
+    /// Bytes that the next new connection may carry from the server before it is closed.
     next_allowance: Mutex<Option<u64>>,
     accepted: AtomicUsize,
     lost: AtomicUsize,
 }
 
-/// Frames that are to be lost.
+/// Frames that will be lost.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Requests of the client to these subjects.
+    /// Prefixes of subjects; requests of the client to them are lost.
     requests: Vec<String>,
-    /// Number of the next deliveries of consumers.
+    /// Number of further deliveries that are lost.
     deliveries: usize,
 }
 
@@ -62,7 +62,7 @@ struct Connection {
     task: JoinHandle<()>,
 }
 
-/// A proxy. Dropping it closes everything.
+/// A proxy. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -71,7 +71,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on a free port of loopback, in front of `target_port` there.
+    /// Listens on a free port of loopback, and connects to `target_port` there.
     pub async fn start(target_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
@@ -94,7 +94,7 @@ impl Proxy {
         }
     }
 
-    /// URL for the writer.
+    /// Returns the URL for the writer.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
@@ -106,8 +106,8 @@ impl Proxy {
         }
     }
 
-    /// Closes each connection that exists, and the next new one, once that many more bytes have
-    /// gone from the server to the client.
+    /// Closes every existing connection, and the next new one, after that many more bytes have
+    /// passed from the server to the client.
     pub fn cut_after(&self, bytes: u64) {
         *lock(&self.shared.next_allowance) = Some(bytes);
         for connection in &*lock(&self.shared.connections) {
@@ -115,40 +115,40 @@ impl Proxy {
         }
     }
 
-    /// Keeps connections open, and accepts new ones, but passes nothing either way. What is on its
-    /// way arrives after [`Proxy::heal`].
+    /// Keeps connections open and accepts new ones, but passes nothing in either direction. Data in
+    /// transit arrives after [`Proxy::heal`].
     pub fn blackhole(&self) {
         self.shared.weather.send_replace(Weather::Blackhole);
     }
 
-    /// Passes no more than that from the server to the client.
+    /// Limits the rate from the server to the client.
     pub fn slow(&self, bytes_per_second: u64) {
         self.shared
             .weather
             .send_replace(Weather::Slow(Towards::Client, bytes_per_second.max(1)));
     }
 
-    /// Passes no more than that from the client to the server.
+    /// Limits the rate from the client to the server.
     pub fn slow_to_server(&self, bytes_per_second: u64) {
         self.shared
             .weather
             .send_replace(Weather::Slow(Towards::Server, bytes_per_second.max(1)));
     }
 
-    /// Loses everything that the client publishes to subjects with this prefix;
-    /// `$JS.API.CONSUMER.MSG.NEXT` is that of pull requests. Everything else passes.
+    /// Loses everything that the client publishes to subjects with this prefix, for example
+    /// `$JS.API.CONSUMER.MSG.NEXT` for pull requests. Everything else passes.
     pub fn swallow(&self, subject_prefix: &str) {
         lock(&self.shared.losses)
             .requests
             .push(subject_prefix.to_owned());
     }
 
-    /// Loses the next `count` deliveries of consumers to the client, each as a whole.
+    /// Loses the next `count` deliveries to the client, each completely.
     pub fn drop_frames(&self, count: usize) {
         lock(&self.shared.losses).deliveries = count;
     }
 
-    /// Back to normal. A connection that was already cut stays so.
+    /// Ends all faults. Connections that were closed stay closed.
     pub fn heal(&self) {
         *lock(&self.shared.next_allowance) = None;
         for connection in &*lock(&self.shared.connections) {
@@ -158,18 +158,18 @@ impl Proxy {
         self.shared.weather.send_replace(Weather::Fine);
     }
 
-    /// Connections that were accepted so far.
+    /// Returns the number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections that are open now.
+    /// Returns the number of open connections.
     pub fn open_connections(&self) -> usize {
         let connections = lock(&self.shared.connections);
         connections.iter().filter(|c| !c.task.is_finished()).count()
     }
 
-    /// Requests and deliveries that were lost so far.
+    /// Returns the number of requests and deliveries lost so far.
     pub fn lost(&self) -> usize {
         self.shared.lost.load(Ordering::Relaxed)
     }
@@ -188,7 +188,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let allowance = Arc::new(Allowance::new(lock(&shared.next_allowance).take()));
         let task = tokio::spawn({
             let (shared, allowance) = (shared.clone(), allowance.clone());
-            // However it ends, both sides see a closed connection.
+            // Whatever the result, both ends see a closed connection.
             async move { drop(carry(client, &shared, &allowance).await) }
         });
         let mut connections = lock(&shared.connections);

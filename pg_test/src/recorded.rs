@@ -6,13 +6,14 @@ use crate::feed::Feed;
 use crate::nats::Access;
 use crate::postgres::Postgres;
 
-/// Creation of a stream, in microseconds since 1970.
+/// Returns the creation time of a stream, in microseconds since 1970.
 pub fn created(info: &stream::Info) -> i64 {
     let created = info.created.unix_timestamp_nanos() / 1_000;
     created.try_into().expect("microseconds")
 }
 
-/// The floor of the recorded position in the stream that was created then; 0 if there is none.
+/// Returns SQL for the floor of the recorded position in the stream with this creation time; 0 if
+/// there is none.
 pub fn floor_of(feed: Feed, created: i64) -> String {
     let name = feed.name();
     format!(
@@ -22,11 +23,11 @@ pub fn floor_of(feed: Feed, created: i64) -> String {
     )
 }
 
-/// Succeeds if the database has recorded everything that a stream holds; the error names what is
+/// Succeeds if the database has recorded everything that a stream holds. The error names what is
 /// missing.
 ///
-/// A pending count of zero is not enough: the messages were delivered then, but most consumers take
-/// no acknowledgements.
+/// It is not enough that nothing is pending in NATS: that only means that the messages were
+/// delivered, since most consumers take no acknowledgements.
 pub async fn everything(pg: &Postgres, nats: &Access, feed: Feed) -> Result<(), String> {
     let context = jetstream::new(nats.try_client().await?);
     let stream = context.get_stream(feed.stream()).await;

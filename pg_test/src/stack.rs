@@ -1,4 +1,5 @@
-//! Everything together: NATS with the seven streams, PostgreSQL with the extension and the tables.
+//! Both servers together: NATS with the seven streams, PostgreSQL with the extension and the
+//! tables.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::wait;
 /// Timeout of short operations: a batch, a reload, a reconnect after a backoff.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Timeout of a pipeline to write what it holds.
+/// Timeout for a pipeline to write the messages that it has fetched.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Options of a stack. Start from [`Stack::builder`].
@@ -35,7 +36,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// One more line of postgresql.conf.
+    /// Adds a setting to postgresql.conf.
     pub fn setting(mut self, key: &str, value: &str) -> Self {
         self.postgres
             .settings
@@ -43,87 +44,87 @@ impl Builder {
         self
     }
 
-    /// Options of the PostgreSQL server, to which this builder adds settings.
+    /// Changes the options of the PostgreSQL server, to which this builder adds settings.
     pub fn postgres(mut self, change: impl FnOnce(&mut postgres::Options)) -> Self {
         change(&mut self.postgres);
         self
     }
 
-    /// Options of the NATS server.
+    /// Changes the options of the NATS server.
     pub fn nats(mut self, change: impl FnOnce(&mut nats::Options)) -> Self {
         change(&mut self.nats);
         self
     }
 
-    /// The writer connects to this address instead of to the NATS server's own: a proxy.
+    /// Makes the writer connect to this address, such as a proxy, instead of to the NATS server.
     pub fn nats_url(mut self, url: &str) -> Self {
         self.nats_url = Some(url.to_owned());
         self
     }
 
-    /// The writer reads from a cluster, and [`Stack::nats`] is not started.
+    /// Makes the writer read from a cluster. [`Stack::nats`] is not started.
     pub fn cluster(mut self, cluster: &Cluster) -> Self {
         self.cluster = Some(cluster.access().clone());
         self.nats_running = false;
         self.nats_url(&cluster.urls())
     }
 
-    /// The streams do not exist yet.
+    /// Does not create the streams.
     pub fn without_streams(mut self) -> Self {
         self.streams = false;
         self
     }
 
-    /// NATS is not running yet, and so has no streams.
+    /// Does not start NATS, so there are no streams.
     pub fn without_nats(mut self) -> Self {
         self.nats_running = false;
         self.without_streams()
     }
 
-    /// The extension is loaded but not created, and so there are no tables of it.
+    /// Loads the extension but does not create it, so its tables do not exist.
     pub fn without_extension(mut self) -> Self {
         self.extension = false;
         self.without_tables()
     }
 
-    /// The destination tables do not exist.
+    /// Does not create the destinations.
     pub fn without_tables(mut self) -> Self {
         self.tables = false;
         self
     }
 
-    /// The destinations are plain tables.
+    /// Creates the destinations as plain tables.
     pub fn plain_tables(mut self) -> Self {
         self.hypertables = false;
         self
     }
 
-    /// The destinations have no unique keys, which would swallow a row that is written twice.
+    /// Creates the destinations without unique keys, which would hide a row that is written twice.
     pub fn without_keys(mut self) -> Self {
         self.keys = false;
         self
     }
 
-    /// `sr_event_writer.enabled` stays off.
+    /// Leaves `sr_event_writer.enabled` off.
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
     }
 
-    /// `sr_event_writer.database`. When it is not `postgres` it does not exist yet.
+    /// Sets `sr_event_writer.database`. A database other than `postgres` does not exist yet.
     pub fn database(mut self, name: &str) -> Self {
         name.clone_into(&mut self.database);
         self.without_extension()
     }
 
-    /// Starts it all.
+    /// Starts both servers; panics on failure.
     pub async fn start(self) -> Stack {
         self.try_start()
             .await
             .unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// [`Builder::start`]; when that fails, why, with the end of a log.
+    /// Like [`Builder::start`], but returns the reason and the end of a log on failure.
     pub async fn try_start(mut self) -> Result<Stack, String> {
         let nats = Nats::create(self.nats);
         if self.nats_running {
@@ -162,7 +163,7 @@ impl Builder {
     }
 }
 
-/// Drops every unique key of the destination tables: a second copy of a message is a second row.
+/// Drops every unique key of the destinations, so that a second copy of a message is a second row.
 pub async fn drop_unique_keys(pg: &Postgres) -> Result<(), Failure> {
     let tables = Feed::ALL.map(Feed::table).join("', '");
     let sql = format!(
@@ -196,12 +197,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// With everything, enabled, ready to use.
+    /// Starts a stack with everything enabled.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// With everything but what is left out.
+    /// Returns the builder of a stack, from which things can be left out.
     pub fn builder() -> Builder {
         Builder {
             postgres: postgres::Options::default(),
@@ -219,27 +220,27 @@ impl Stack {
         }
     }
 
-    /// Makes the seven streams, where they are missing.
+    /// Creates the seven streams, unless they exist.
     pub async fn create_streams(&self) {
         for feed in Feed::ALL {
             self.create_stream(feed).await;
         }
     }
 
-    /// Makes one of them, which keeps everything.
+    /// Creates one of the streams, which keeps everything.
     pub async fn create_stream(&self, feed: Feed) {
         self.create_stream_keeping(feed, RetentionPolicy::Limits)
             .await;
     }
 
-    /// Makes one of them with a retention policy.
+    /// Creates one of the streams with a retention policy.
     pub async fn create_stream_keeping(&self, feed: Feed, retention: RetentionPolicy) {
         self.jetstream
             .create_stream_keeping(&feed.stream(), &[&feed.subjects()], retention)
             .await;
     }
 
-    /// `CREATE EXTENSION`, where it is missing.
+    /// Runs `CREATE EXTENSION`, unless the extension exists.
     pub async fn try_create_extension(&self) -> Result<(), Failure> {
         self.pg
             .try_execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
@@ -249,18 +250,18 @@ impl Stack {
             .await
     }
 
-    /// Makes the destination tables, where they are missing.
+    /// Creates the destinations, unless they exist.
     pub async fn try_create_tables(&self, hypertables: bool) -> Result<(), Failure> {
         let sql = format!("SELECT sr_event_writer_create_tables(hypertables => {hypertables})");
         self.pg.try_execute(&sql).await
     }
 
-    /// Switches the writer on.
+    /// Enables the writer.
     pub async fn enable(&self) {
         self.pg.alter_system("sr_event_writer.enabled", "on").await;
     }
 
-    /// Switches the writer off, and waits until it has stopped reading.
+    /// Disables the writer, and waits until it has stopped reading.
     pub async fn disable(&self) {
         self.pg.alter_system("sr_event_writer.enabled", "off").await;
         wait::eventually(SOON, "the writer is switched off", async || {
@@ -273,23 +274,24 @@ impl Stack {
         .await;
     }
 
-    /// Number of rows in the destination table.
+    /// Returns the number of rows in the destination.
     pub async fn rows(&self, feed: Feed) -> Result<i64, Failure> {
         self.pg
             .try_value(&format!("SELECT count(*) FROM {}", feed.table()))
             .await
     }
 
-    /// Number of dead letters of the stream.
+    /// Returns the number of dead letters of the stream.
     pub async fn dead_letters(&self, feed: Feed) -> Result<i64, Failure> {
         let name = feed.name();
         let sql = "SELECT count(*) FROM sr_event_writer.dead_letter WHERE lower(stream)";
         self.pg.try_value(&format!("{sql} = '{name}'")).await
     }
 
-    /// Waits until the table has `count` rows; then no two of them may come from one message.
+    /// Waits until the destination has `count` rows, and then checks that no two of them come from
+    /// the same message.
     ///
-    /// For messages of [`crate::messages::Generator::good`], and nothing else in the table.
+    /// The destination may contain only messages of [`crate::messages::Generator::good`].
     pub async fn expect_rows(&self, feed: Feed, count: u64, within: Duration) {
         let count = i64::try_from(count).expect("a number of messages");
         let what = format!("rows in {}", feed.table());
@@ -303,7 +305,7 @@ impl Stack {
         })
         .await;
         self.assert_different(feed, count).await;
-        // A second copy may be right behind the first one.
+        // A second copy may follow shortly after the first one.
         self.settle(feed).await;
         self.assert_different(feed, count).await;
     }
@@ -320,19 +322,19 @@ impl Stack {
         );
     }
 
-    /// Waits a moment until nothing that was fetched waits to be written, where somebody can be
-    /// asked that. A pipeline that is held up has something, and that is no fault.
+    /// Waits a moment until no fetched message is pending, if the database can be queried. A
+    /// pipeline that cannot write still has some, which is no error.
     async fn settle(&self, feed: Feed) {
         let idle = async || match self.stream_status(feed).await {
             Ok(status) => status["pending"] == 0,
             Err(_) => true,
         };
-        // The result of a timeout does not matter.
+        // A timeout is no error either.
         let _ = wait::try_eventually(MOMENT, "nothing waits", idle).await;
     }
 
-    /// Waits until every message of the stream that was ever stored is recorded and, where that is
-    /// done, acknowledged.
+    /// Waits until every message that the stream has ever stored is recorded and, on streams with
+    /// acknowledgements, acknowledged.
     pub async fn expect_all_acknowledged(&self, feed: Feed) {
         let what = format!("everything in {} is acknowledged", feed.stream());
         wait::eventually(SOON, what, async || {
@@ -350,12 +352,12 @@ impl Stack {
         .await;
     }
 
-    /// `sr_event_writer_status()`.
+    /// Returns the result of `sr_event_writer_status()`.
     pub async fn status(&self) -> Result<Value, Failure> {
         self.pg.try_value("SELECT sr_event_writer_status()").await
     }
 
-    /// The pipeline's row of `sr_event_writer.stream_status`, as an object.
+    /// Returns the pipeline's row of `sr_event_writer.stream_status`, as an object.
     pub async fn stream_status(&self, feed: Feed) -> Result<Value, Failure> {
         let name = feed.name();
         let sql = "SELECT to_jsonb(s) FROM sr_event_writer.stream_status s WHERE name";

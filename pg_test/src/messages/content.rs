@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::feed::Feed;
 use crate::random::Random;
 
-/// Subject and payload of a good message at a time in Unix milliseconds.
+/// Returns subject and payload of a good message. `time` is in Unix milliseconds.
 pub(super) fn good(seed: u64, feed: Feed, time: u64, number: u64) -> (String, Value) {
     let random = &mut random_of(seed, feed, number);
     match feed {
@@ -19,7 +19,7 @@ pub(super) fn good(seed: u64, feed: Feed, time: u64, number: u64) -> (String, Va
     }
 }
 
-/// A numeric field, and a word for it that is no number.
+/// Returns the name of a numeric field, and a word that is not a number.
 pub(super) fn wrong_type(feed: Feed) -> Option<(&'static str, &'static str)> {
     match feed {
         Feed::Telemetry => Some(("if_index", "eth0")),
@@ -62,7 +62,7 @@ fn event(random: &mut Random, time: u64, number: u64) -> (String, Value) {
         "type": "com.carverauto.serviceradar.syslog",
         "datacontenttype": "application/json",
         "subject": "events.syslog",
-        // Events take Unix seconds, with a fraction.
+        // Events have Unix seconds with a fraction.
         "time": time as f64 / 1000.0,
         "host": format!("fw{}", random.below(20)),
         "level": random.below(8),
@@ -75,7 +75,7 @@ fn event(random: &mut Random, time: u64, number: u64) -> (String, Value) {
 fn sweep(random: &mut Random, time: u64, number: u64) -> (String, Value) {
     let up = random.below(4) > 0;
     let message = json!({
-        // Unique below 16 million.
+        // Unique for numbers below 16 million.
         "host_ip": format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255),
         "poller_id": format!("poller-{}", random.below(4)),
         "agent_id": "agent-1",

@@ -1,22 +1,22 @@
-//! The NATS protocol as a sequence of frames: a line, and a payload whose length the line ends
-//! with.
+//! The NATS protocol as a sequence of frames. A frame is a line, and a payload whose length is at
+//! the end of the line.
 
 use std::mem;
 
-/// Cuts a stream of bytes into frames and leaves some out.
+/// Splits a stream of bytes into frames, and leaves some of them out.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The beginning of a line whose end has not come yet.
+    /// Beginning of a line whose end has not arrived yet.
     line: Vec<u8>,
-    /// Bytes of the payload that are still to come, its line end included.
+    /// Bytes of the payload that have not arrived yet, including the line end.
     payload: usize,
-    /// Whether they are lost.
+    /// True if the current frame is left out.
     loses: bool,
 }
 
 impl Frames {
-    /// Appends to `output` what is to pass of `input`. `loses` is asked for each frame, with its
-    /// line, whether the frame is to be lost.
+    /// Appends the bytes of `input` that pass to `output`. `loses` is called with the line of each
+    /// frame, and returns whether the frame is left out.
     pub(super) fn pass(
         &mut self,
         mut input: &[u8],
@@ -50,7 +50,7 @@ impl Frames {
     }
 }
 
-/// Bytes that follow a line.
+/// Returns the number of bytes that follow a line.
 fn payload(line: &str) -> usize {
     let mut words = line.split_ascii_whitespace();
     match words.next() {
@@ -62,7 +62,7 @@ fn payload(line: &str) -> usize {
     }
 }
 
-/// The subject that a client's line publishes to.
+/// Returns the subject that a client's line publishes to.
 pub(super) fn published_to(line: &str) -> Option<&str> {
     let mut words = line.split_ascii_whitespace();
     match words.next() {
@@ -71,8 +71,8 @@ pub(super) fn published_to(line: &str) -> Option<&str> {
     }
 }
 
-/// Returns true if a server's line begins a delivery of a consumer, which asks for an
-/// acknowledgement.
+/// Returns whether a server's line begins a delivery of a consumer, which has a reply subject for
+/// an acknowledgement.
 pub(super) fn is_delivery(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace();
     matches!(words.next(), Some("MSG" | "HMSG")) && words.any(|word| word.starts_with("$JS.ACK."))

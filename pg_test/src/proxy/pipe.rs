@@ -14,7 +14,7 @@ use super::{Shared, Towards, Weather, lock};
 const CHUNK: usize = 16 << 10;
 const UNLIMITED: u64 = u64::MAX;
 
-/// Bytes that a connection may still bring from the server.
+/// Bytes that a connection may still carry from the server.
 #[derive(Debug)]
 pub(super) struct Allowance(AtomicU64);
 
@@ -46,7 +46,7 @@ impl Allowance {
     }
 }
 
-/// Carries requests, and loses those that are to be lost.
+/// Carries data from the client to the server, and leaves out requests that are to be lost.
 pub(super) async fn to_server(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -74,7 +74,7 @@ pub(super) async fn to_server(
     }
 }
 
-/// Carries answers and messages, as slowly as asked for, to the byte at which it is to end.
+/// Carries data from the server to the client, at the limited rate and up to the allowance.
 pub(super) async fn to_client(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
@@ -116,7 +116,7 @@ fn count_loss(shared: &Shared, lost: bool) -> bool {
     lost
 }
 
-/// Waits until anything may pass.
+/// Waits until data may pass.
 async fn daylight(shared: &Shared) {
     let mut weather = shared.weather.subscribe();
     // The sender lives as long as the connection, so this cannot fail.
@@ -125,7 +125,8 @@ async fn daylight(shared: &Shared) {
         .await;
 }
 
-/// Takes as long as that many bytes take, unless the weather changes meanwhile.
+/// Waits as long as that many bytes take at the limited rate, unless the state of the network
+/// changes.
 async fn throttle(shared: &Shared, towards: Towards, bytes: usize) {
     let mut weather = shared.weather.subscribe();
     let rate = match *weather.borrow_and_update() {

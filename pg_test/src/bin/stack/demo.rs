@@ -1,5 +1,5 @@
 //! A demonstration: temporary servers, realistic messages on all seven subjects, some of them
-//! broken, and an account of each.
+//! broken, and an account of the results.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ const PLAN: [(Feed, u64); 7] = [
 
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// The results of one stream's messages.
+/// The results of the messages of one stream.
 struct Account {
     feed: Feed,
     good: i64,
@@ -36,7 +36,8 @@ impl Account {
         self.good + self.broken
     }
 
-    /// Below zero when there are rows too many.
+    /// Returns the number of messages that became neither a row nor a dead letter. It is negative
+    /// if there are too many rows.
     fn missing(&self) -> i64 {
         self.published() - self.rows - self.dead_letters
     }
@@ -46,8 +47,8 @@ impl Account {
     }
 }
 
-/// Runs it with further settings of PostgreSQL, each `KEY=VALUE`; fails unless every message is
-/// accounted for.
+/// Runs the demonstration with additional settings of PostgreSQL, each `KEY=VALUE`. Fails unless
+/// every message is accounted for.
 pub async fn run(settings: &[&str]) -> Result<(), String> {
     let mut builder = Stack::builder();
     for setting in settings {
@@ -101,7 +102,7 @@ pub async fn run(settings: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// Number of messages.
+/// Publishes the messages, and returns their number.
 async fn publish(stack: &Stack) -> usize {
     let generator = Generator::new(1);
     let mut published = 0;
@@ -112,7 +113,7 @@ async fn publish(stack: &Stack) -> usize {
     published
 }
 
-/// A good message, and now and then a broken one after it.
+/// Returns a good message, and sometimes a broken one after it.
 fn messages(
     generator: Generator,
     feed: Feed,

@@ -1,7 +1,7 @@
-//! A pair of servers that stays until it is taken down: one for each checkout.
+//! A pair of servers that keeps running until it is taken down, one for each checkout.
 //!
-//! Its folder below /var/tmp outlives a restart of the machine, and with it ports, messages and
-//! rows: the next `up` goes on with them.
+//! Its directory below /var/tmp survives a restart of the machine, and with it ports, messages and
+//! rows: the next `up` continues with them.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,7 +21,8 @@ const POSTGRES: &str = "postgres";
 const NATS: &str = "nats";
 const SETTINGS: &str = "settings";
 
-/// Starts both unless they run already; the settings that lead to them, as `KEY=value` lines.
+/// Starts both servers unless they are running. Returns the settings to reach them, as `KEY=value`
+/// lines.
 pub async fn up() -> Result<String, String> {
     let home = home();
     let _lock = lock(&home)?;
@@ -29,7 +30,7 @@ pub async fn up() -> Result<String, String> {
         return Ok(settings);
     }
     check_version(&home)?;
-    // One of them may be left.
+    // One of the two may still be running.
     stop(&home).await?;
     let started = start(&home).await;
     if started.is_err() {
@@ -38,12 +39,12 @@ pub async fn up() -> Result<String, String> {
     started
 }
 
-/// The settings that `up` printed.
+/// Returns the settings that `up` printed.
 pub fn env() -> Result<String, String> {
     running(&home())
 }
 
-/// Stops both and removes their files. Fine when there is nothing.
+/// Stops both servers and removes their files. Succeeds if there is nothing to remove.
 pub async fn down() -> Result<(), String> {
     let home = home();
     if !home.exists() {
@@ -97,7 +98,7 @@ async fn stop(home: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The settings, if both servers run.
+/// Returns the settings, if both servers are running.
 fn running(home: &Path) -> Result<String, String> {
     let both = postgres_pid(home).is_some() && nats_pid(home).is_some();
     let settings = fs::read_to_string(home.join(SETTINGS))
@@ -116,7 +117,7 @@ fn nats_pid(home: &Path) -> Option<i32> {
     server(&Nats::pid_file_at(&home), &home)
 }
 
-/// The process that a file names, if it is still the server that has `path` on its command line.
+/// Returns the process in a pid file, if it is still the server with `path` on its command line.
 fn server(pid_file: &Path, path: &Path) -> Option<i32> {
     let pid = fs::read_to_string(pid_file)
         .ok()?
@@ -129,7 +130,7 @@ fn server(pid_file: &Path, path: &Path) -> Option<i32> {
     (process::alive(pid) && process::command_line(pid).contains(path)).then_some(pid)
 }
 
-/// The port that this line of the settings ends with, if it is still free.
+/// Reserves the port at the end of this line of the settings, if it is still free.
 fn remembered_port(home: &Path, key: &str) -> Option<Port> {
     let settings = fs::read_to_string(home.join(SETTINGS)).ok()?;
     let line = settings.lines().find(|line| line.starts_with(key))?;
@@ -151,8 +152,8 @@ fn check_version(home: &Path) -> Result<(), String> {
     ))
 }
 
-/// Two commands at a time would get in each other's way. The folder is made if missing, and the
-/// lock is in it, so that `down` can remove everything.
+/// Locks the directory against other commands, which would interfere. Creates the directory if it
+/// does not exist. The lock file is in it, so that `down` can remove everything.
 fn lock(home: &Path) -> Result<File, String> {
     let path = home.join("lock");
     let describe = |error| format!("cannot lock {}: {error}", path.display());
@@ -161,14 +162,14 @@ fn lock(home: &Path) -> Result<File, String> {
         let file = File::create(&path).map_err(describe)?;
         file.lock().map_err(describe)?;
         let locked = file.metadata().map_err(describe)?.ino();
-        // Who had it before may have been `down`.
+        // The previous owner of the lock may have been `down`, which has removed the file.
         if fs::metadata(&path).is_ok_and(|current| current.ino() == locked) {
             return Ok(file);
         }
     }
 }
 
-/// The folder of this checkout's servers.
+/// Returns the directory of this checkout's servers.
 fn home() -> PathBuf {
     let here = std::env::current_dir().expect("a working directory");
     let checkout = here

@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Ends the work in an orderly way, with everything that it started, on Ctrl-C.
+/// Runs the work; on Ctrl-C, ends it in an orderly way, with all processes that it has started.
 async fn interruptible(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     tokio::select! {
         done = work => done,
