@@ -3,7 +3,8 @@
 //! and ON CONFLICT all apply. Runs as the owner of the destination.
 
 use super::statement;
-use super::target::{BATCH, CopyTarget, Target, batch_column};
+use super::statement::{BATCH, batch_column};
+use super::target::{CopyTarget, Target};
 use crate::pg::failure::Failure;
 use crate::pg::sql_state::SqlState;
 use crate::pg::user_context::UserContext;

@@ -1,8 +1,9 @@
 //! What PostgreSQL's catalogs say about a destination: which of a format's columns it has, under
 //! which name and type, and which keys.
 
-use super::statement::{self, Matched, OnConflict, TableColumn};
+use super::statement;
 use super::target::Target;
+use super::target::{Matched, OnConflict, TableColumn};
 use crate::pg::failure::Failure;
 use crate::pg::search_path::SearchPath;
 use crate::pg::sql_state::SqlState;

@@ -1,48 +1,18 @@
 //! The statements that write into one destination, as SQL text.
 
-use super::target::{BATCH, CopyTarget, batch_column};
+use super::target::{CopyTarget, Matched, OnConflict, TableColumn};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
 use row::{Column, CopyFormat, Field, Kind, SortKey, Table};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
-/// One column of the destination.
-#[derive(Clone, Debug)]
-pub struct TableColumn {
-    /// Its name.
-    pub name: String,
-    /// Its type.
-    pub type_oid: pg_sys::Oid,
-    /// Its type with schema and modifier, as SQL.
-    pub type_name: String,
-    /// Whether text reaches it without a cast.
-    pub is_string: bool,
-    /// A row that says nothing about it gets a default, or a number of its own.
-    pub has_default: bool,
-    /// NOT NULL without a default.
-    pub must_be_given: bool,
-    /// Neither generated nor always an identity.
-    pub can_be_given: bool,
-}
+/// Name under which the rows of a batch are visible to the insert.
+pub const BATCH: &CStr = c"sr_event_writer_batch";
 
-/// A column of the format's table where the destination has it, and what is written there.
-pub type Matched = Option<(TableColumn, String)>;
-
-/// What becomes of a row whose key is taken.
-#[derive(Debug)]
-pub enum OnConflict {
-    /// There is no key that could be taken.
-    Never,
-    /// The row is left out.
-    Nothing,
-    /// The row that is there is updated.
-    Update {
-        /// Columns of the key.
-        key: Vec<String>,
-        /// Columns that are updated.
-        columns: Vec<String>,
-    },
+/// Name of the batch's column number `number`.
+pub fn batch_column(number: usize) -> String {
+    format!("c{number}")
 }
 
 /// Returns the INSERT of a batch.

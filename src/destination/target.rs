@@ -1,18 +1,47 @@
 //! A destination table as it really is, and what an insert into it has to say. Nothing is ever
 //! changed on it.
 
-use super::statement::{Matched, OnConflict};
 use crate::pg::search_path::SearchPath;
 use pgrx::prelude::*;
 use row::{CopyFormat, SortKey};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
-/// Name under which the rows of a batch are visible to the insert.
-pub const BATCH: &CStr = c"sr_event_writer_batch";
+/// One column of the destination.
+#[derive(Clone, Debug)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub type_oid: pg_sys::Oid,
+    /// Its type with schema and modifier, as SQL.
+    pub type_name: String,
+    /// Whether text reaches it without a cast.
+    pub is_string: bool,
+    /// A row that says nothing about it gets a default, or a number of its own.
+    pub has_default: bool,
+    /// NOT NULL without a default.
+    pub must_be_given: bool,
+    /// Neither generated nor always an identity.
+    pub can_be_given: bool,
+}
 
-/// Name of the batch's column number `number`.
-pub fn batch_column(number: usize) -> String {
-    format!("c{number}")
+/// A column of the format's table where the destination has it, and what is written there.
+pub type Matched = Option<(TableColumn, String)>;
+
+/// What becomes of a row whose key is taken.
+#[derive(Debug)]
+pub enum OnConflict {
+    /// There is no key that could be taken.
+    Never,
+    /// The row is left out.
+    Nothing,
+    /// The row that is there is updated.
+    Update {
+        /// Columns of the key.
+        key: Vec<String>,
+        /// Columns that are updated.
+        columns: Vec<String>,
+    },
 }
 
 /// How rows get into one destination.

@@ -5,6 +5,7 @@ use crate::publish::ack::Receipt;
 use crate::resume::Witness;
 use crate::sequences::Sequences;
 use crate::state::{Counted, PipelineState};
+use crate::stream_id::StreamId;
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
 use bytes::Bytes;
@@ -13,16 +14,6 @@ use row::{RowSet, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-
-/// Identifies an incarnation of a stream: the creation time distinguishes it from earlier and later
-/// streams of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct StreamId {
-    /// Name of the JetStream stream.
-    pub name: String,
-    /// When the server created the stream.
-    pub created: Timestamp,
-}
 
 /// The way in which the messages of a batch are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

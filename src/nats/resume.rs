@@ -2,8 +2,8 @@
 //! and the replies. Before the main thread can reply with the position, it may need information
 //! that only the stream has.
 
-use crate::batch::StreamId;
 use crate::sequences::Sequences;
+use crate::stream_id::StreamId;
 use row::Timestamp;
 use tokio::sync::oneshot;
 

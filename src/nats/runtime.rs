@@ -4,19 +4,16 @@
 
 use crate::budget::Budget;
 use crate::connection::Connector;
-use crate::context::Waker;
 use crate::publish::ack::{self, Receipt};
 use crate::publish::dead_letter::{self, DeadLetterMessage, DeadLetterQueue};
 use crate::settings::{Pipeline, Settings};
+use crate::shared::Shared;
 use crate::state::Connection;
 use crate::subscription::Subscription;
 use crate::threads;
-use futures_util::FutureExt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// Lists of acknowledgements that may wait to be sent; each commit gives one list.
@@ -29,17 +26,6 @@ pub struct Nats {
     budget: Budget,
     acks: mpsc::Sender<Vec<Receipt>>,
     dead_letters: DeadLetterQueue,
-}
-
-/// The resources that all subscriptions share.
-pub(crate) struct Shared {
-    pub(crate) runtime: Handle,
-    pub(crate) settings: Arc<Settings>,
-    /// Number of pipelines that share the connection and the memory.
-    pub(crate) pipelines: usize,
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) wake: Waker,
-    panicked: Arc<AtomicBool>,
 }
 
 impl Nats {
@@ -60,14 +46,13 @@ impl Nats {
         let (acks, ready) = mpsc::channel(ACK_LISTS_WAITING);
         let (dead_letters, queued) = DeadLetterQueue::new(settings.buffer_bytes);
         let budget = Budget::new(settings.buffer_bytes, pipelines);
-        let shared = Arc::new(Shared {
-            runtime: runtime.handle().clone(),
-            settings: Arc::new(settings),
+        let shared = Arc::new(Shared::new(
+            runtime.handle().clone(),
+            settings,
             pipelines,
-            connector: connector.clone(),
-            wake: Arc::new(wake),
-            panicked: Arc::new(AtomicBool::new(false)),
-        });
+            connector.clone(),
+            Arc::new(wake),
+        ));
         shared.spawn(ack::run(ready, connector.clone()));
         shared.spawn(dead_letter::run(queued, connector.clone()));
         let settings = shared.settings.clone();
@@ -120,7 +105,7 @@ impl Nats {
 
     /// Returns whether a task on the NATS side has panicked. The worker then has to restart.
     pub fn panicked(&self) -> bool {
-        self.shared.panicked.load(Ordering::Acquire)
+        self.shared.panicked()
     }
 
     /// Makes a task panic on a thread of the runtime.
@@ -134,18 +119,5 @@ impl Nats {
     /// before.
     pub fn shut_down(self, timeout: Duration) {
         self.runtime.shutdown_timeout(timeout);
-    }
-}
-
-impl Shared {
-    /// Spawns a task. If it panics, records that and wakes the main thread.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let (panicked, wake) = (self.panicked.clone(), self.wake.clone());
-        self.runtime.spawn(async move {
-            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                panicked.store(true, Ordering::Release);
-                wake();
-            }
-        });
     }
 }

@@ -3,7 +3,7 @@
 //! consumer to it, fetch. Nothing is repaired within a session.
 
 use crate::backoff::Backoff;
-use crate::batch::{Batch, StreamId};
+use crate::batch::Batch;
 use crate::connection::Connector;
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::spec::{self, ConsumerSpec};
@@ -18,6 +18,7 @@ use crate::fetch::server::JetStream;
 use crate::resume::{PositionReply, PositionRequest};
 use crate::sequences::Sequences;
 use crate::state::{PhaseKind, seconds};
+use crate::stream_id::StreamId;
 use crate::unreadable::cuts::{Cut, CutHistory, ReadMode};
 use crate::unreadable::one_by_one::OneByOneReader;
 use crate::version;

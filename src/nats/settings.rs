@@ -1,6 +1,6 @@
 //! Settings of the NATS side: plain values that were validated when they were read.
 
-use crate::batch::StreamId;
+use crate::stream_id::StreamId;
 use crate::subject;
 use async_nats::ServerAddr;
 use async_nats::jetstream::stream;

@@ -1,8 +1,8 @@
 //! Finds the stream of a pipeline.
 
-use crate::batch::StreamId;
 use crate::error::SessionError;
 use crate::settings::Pipeline;
+use crate::stream_id::StreamId;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
 use row::Timestamp;

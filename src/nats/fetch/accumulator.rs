@@ -100,8 +100,9 @@ impl BatchAccumulator {
 mod tests {
     use super::Release::{Later, WhenReady};
     use super::*;
-    use crate::batch::{AckPolicy, Message, StreamId};
+    use crate::batch::{AckPolicy, Message};
     use crate::budget::Budget;
+    use crate::stream_id::StreamId;
     use row::Timestamp;
     use std::sync::Arc;
 

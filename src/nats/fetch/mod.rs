@@ -15,11 +15,12 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{AckPolicy, Batch, Message, StreamId};
+use crate::batch::{AckPolicy, Batch, Message};
 use crate::budget::Reservation;
 use crate::context::Context;
 use crate::error::SessionError;
 use crate::sequences::Sequences;
+use crate::stream_id::StreamId;
 use crate::unreadable::headers::{self, Headers};
 use accumulator::{BatchAccumulator, Release};
 use async_nats::{StatusCode, Subject};

@@ -7,7 +7,7 @@
 //! messages, they must be durable first. So the session waits for that, and if it takes long,
 //! reading one by one goes on.
 
-use crate::batch::{AckPolicy, Batch, Message, StreamId};
+use crate::batch::{AckPolicy, Batch, Message};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::context::Context;
@@ -15,6 +15,7 @@ use crate::error::SessionError;
 use crate::fetch;
 use crate::fetch::accumulator::BatchAccumulator;
 use crate::sequences::Sequences;
+use crate::stream_id::StreamId;
 use crate::unreadable::headers::{self, Headers};
 use async_nats::Client;
 use async_nats::Subject;
