@@ -1,41 +1,42 @@
-//! One typed value and its encoding. The encoding is that of a field in PostgreSQL's binary COPY
-//! format for the column's natural type, so that a write path may take whole rows as bytes; it is
-//! plain data here and no PostgreSQL call may appear.
+//! Typed values and their encoding: that of a field in PostgreSQL's binary COPY format, for the
+//! natural type of the column, so that rows can be written as bytes without a conversion. It is
+//! plain data, and no PostgreSQL function may be called here.
 
 use crate::{Kind, Timestamp};
 
-/// Length word of a NULL.
+/// Length word of a NULL, as in binary COPY.
 pub(crate) const NULL: i32 = -1;
-/// Length word of a cell that is absent. Never sent to the database, which knows no such thing.
+/// Length word of an absent cell. It is used inside this crate only, because PostgreSQL has no such
+/// value.
 pub(crate) const ABSENT: i32 = -2;
-/// First byte of every encoded JSON cell: the version that `jsonb_recv` asks for.
+/// First byte of every encoded JSON cell: the version number that `jsonb_recv` requires.
 const JSON_VERSION: u8 = 1;
 
-/// A value of one column of one row.
+/// The value of one column in one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
-    /// NULL.
+    /// SQL's NULL.
     Null,
-    /// Nothing is said about the column: what the destination has as its default applies.
+    /// No value, so the default of the destination's column applies.
     Absent,
-    /// Value of a [`Kind::Text`] column.
+    /// A value of a [`Kind::Text`] column.
     Text(&'a str),
-    /// Value of a [`Kind::Json`] column.
+    /// A value of a [`Kind::Json`] column.
     Json(&'a str),
-    /// Value of a [`Kind::Timestamp`] column.
+    /// A value of a [`Kind::Timestamp`] column.
     Timestamp(Timestamp),
-    /// Value of a [`Kind::Int4`] column.
+    /// A value of a [`Kind::Int4`] column.
     Int4(i32),
-    /// Value of a [`Kind::Int8`] column.
+    /// A value of a [`Kind::Int8`] column.
     Int8(i64),
-    /// Value of a [`Kind::Float8`] column.
+    /// A value of a [`Kind::Float8`] column.
     Float8(f64),
-    /// Value of a [`Kind::Bool`] column.
+    /// A value of a [`Kind::Bool`] column.
     Bool(bool),
 }
 
 impl<'a> Cell<'a> {
-    /// Whether a column of this kind can hold the cell.
+    /// Returns whether a column of this kind can hold the cell.
     pub fn fits(self, kind: Kind) -> bool {
         match self {
             Cell::Null | Cell::Absent => true,
@@ -49,6 +50,7 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// Appends the encoded cell to `out`.
     pub(crate) fn encode(self, out: &mut Vec<u8>) {
         match self {
             Cell::Null => out.extend_from_slice(&NULL.to_be_bytes()),
@@ -70,8 +72,8 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// Reads one cell of the given kind from the front of `bytes`; `None` when the bytes are not an
-    /// encoded cell of that kind.
+    /// Reads one cell of the given kind from the front of `bytes`. Returns `None` when the bytes
+    /// are not an encoded cell of that kind.
     pub(crate) fn decode(kind: Kind, bytes: &mut &'a [u8]) -> Option<Cell<'a>> {
         let (head, rest) = bytes.split_first_chunk::<4>()?;
         let length = i32::from_be_bytes(*head);
@@ -99,11 +101,12 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// A field's length word. Fields are bounded by the message they come from, far below 2 GiB.
+/// Returns a field's length word. A field is never longer than its message, which is far below 2 GiB.
 fn length(bytes: usize) -> [u8; 4] {
     i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()
 }
 
+/// Appends a value of fixed size with its length word.
 fn fixed(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(&length(bytes.len()));
     out.extend_from_slice(bytes);

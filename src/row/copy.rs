@@ -1,36 +1,37 @@
-//! Rows as one stream in PostgreSQL's binary COPY format. Pure bytes; who reads them is the
-//! worker's business.
+//! Rows as data in PostgreSQL's binary COPY format. These are only bytes; `src/destination` hands
+//! them to PostgreSQL.
 
 use crate::cell::NULL;
 use crate::{Encoded, Row};
 
-/// Signature, flags and length of the header's extension.
+/// The header: signature, flags, and length of the header's extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// Number of fields that stands for the end.
+/// The field count that marks the end of the data.
 const END: i16 = -1;
 
-/// What becomes of one encoded cell.
+/// How one encoded cell goes into the COPY data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// The destination has no such column.
+    /// It is left out, because the destination has no such column.
     Leave,
-    /// Taken as it is.
+    /// It is copied unchanged.
     Take,
-    /// JSON for a column of text: without the version byte that `jsonb` asks for.
+    /// It is JSON for a column of text, and is copied without the version byte that only `jsonb`
+    /// requires.
     TakeText,
 }
 
-/// How rows of one table are turned into COPY data.
+/// The conversion of one table's rows into COPY data.
 #[derive(Debug)]
 pub struct CopyFormat {
     fields: Vec<Field>,
     count: [u8; 2],
-    /// Every cell is taken as it is, so a row is one piece of memory.
+    /// Whether every cell is copied unchanged, so that a row can be copied as a whole.
     whole: bool,
 }
 
 impl CopyFormat {
-    /// A format that treats a row's cells in this way.
+    /// Creates a format that handles the cells of a row, in column order, as `fields` says.
     pub fn new(fields: Vec<Field>) -> Self {
         let taken = fields
             .iter()
@@ -43,15 +44,15 @@ impl CopyFormat {
         }
     }
 
-    /// Returns the format for rows in which a cell may be absent, which is written as NULL. Columns
-    /// where that would be wrong are to be left out.
+    /// Returns the format for rows with absent cells, which are written as NULL. Use
+    /// [`Field::Leave`] for columns where NULL would be wrong.
     #[must_use]
     pub fn with_absent_as_null(mut self) -> Self {
         self.whole = false;
         self
     }
 
-    /// Writes rows with header and end into `out`, which is cleared first.
+    /// Writes header, rows and end marker into `out`, which is cleared first.
     pub fn encode<'a>(&self, rows: impl Iterator<Item = Row<'a>>, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(HEADER);
@@ -66,6 +67,7 @@ impl CopyFormat {
         out.extend_from_slice(&END.to_be_bytes());
     }
 
+    /// Appends the cells of a row one by one, where they are not all copied unchanged.
     fn encode_fields(&self, row: Row<'_>, out: &mut Vec<u8>) {
         for (field, value) in self.fields.iter().zip(row.fields()) {
             let value = match (field, value) {
@@ -74,7 +76,7 @@ impl CopyFormat {
                 (Field::TakeText, Encoded::Value(json)) => json.get(1..),
                 (Field::TakeText, Encoded::Null | Encoded::Absent) => None,
             };
-            // No value is longer than a message, far below 2 GiB.
+            // A value is never longer than its message, which is far below 2 GiB.
             let length = value.map_or(NULL, |v| i32::try_from(v.len()).unwrap_or(i32::MAX));
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(value.unwrap_or_default());

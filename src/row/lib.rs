@@ -1,8 +1,9 @@
 //! Rows between the decoder and the database: tables as data, typed cells, flat buffers.
 //!
-//! A decoder appends cells to a [`RowSet`]; a write path reads them back as [`Cell`]s or takes the
-//! encoded bytes as they are. Nothing here may know NATS, PostgreSQL or any payload format: this
-//! crate depends on nothing, so a new write path or a new decoder never touches the other side.
+//! A decoder appends cells to a [`RowSet`]; the code that writes reads them as [`Cell`]s, or takes
+//! the encoded bytes unchanged. This crate depends on nothing and may know neither NATS nor
+//! PostgreSQL nor any payload format, so that a new write method does not affect the decoders, nor
+//! a new decoder the write methods.
 
 #![forbid(unsafe_code)]
 

@@ -1,10 +1,11 @@
-//! Rows that share a key, where a later row updates an earlier one: one statement may touch a key
-//! once, so they become one row that holds what writing them in turn would have left.
+//! Merges rows of one batch that share a key, where a later row updates an earlier one. `INSERT …
+//! ON CONFLICT DO UPDATE` may affect a row only once in a statement, so such rows become one row,
+//! with the values that writing them one after the other would have given.
 
 use crate::{Cell, Conflict, Row, Table};
 use std::collections::HashMap;
 
-/// A row, and the later row with the same key whose updated columns it takes.
+/// A row, and the last row with the same key, which supplies the updated columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Merged<'a> {
     first: Row<'a>,
@@ -12,7 +13,7 @@ pub struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    /// A row as it is.
+    /// Creates one from a single row.
     pub fn alone(row: Row<'a>) -> Self {
         Self {
             first: row,
@@ -20,7 +21,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    /// Appends the cells in column order.
+    /// Replaces the content of `out` with the cells, in column order.
     pub fn cells(self, table: &Table, out: &mut Vec<Cell<'a>>) {
         out.clear();
         out.extend(self.first.cells());
@@ -35,7 +36,8 @@ impl<'a> Merged<'a> {
     }
 }
 
-/// Merges rows that share the key of the table's [`Conflict::Update`], in order.
+/// Merges rows that have the same value in the key of [`Conflict::Update`]. Each takes the place of
+/// the first of them. Tables without such a conflict rule keep all rows.
 pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merged<'a>> {
     let Conflict::Update { key, .. } = &table.conflict else {
         return rows.map(Merged::alone).collect();
@@ -54,7 +56,7 @@ pub fn merge<'a>(table: &Table, rows: impl Iterator<Item = Row<'a>>) -> Vec<Merg
             is_known &= cell != Cell::Absent;
             cell.encode(&mut bytes);
         }
-        // A default may be another value for each row.
+        // A default can give each row another value, so these keys may differ.
         if !is_known {
             merged.push(Merged::alone(row));
             continue;

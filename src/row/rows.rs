@@ -1,29 +1,29 @@
-//! Encoded rows in one buffer per table. Rows are only ever appended or cut off at the end, so
-//! that a message which fails half-way leaves nothing behind.
+//! Encoded rows in one buffer per table. Rows are only appended, or cut off at the end, so that a
+//! message whose decoding fails half-way leaves nothing behind.
 
 use crate::cell::{ABSENT, NULL};
 use crate::{Cell, Kind, Table, Timestamp};
 use std::sync::Arc;
 
-/// Rows for one table: each row the encoded cells of all the table's columns in order.
+/// Rows of one table. Each row consists of the encoded cells of all columns, in order.
 #[derive(Debug)]
 pub struct Rows {
     table: Arc<Table>,
-    /// Number of the time column.
+    /// Index of the time column; `None` if the table has no such column.
     time: Option<usize>,
     bytes: Vec<u8>,
-    /// End of each finished row in `bytes`.
+    /// End of each finished row, as an offset in `bytes`.
     ends: Vec<usize>,
-    /// Cells of the row being built.
+    /// Number of cells in the row being built.
     open: usize,
-    /// Number of rows to come back to.
+    /// Number of rows at the last [`RowSet::mark`].
     mark: usize,
-    /// Whether a cell was ever absent.
+    /// Whether an absent cell was ever appended.
     has_absent: bool,
 }
 
 impl Rows {
-    /// No rows yet, for `table`.
+    /// Creates an empty buffer for rows of `table`.
     pub fn new(table: Arc<Table>) -> Self {
         Self {
             time: table.position(&table.time),
@@ -36,32 +36,32 @@ impl Rows {
         }
     }
 
-    /// No rows yet, for the same table.
+    /// Returns an empty buffer for rows of the same table.
     pub(crate) fn successor(&self) -> Self {
         Self::new(self.table.clone())
     }
 
-    /// The table these rows are for.
+    /// Returns the table that these rows are for.
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// Number of finished rows.
+    /// Returns the number of finished rows.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there is no finished row.
+    /// Returns whether there is no finished row.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Whether a cell may be absent. When none is, rows can be written as they are.
+    /// Returns whether a cell may be absent. If not, rows can be written unchanged.
     pub fn has_absent(&self) -> bool {
         self.has_absent
     }
 
-    /// Bytes held by the rows.
+    /// Returns the bytes that the rows take in memory.
     pub fn size(&self) -> usize {
         self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
@@ -94,21 +94,21 @@ impl Rows {
         self.open = 0;
     }
 
-    /// Time of the row that was finished last, if it has one.
+    /// Returns the time of the row that was finished last, if it has one.
     pub fn last_time(&self) -> Option<Timestamp> {
         let row = self.get(self.len().checked_sub(1)?)?;
         let micros = row.fields().nth(self.time?)?.value()?;
         Timestamp::from_postgres_micros(i64::from_be_bytes(micros.try_into().ok()?))
     }
 
-    /// Cuts off the row being built and every finished row from number `rows` on.
+    /// Removes the row being built, and every finished row from number `rows` on.
     pub fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows);
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
         self.open = 0;
     }
 
-    /// Row number `index`.
+    /// Returns row number `index`.
     pub fn get(&self, index: usize) -> Option<Row<'_>> {
         let end = *self.ends.get(index)?;
         let start = match index.checked_sub(1) {
@@ -121,7 +121,7 @@ impl Rows {
         })
     }
 
-    /// Rows of a range, in order.
+    /// Returns the rows of a range, in order.
     pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = Row<'_>> {
         range.filter_map(|index| self.get(index))
     }
@@ -132,14 +132,14 @@ impl Rows {
 pub enum Encoded<'a> {
     /// A value.
     Value(&'a [u8]),
-    /// NULL.
+    /// SQL's NULL.
     Null,
     /// [`Cell::Absent`].
     Absent,
 }
 
 impl<'a> Encoded<'a> {
-    /// Returns the bytes of a value.
+    /// Returns the bytes of a value; `None` for NULL and absent cells.
     pub fn value(self) -> Option<&'a [u8]> {
         match self {
             Encoded::Value(bytes) => Some(bytes),
@@ -156,12 +156,13 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// The encoded cells: fields of PostgreSQL's binary COPY format for the natural types.
+    /// Returns the encoded cells: the fields of a row in PostgreSQL's binary COPY format, for the
+    /// columns' natural types.
     pub fn bytes(self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The encoded values in column order, without their length words.
+    /// Returns the encoded values in column order, without their length words.
     pub fn fields(self) -> impl Iterator<Item = Encoded<'a>> {
         let mut rest = self.bytes;
         std::iter::from_fn(move || {
@@ -177,7 +178,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// The cells in column order.
+    /// Returns the cells in column order.
     pub fn cells(self) -> impl Iterator<Item = Cell<'a>> {
         let mut rest = self.bytes;
         let kinds = self.table.columns.iter().map(|c| c.kind);
@@ -192,53 +193,53 @@ pub struct RowSet {
 }
 
 impl RowSet {
-    /// No rows yet, for these tables.
+    /// Creates an empty set for these tables.
     pub fn new(tables: &[Arc<Table>]) -> Self {
         Self {
             tables: tables.iter().cloned().map(Rows::new).collect(),
         }
     }
 
-    /// No rows yet, for the same tables.
+    /// Returns an empty set for the same tables.
     pub fn successor(&self) -> Self {
         Self {
             tables: self.tables.iter().map(Rows::successor).collect(),
         }
     }
 
-    /// Rows of each table.
+    /// Returns the rows of each table.
     pub fn tables(&self) -> &[Rows] {
         &self.tables
     }
 
-    /// Rows of table number `index` of the format, to append to.
+    /// Returns the rows of the format's table number `index`, to append to.
     pub fn table_mut(&mut self, index: usize) -> Option<&mut Rows> {
         self.tables.get_mut(index)
     }
 
-    /// Bytes held by all rows.
+    /// Returns the bytes that all rows take in memory.
     pub fn size(&self) -> usize {
         self.tables.iter().map(Rows::size).sum()
     }
 
-    /// Number of finished rows in all tables.
+    /// Returns the number of finished rows in all tables.
     pub fn len(&self) -> usize {
         self.tables.iter().map(Rows::len).sum()
     }
 
-    /// Whether no table has a finished row.
+    /// Returns whether no table has a finished row.
     pub fn is_empty(&self) -> bool {
         self.tables.iter().all(Rows::is_empty)
     }
 
-    /// Remembers what is there now as the point to come back to with [`RowSet::go_back`].
+    /// Marks the current end of all tables, for [`RowSet::go_back`].
     pub fn mark(&mut self) {
         for rows in &mut self.tables {
             rows.mark = rows.len();
         }
     }
 
-    /// Cuts off everything that was appended since the last [`RowSet::mark`].
+    /// Removes everything that was appended since the last [`RowSet::mark`].
     pub fn go_back(&mut self) {
         for rows in &mut self.tables {
             rows.truncate(rows.mark);

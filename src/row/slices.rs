@@ -1,5 +1,5 @@
-//! Rows of one table out of several buffers, and how they are divided when they differ in what is
-//! absent: a statement gives all its rows the same columns.
+//! Rows of one table from several buffers, and their division into groups with the same absent
+//! columns, because a statement gives all its rows the same columns.
 
 use crate::{Cell, Encoded, Row, Rows};
 use std::collections::HashMap;
@@ -11,10 +11,10 @@ pub struct RowSlices<'a> {
     slices: Vec<(&'a Rows, Range<usize>)>,
 }
 
-/// Rows that lack the same columns.
+/// Rows in which the same columns are absent.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
-    /// Numbers of the columns that are absent in all of them, in ascending order.
+    /// Indexes of the columns that are absent in all of them, in ascending order.
     pub absent: Vec<usize>,
     /// The rows, in order.
     pub rows: Vec<Row<'a>>,
@@ -28,34 +28,34 @@ impl<'a> RowSlices<'a> {
         all
     }
 
-    /// Appends some rows of another buffer.
+    /// Appends the rows `range` of another buffer.
     pub fn add(&mut self, rows: &'a Rows, range: Range<usize>) {
         self.slices.push((rows, range));
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.slices.iter().map(|(_, range)| range.len()).sum()
     }
 
-    /// Whether there is no row.
+    /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The rows, in order.
+    /// Returns the rows, in order.
     pub fn iter(&self) -> impl Iterator<Item = Row<'a>> {
         let slices = self.slices.iter();
         slices.flat_map(|&(rows, ref range)| rows.range(range.clone()))
     }
 
-    /// Whether a cell may be absent.
+    /// Returns whether a cell may be absent.
     pub fn has_absent(&self) -> bool {
         self.slices.iter().any(|(rows, _)| rows.has_absent())
     }
 
-    /// Copies the rows, with every NULL absent. For tests of what is done with such rows: no format
-    /// leaves a cell out yet. `None` without a row.
+    /// Returns a copy of the rows in which every NULL is absent, or `None` when there are no rows.
+    /// For tests of rows with absent cells, since no format leaves a cell out yet.
     pub fn with_nulls_absent(&self) -> Option<Rows> {
         let (first, _) = self.slices.first()?;
         let mut rows = first.successor();
@@ -71,8 +71,8 @@ impl<'a> RowSlices<'a> {
         Some(rows)
     }
 
-    /// Divides the rows into as few groups as there are, by which of the columns `defaulted` are
-    /// absent. Rows of different groups change their order.
+    /// Divides the rows into as few groups as possible, so that in each the same of the columns
+    /// `defaulted` are absent. This changes the order between rows of different groups.
     pub fn groups(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
         let mut places: HashMap<Vec<usize>, usize> = HashMap::new();
         let mut groups: Vec<Group<'a>> = Vec::new();
@@ -87,8 +87,8 @@ impl<'a> RowSlices<'a> {
         groups
     }
 
-    /// Divides the rows in the same way, but keeps their order: a group ends where the next row
-    /// differs from it.
+    /// Divides the rows into runs of neighbours in which the same of the columns `defaulted` are
+    /// absent. This keeps the order of all rows.
     pub fn stretches(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
         let mut stretches: Vec<Group<'a>> = Vec::new();
         for row in self.iter() {
@@ -103,6 +103,7 @@ impl<'a> RowSlices<'a> {
 }
 
 impl<'a> Group<'a> {
+    /// Creates a group of one row.
     fn begin(absent: Vec<usize>, row: Row<'a>) -> Self {
         Self {
             absent,
@@ -111,6 +112,7 @@ impl<'a> Group<'a> {
     }
 }
 
+/// Returns the indexes of those of the columns `defaulted` that are absent in the row.
 fn absent_of(row: Row<'_>, defaulted: &[usize]) -> Vec<usize> {
     let fields = row.fields().enumerate();
     let absent =
@@ -124,7 +126,8 @@ mod tests {
     use crate::{Column, Kind, Table};
     use std::sync::Arc;
 
-    /// Rows of a number and two more columns, of which letters name the absent ones.
+    /// Creates rows with the columns n (the row's number), a and b. A letter in `absent` makes that
+    /// column absent.
     fn rows(absent: &[&str]) -> Rows {
         let columns = ["n", "a", "b"].map(|name| Column::optional(name, Kind::Int4));
         let mut rows = Rows::new(Arc::new(Table::new("t", columns.to_vec(), "n")));

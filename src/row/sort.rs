@@ -1,39 +1,40 @@
-//! The order in which rows go into a table. A batch comes in order of arrival; an index that does
-//! not begin with the time then gets its entries all over the place. Written in the order of that
-//! index, neighbours in it follow each other, and its pages are in the processor's caches.
+//! The order in which rows are written. Rows arrive in order of time, so their entries in an index
+//! that does not begin with the time would be spread over all of it. Sorted by that index's first
+//! column, neighbouring rows go to the same index pages, which are then in the CPU's caches.
 
 use crate::{Row, Table};
 
-/// Rows of one stretch of time stay together, since they belong into one chunk.
+/// Microseconds of an interval (one hour) whose rows stay together, since they belong to one chunk.
 const STRETCH_MICROS: i64 = 3_600_000_000;
 
-/// By what rows of one table are sorted.
+/// The columns that rows of one table are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey {
-    /// Number of the time column.
+    /// Index of the time column.
     time: usize,
-    /// Number of the column that the index begins with.
+    /// Index of the column that the database index begins with.
     column: usize,
 }
 
 impl SortKey {
-    /// Sorts by this column of a table. `None` for the time itself, by which rows are sorted when
-    /// they arrive, and for what is not a column of the table.
+    /// Creates a key that sorts by the column of a table called `column`. Returns `None` for the
+    /// time column, since rows arrive in its order, and when the table has no such column.
     pub fn new(table: &Table, column: &str) -> Option<Self> {
         let time = table.position(&table.time)?;
         let column = table.position(column)?;
         (column != time).then_some(Self { time, column })
     }
 
-    /// Puts rows in order. Rows of one key stay in the order of their arrival.
+    /// Sorts rows by interval and column. Rows with equal keys keep their order of arrival.
     pub fn sort(self, rows: &mut Vec<Row<'_>>) {
         let mut keyed: Vec<_> = rows.drain(..).map(|row| (self.key(row), row)).collect();
         keyed.sort_by_key(|(key, _)| *key);
         rows.extend(keyed.into_iter().map(|(_, row)| row));
     }
 
-    /// Encoded values are compared as bytes. That is not quite the index's order for every type and
-    /// collation, but equal ones are together, and no more is needed.
+    /// Returns a row's interval and the encoded value of its column. Encoded values are compared as
+    /// bytes, which is not the index's order for every type and collation. But equal values come
+    /// together, and no more is needed.
     fn key(self, row: Row<'_>) -> (i64, &[u8]) {
         let field = |number| row.fields().nth(number)?.value();
         let time = field(self.time).and_then(|bytes| bytes.try_into().ok());

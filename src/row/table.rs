@@ -1,41 +1,42 @@
-//! Destination tables as the formats describe them. What a real table looks like is found out by
-//! the worker; nothing here may assume that a column exists there.
+//! Destination tables as the formats describe them. The actual columns of a table in the database
+//! are looked up by `src/destination`; nothing here may assume that a column exists there.
 
-/// The natural type of a column: what its cells hold before any cast to the real column's type.
+/// The natural type of a column: the type of its cells, before any cast to the type of the actual
+/// column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// UTF-8 text without U+0000.
     Text,
-    /// One JSON document as text, without `\u0000`.
+    /// A JSON document as text, without `\u0000`.
     Json,
-    /// Microseconds since 2000-01-01 00:00 UTC.
+    /// A point in time, in microseconds since 2000-01-01 00:00 UTC.
     Timestamp,
-    /// Signed 32-bit integer.
+    /// A signed 32-bit integer.
     Int4,
-    /// Signed 64-bit integer.
+    /// A signed 64-bit integer.
     Int8,
-    /// IEEE double.
+    /// A double-precision floating-point number (IEEE 754).
     Float8,
-    /// Truth value.
+    /// A Boolean.
     Bool,
 }
 
-/// One column that a format fills.
+/// A column that a format fills.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Name in the format's schema.
+    /// The column's name in the format's schema.
     pub name: String,
-    /// Another name that the same column carries in other schema versions.
+    /// Another name of the same column, used by other versions of the schema.
     pub alias: Option<String>,
-    /// Natural type of the cells.
+    /// The natural type of the cells.
     pub kind: Kind,
-    /// Without this column a row loses its meaning: a destination that lacks it pauses the
-    /// pipeline instead of being written in part.
+    /// Whether rows would be meaningless without this column. If the destination lacks it, the
+    /// pipeline pauses instead of writing incomplete rows.
     pub required: bool,
 }
 
 impl Column {
-    /// Describes a column that is written where the destination has it.
+    /// Describes a column that is written only if the destination has it.
     pub fn optional(name: impl Into<String>, kind: Kind) -> Self {
         Self {
             name: name.into(),
@@ -54,12 +55,12 @@ impl Column {
     }
 }
 
-/// What an insert does when the row's key is already there.
+/// What an insert does when a row with the same key exists already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// Keep the row that is there.
+    /// Keep the existing row.
     Keep,
-    /// Overwrite some columns of the row that is there.
+    /// Overwrite some columns of the existing row.
     Update {
         /// Columns of the unique key.
         key: Vec<String>,
@@ -68,22 +69,22 @@ pub enum Conflict {
     },
 }
 
-/// One destination table of a format. Made at run time, so that a table may be described by what is
-/// found in a database as well as by the program's text.
+/// A destination table of a format. It is created at run time, so that a table can also be
+/// described by what a database contains.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Name in the format's schema, unqualified.
+    /// The table's name in the format's schema, unqualified.
     pub name: String,
     /// Columns in the order in which a decoder appends cells.
     pub columns: Vec<Column>,
-    /// Name of the hypertable's time column.
+    /// The name of the hypertable's time column.
     pub time: String,
-    /// What happens to a row whose key is taken.
+    /// What to do with a row whose key exists already.
     pub conflict: Conflict,
 }
 
 impl Table {
-    /// Describes a table in which a row whose key is taken is kept as it is.
+    /// Describes a table that keeps the existing row when a new one has the same key.
     pub fn new(name: &str, columns: Vec<Column>, time: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -93,7 +94,7 @@ impl Table {
         }
     }
 
-    /// Has a row whose `key` is taken overwrite `columns` of the row that is there.
+    /// Makes a row whose `key` exists already overwrite `columns` of the existing row.
     #[must_use]
     pub fn updating(mut self, key: &[&str], columns: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
@@ -104,7 +105,7 @@ impl Table {
         self
     }
 
-    /// Position of a column among this table's columns.
+    /// Returns the index of a column, or `None` if the table has no column of that name.
     pub fn position(&self, column: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == column)
     }

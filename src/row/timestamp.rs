@@ -1,56 +1,57 @@
-//! Points in time as PostgreSQL stores them. No clock is read here: decoding must give the same
-//! row for the same message, so "now" always comes from outside.
+//! Points in time as PostgreSQL stores them. No clock is read here: decoding must give the same row
+//! for the same message, so the caller passes the current time.
 
-/// Microseconds since 2000-01-01 00:00 UTC, within PostgreSQL's range.
+/// A point in time: microseconds since 2000-01-01 00:00 UTC, within the range of a `timestamptz`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 /// Seconds from the Unix epoch to 2000-01-01 00:00 UTC.
 const EPOCH_SHIFT_SECONDS: i64 = 946_684_800;
 const MICROS: i64 = 1_000_000;
-/// 4713-11-24 BC, the first instant a timestamptz can hold.
+/// 4714-11-24 BC, the first instant a `timestamptz` can hold.
 const FIRST: i64 = -211_813_488_000_000_000;
-/// 294277-01-01, the first instant a timestamptz cannot hold.
+/// 294277-01-01, the first instant a `timestamptz` cannot hold.
 const END: i64 = 9_223_371_331_200_000_000;
 
 impl Timestamp {
-    /// From microseconds since the Unix epoch; `None` outside PostgreSQL's range.
+    /// Converts microseconds since the Unix epoch. Like all these constructors, it returns `None`
+    /// outside PostgreSQL's range.
     pub fn from_unix_micros(micros: i64) -> Option<Self> {
         let value = micros.checked_sub(EPOCH_SHIFT_SECONDS * MICROS)?;
         (FIRST..END).contains(&value).then_some(Self(value))
     }
 
-    /// From seconds since the Unix epoch.
+    /// Converts seconds since the Unix epoch.
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         Self::from_unix_micros(seconds.checked_mul(MICROS)?)
     }
 
-    /// From milliseconds since the Unix epoch.
+    /// Converts milliseconds since the Unix epoch.
     pub fn from_unix_millis(millis: i64) -> Option<Self> {
         Self::from_unix_micros(millis.checked_mul(1_000)?)
     }
 
-    /// From nanoseconds since the Unix epoch; what is below a microsecond is cut off.
+    /// Converts nanoseconds since the Unix epoch, rounded down to a microsecond.
     pub fn from_unix_nanos(nanos: i128) -> Option<Self> {
         Self::from_unix_micros(i64::try_from(nanos.div_euclid(1_000)).ok()?)
     }
 
-    /// From microseconds since 2000-01-01 00:00 UTC, PostgreSQL's own form.
+    /// Converts microseconds since 2000-01-01 00:00 UTC, PostgreSQL's own representation.
     pub fn from_postgres_micros(micros: i64) -> Option<Self> {
         (FIRST..END).contains(&micros).then_some(Self(micros))
     }
 
-    /// Microseconds since 2000-01-01 00:00 UTC.
+    /// Returns the microseconds since 2000-01-01 00:00 UTC.
     pub fn postgres_micros(self) -> i64 {
         self.0
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns the microseconds since the Unix epoch.
     pub fn unix_micros(self) -> i64 {
         self.0.saturating_add(EPOCH_SHIFT_SECONDS * MICROS)
     }
 
-    /// This instant plus a number of microseconds, held within the range.
+    /// Returns this point in time plus a number of microseconds, clamped to PostgreSQL's range.
     pub fn saturating_add_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros).clamp(FIRST, END - 1))
     }
