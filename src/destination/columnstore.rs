@@ -1,35 +1,35 @@
-//! Rows straight into the columnstore of a hypertable, where an operator asks for it with
-//! `columnstore=direct` and TimescaleDB can do it. TimescaleDB itself says at each statement that
-//! it cannot, in a warning, and versions before 2.29 lose or miscount rows; so all that stands
-//! against it is looked for here, once, when the destination is looked up.
+//! Writes rows directly into the columnstore of a hypertable, if the pipeline has
+//! `columnstore=direct` and TimescaleDB supports it for the table. TimescaleDB itself reports an
+//! unsuitable table only by a warning for each statement, and versions before 2.29 lose or miscount
+//! rows. So all obstacles are looked for here, once, when the destination is looked up.
 //!
-//! Untested with the columnstore itself: the testbed has TimescaleDB's Apache edition, which lacks
-//! it.
+//! Not tested with a columnstore: the testbed has TimescaleDB's Apache edition, which lacks it.
 
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 
-/// The first version in which it is safe.
+/// The first version of TimescaleDB, major and minor, in which this is safe.
 const SINCE: (u32, u32) = (2, 29);
-/// Fewer rows would make compressed batches that are too small to be of use.
+/// The smallest number of rows of a COPY for the columnstore. Fewer would make compressed batches
+/// that are too small to be useful.
 const ROWS: usize = 1_000;
 
-/// Whether COPY into a destination may go straight into the columnstore.
+/// Whether COPY writes directly into the columnstore of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Columnstore {
-    /// Nobody asks for it, and TimescaleDB's own settings stay as they are.
+    /// The pipeline does not ask for it, and TimescaleDB's own settings are left unchanged.
     Unasked,
-    /// It may.
+    /// The pipeline asks for it, and nothing prevents it.
     Direct,
-    /// It is asked for, and this stands against it.
+    /// The pipeline asks for it, and this is the reason why it is not possible.
     Unfit(String),
 }
 
 impl Columnstore {
-    /// Finds out what stands against it. Inside a transaction.
+    /// Checks whether anything prevents it. Inside a transaction only.
     ///
     /// # Errors
-    /// What the database says.
+    /// Those of the database.
     pub fn look_up(relation: pg_sys::Oid) -> Result<Self, Failure> {
         Ok(match objection(relation)? {
             None => Self::Direct,
@@ -37,7 +37,7 @@ impl Columnstore {
         })
     }
 
-    /// Prepares the COPY of so many rows, for the rest of the transaction.
+    /// Sets TimescaleDB's setting for a COPY of `rows` rows, until the end of the transaction.
     pub fn prepare(&self, rows: usize) {
         let value = match self {
             Self::Unasked | Self::Unfit(_) => return,
@@ -61,6 +61,7 @@ impl Columnstore {
     }
 }
 
+/// Returns the reason why the columnstore cannot be used for this table, if there is one.
 fn objection(relation: pg_sys::Oid) -> Result<Option<String>, Failure> {
     let Some(version) = text(
         "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'timescaledb'",
@@ -94,6 +95,7 @@ fn objection(relation: pg_sys::Oid) -> Result<Option<String>, Failure> {
     text(query, &[relation.into()])
 }
 
+/// Returns the text that a query of one column gives; `None` for NULL or no row.
 fn text(query: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Option<String>, Failure> {
     Spi::connect(|client| {
         let rows = client.select(query, Some(1), args)?;
@@ -104,6 +106,7 @@ fn text(query: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Option<St
     })
 }
 
+/// Returns whether this version of TimescaleDB is [`SINCE`] or later.
 fn is_safe(version: &str) -> bool {
     let mut numbers = version
         .split(['.', '-'])

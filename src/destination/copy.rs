@@ -1,8 +1,8 @@
-//! Rows into one destination by `COPY … FROM STDIN` in binary format, the fastest way PostgreSQL
-//! has. In a background worker STDIN is the process's standard input; here that is a file in
-//! memory, filled anew for each batch. The statement goes through `ProcessUtility`, where
-//! TimescaleDB's hook routes rows to chunks. There is no ON CONFLICT: a row whose key is taken
-//! fails the batch, and the caller then takes the other way.
+//! Writes rows to one destination by `COPY … FROM STDIN` in binary format, the fastest way that
+//! PostgreSQL has. In a background worker, STDIN is the process's standard input; here that is a
+//! file in memory that is refilled for each batch. The statement goes through `ProcessUtility`,
+//! where TimescaleDB's hook routes rows to chunks. COPY has no ON CONFLICT: a row with a duplicate
+//! key fails the batch, and the caller then inserts it.
 
 use super::target::{CopyTarget, Target};
 use crate::pg::failure::Failure;
@@ -19,21 +19,21 @@ unsafe extern "C" {
     static stdin: *mut libc::FILE;
 }
 
-/// Memory in bytes that is kept from one batch to the next. What a rare large one took is given
-/// back.
+/// Bytes of buffer that are kept for the next batch. A larger buffer, which only a rare large batch
+/// needs, is released.
 const KEPT: usize = 16 << 20;
 
-/// Standard input of this process as a file in memory.
+/// This process's standard input, as a file in memory.
 pub struct Stdin {
     file: File,
     buffer: Vec<u8>,
 }
 
 impl Stdin {
-    /// Replaces standard input. To be called once in a worker.
+    /// Replaces standard input by a file in memory. Call it once in each worker.
     ///
     /// # Errors
-    /// When the operating system refuses.
+    /// Those of the operating system.
     pub fn replace() -> std::io::Result<Self> {
         // SAFETY: the descriptor made here is owned by the File alone; descriptor 0 becomes a
         // second one of the same file. Standard input is made unbuffered before its first use, or a
@@ -51,7 +51,7 @@ impl Stdin {
         }
     }
 
-    /// Makes the rows the whole of standard input.
+    /// Replaces the content of standard input with these rows, and rewinds it.
     fn fill<'a>(
         &mut self,
         target: &CopyTarget,
@@ -72,7 +72,7 @@ impl Stdin {
         Ok(())
     }
 
-    /// After a batch was read.
+    /// Releases the memory of a large batch, after COPY has read it.
     fn give_back(&mut self) {
         if self.buffer.capacity() > KEPT {
             self.buffer = Vec::new();
@@ -82,10 +82,12 @@ impl Stdin {
     }
 }
 
-/// Copies rows into the target and gives the number that were inserted. Inside a transaction.
+/// Copies rows into the target and returns the number that were inserted. Inside a transaction
+/// only.
 ///
 /// # Errors
-/// Raises PostgreSQL errors; returns what the operating system refuses.
+/// Errors of PostgreSQL are raised; those of the operating system, and of [`UserContext::restore`],
+/// are returned.
 pub fn write<'a>(
     input: &mut Stdin,
     target: &Target,
@@ -102,6 +104,7 @@ pub fn write<'a>(
     Ok(copied)
 }
 
+/// Runs the COPY statement and returns the number of rows that it has inserted.
 fn run(statement: &std::ffi::CStr) -> Result<u64, Failure> {
     // SAFETY: main thread, inside a transaction; all that is made here lives in its memory context.
     unsafe {
@@ -112,7 +115,7 @@ fn run(statement: &std::ffi::CStr) -> Result<u64, Failure> {
         planned.commandType = pg_sys::CmdType::CMD_UTILITY;
         planned.canSetTag = true;
         planned.utilityStmt = (*raw).stmt;
-        // A missing completion would crash TimescaleDB's hook.
+        // TimescaleDB's hook would crash without a completion to write to.
         let mut completion = pg_sys::QueryCompletion::default();
         pg_sys::ProcessUtility(
             planned.into_pg(),

@@ -1,17 +1,21 @@
-//! Where the table has a unique key COPY is optimistic: the first taken key fails the whole batch,
-//! which then costs twice. So COPY is given up for a while, longer each time. Pure.
+//! The backoff of COPY. COPY is optimistic where the table has a unique key: the first duplicate
+//! key fails the whole batch, which is then written twice. So COPY is not tried for some batches
+//! afterwards, and for more of them after each further failure. Pure.
 
 use super::WriteMethod;
 
-/// Batches that are inserted after a taken key before COPY is tried again; doubles each time …
+/// Batches that are inserted after the first duplicate key, before COPY is tried again. Each
+/// further one doubles the number, …
 const FIRST_BATCHES: u32 = 16;
-/// … up to this.
+/// … up to this number.
 const MOST_BATCHES: u32 = 4_096;
 
-/// How many batches are inserted before COPY is tried again.
+/// The number of batches that are inserted before COPY is tried again.
 #[derive(Debug, Default)]
 pub struct CopyBackoff {
+    /// Batches still to insert before COPY is tried again.
     left: u32,
+    /// Batches that the last backoff began with, halved by each COPY that succeeded since.
     length: u32,
 }
 
@@ -21,13 +25,13 @@ impl CopyBackoff {
         self.left == 0
     }
 
-    /// Begins after a taken key.
+    /// Begins a backoff, after a duplicate key.
     pub fn begin(&mut self) {
         self.length = (self.length * 2).clamp(FIRST_BATCHES, MOST_BATCHES);
         self.left = self.length;
     }
 
-    /// Counts a batch that was committed.
+    /// Records that a batch was committed.
     pub fn succeeded(&mut self, method: WriteMethod) {
         match method {
             WriteMethod::Copy => self.length /= 2,

@@ -1,6 +1,6 @@
-//! Rows into one destination: a tuplestore registered as an ephemeral named relation, and an
-//! ordinary `INSERT … SELECT` from it. Planner hooks (TimescaleDB's chunk routing), casts, defaults
-//! and ON CONFLICT all apply. Runs as the owner of the destination.
+//! Writes rows to one destination by an ordinary `INSERT … SELECT` from a tuplestore, which is
+//! registered as an ephemeral named relation. So planner hooks (TimescaleDB's chunk routing),
+//! casts, defaults and ON CONFLICT all apply. Runs as the owner of the destination.
 
 use super::statement;
 use super::statement::{BATCH, batch_column};
@@ -14,24 +14,26 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::Arc;
 
-/// Kilobytes of rows that stay in memory before PostgreSQL would spill them to a file.
+/// Kilobytes of rows that a tuplestore holds in memory before PostgreSQL spills it to a file.
 const TUPLESTORE_KB: i32 = 256 << 10;
-/// Most plans that are kept. Only rows that leave out columns in many ways need more than one.
+/// The largest number of plans that are kept. More than one is needed only for rows in which
+/// different columns are absent.
 const PLANS_MAX: usize = 64;
-/// Room for a varlena's header and alignment.
+/// Bytes to reserve for a varlena's header and alignment.
 const VARLENA_EXTRA: usize = 8;
 
-/// A prepared way into one destination.
+/// The prepared INSERT into one destination.
 pub struct Insert {
     table: Arc<Table>,
-    /// Where rows go.
+    /// The destination.
     pub target: Target,
-    /// The plans of the statements, by the columns that they leave out.
+    /// The plans of the statements, by the indexes of the columns that they leave out.
     plans: HashMap<Vec<usize>, Plan>,
+    /// The row type of the batch, see [`shape`].
     shape: pg_sys::TupleDesc,
 }
 
-/// A plan kept by SPI; freed when dropped.
+/// A plan kept by SPI, which is freed when this is dropped.
 struct Plan(pg_sys::SPIPlanPtr);
 
 impl Drop for Plan {
@@ -42,7 +44,7 @@ impl Drop for Plan {
 }
 
 impl Insert {
-    /// For rows of `table` into `target`.
+    /// Creates an INSERT of rows of `table` into `target`.
     pub fn new(table: Arc<Table>, target: Target) -> Self {
         Self {
             shape: shape(&table),
@@ -52,14 +54,16 @@ impl Insert {
         }
     }
 
-    /// Inserts rows and gives the number that were inserted or updated. Inside a transaction and
-    /// an SPI connection.
+    /// Inserts rows and returns the number that were inserted or updated. Call it inside a
+    /// transaction and an SPI connection.
     ///
-    /// Rows that differ in what is absent take several statements. They stay in order, because of
-    /// two rows with the same key the first is kept, or the last one counts.
+    /// Rows with different absent columns take several statements. They stay in order, because of
+    /// two rows with the same key the first is kept, or the last one determines the updated
+    /// columns.
     ///
     /// # Errors
-    /// Raises PostgreSQL errors; returns what SPI refuses.
+    /// Errors of PostgreSQL are raised. Returned are error codes of SPI, the error of
+    /// [`UserContext::restore`], and a name that contains a NUL byte.
     pub fn write(&mut self, rows: &RowSlices<'_>) -> Result<u64, Failure> {
         if !rows.has_absent() {
             return self.write_group(&[], rows.iter());
@@ -71,7 +75,7 @@ impl Insert {
         Ok(written)
     }
 
-    /// Inserts rows that all lack the columns `absent`.
+    /// Inserts rows in all of which the columns `absent` are absent.
     fn write_group<'a>(
         &mut self,
         absent: &[usize],
@@ -110,10 +114,11 @@ impl Insert {
         Ok(written)
     }
 
-    /// How to copy rows that all lack the columns `absent`, where COPY gives the same rows.
+    /// Returns how to copy rows in all of which the columns `absent` are absent; `None` where COPY
+    /// would not give the same rows.
     ///
     /// # Errors
-    /// When a name holds a NUL byte.
+    /// When a name contains a NUL byte.
     pub fn copy_without(&self, absent: &[usize]) -> Result<Option<CopyTarget>, Failure> {
         let target = &self.target;
         let Some(CopyTarget { sort, .. }) = target.copy else {
@@ -127,6 +132,8 @@ impl Insert {
         }))
     }
 
+    /// Returns the plan of the INSERT without the columns `absent`, and prepares it if there is
+    /// none yet.
     fn plan(&mut self, absent: &[usize]) -> Result<pg_sys::SPIPlanPtr, Failure> {
         if let Some(plan) = self.plans.get(absent) {
             return Ok(plan.0);
@@ -150,7 +157,7 @@ impl Insert {
         Ok(plan)
     }
 
-    /// Puts rows into a tuplestore of the current memory context.
+    /// Creates a tuplestore with these rows, in the current memory context.
     fn fill<'a>(&self, rows: impl Iterator<Item = Row<'a>>) -> *mut pg_sys::Tuplestorestate {
         // SAFETY: main thread, inside a transaction.
         let store = unsafe { pg_sys::tuplestore_begin_heap(false, false, TUPLESTORE_KB) };
@@ -175,6 +182,7 @@ impl Drop for Insert {
     }
 }
 
+/// Turns an error code of SPI into a [`Failure`].
 fn check(code: i32, what: &str) -> Result<(), Failure> {
     match code >= 0 {
         true => Ok(()),
@@ -185,7 +193,8 @@ fn check(code: i32, what: &str) -> Result<(), Failure> {
     }
 }
 
-/// The batch's columns with their natural types, in memory that lives until it is freed.
+/// Creates the row type of a batch: its columns with their natural types. The memory lives until it
+/// is freed.
 fn shape(table: &Table) -> pg_sys::TupleDesc {
     // SAFETY: main thread. The descriptor is built in a context that is never reset, since plans
     // refer to it across transactions; Insert frees it.
@@ -210,6 +219,7 @@ fn shape(table: &Table) -> pg_sys::TupleDesc {
     }
 }
 
+/// Returns the PostgreSQL type of cells of this kind.
 fn natural_type(kind: Kind) -> pg_sys::Oid {
     match kind {
         Kind::Text | Kind::Json => pg_sys::TEXTOID,
@@ -221,13 +231,13 @@ fn natural_type(kind: Kind) -> pg_sys::Oid {
     }
 }
 
-/// One row on its way into a tuplestore, in buffers that serve all rows of a batch.
+/// One row to put into a tuplestore, in buffers that are reused for all rows of a batch.
 struct Tuple<'a> {
     shape: pg_sys::TupleDesc,
     cells: Vec<Cell<'a>>,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
-    /// Text values as varlenas, 8-byte aligned.
+    /// The row's texts as varlenas, 8-byte aligned.
     text: Vec<u64>,
 }
 
@@ -242,6 +252,7 @@ impl<'a> Tuple<'a> {
         }
     }
 
+    /// Appends a row to the tuplestore.
     fn put(&mut self, store: *mut pg_sys::Tuplestorestate, row: Merged<'a>, table: &Table) {
         row.cells(table, &mut self.cells);
         self.values.clear();
@@ -276,14 +287,14 @@ impl<'a> Tuple<'a> {
         }
     }
 
-    /// Makes the text buffer large enough before anything points into it.
+    /// Enlarges the text buffer before anything points into it.
     fn make_room(&mut self) {
         let text_bytes = |cell: &Cell<'_>| match cell {
             Cell::Text(text) | Cell::Json(text) => text.len() + VARLENA_EXTRA,
             _ => 0,
         };
         let words = self.cells.iter().map(text_bytes).sum::<usize>() / size_of::<u64>() + 1;
-        // Rounding up each text may take one more word than the sum.
+        // Rounding up each text can take one word more than the sum.
         self.text.reserve(words + self.cells.len());
     }
 }

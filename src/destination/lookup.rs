@@ -1,5 +1,5 @@
-//! What PostgreSQL's catalogs say about a destination: which of a format's columns it has, under
-//! which name and type, and which keys.
+//! Looks a destination up in PostgreSQL's catalogs: which of a format's columns it has, under which
+//! names and types, and which keys.
 
 use super::statement;
 use super::target::Target;
@@ -12,10 +12,12 @@ use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use row::{Column, Conflict, SortKey, Table};
 use std::ffi::CStr;
 
-/// Looks the destination up along `path`: the pipeline's own choice of table, or the format's.
+/// Looks the destination up with `path` as `search_path`: the table that the pipeline's options
+/// name, else the format's own.
 ///
 /// # Errors
-/// [`Failure`] of class `Schema` that names the table or column that is missing.
+/// A [`Failure`] of class `Schema` that names the missing table or column. Errors of PostgreSQL are
+/// raised, or returned as [`Failure`].
 pub fn lookup_destination(
     table: &Table,
     chosen: Option<&str>,
@@ -46,8 +48,9 @@ pub fn lookup_destination(
     })
 }
 
-/// The order of the oldest index that does not begin with the time. With several of them the
-/// others' entries are no better off, and no worse.
+/// Returns the order of the oldest B-tree index that begins with a column of the format other than
+/// the time. If there are several such indexes, this order makes the entries of the others neither
+/// more nor less scattered.
 fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
@@ -74,20 +77,22 @@ fn sort_key(
     Ok(None)
 }
 
-/// The destination as a relation.
+/// The destination's row of `pg_class`.
 struct Relation {
     oid: pg_sys::Oid,
     owner: pg_sys::Oid,
     schema: String,
     name: String,
-    /// COPY knows no rules, and refuses row security where that binds the owner as well.
+    /// Whether COPY can write to it: COPY ignores rules, and refuses a table whose row security
+    /// applies to the owner as well.
     takes_copy: bool,
 }
 
 type Client<'a> = spi::SpiClient<'a>;
 
+/// Returns the table that `wanted` names, if rows can be written to it.
 fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Relation, Failure> {
-    // The name alone depends on the path.
+    // Only the resolution of the name depends on the path.
     let found = path.within(|| {
         // SAFETY: main thread, inside a transaction; a function of PostgreSQL with its one
         // argument.
@@ -98,7 +103,8 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
             )
         }
     });
-    // A temporary table would be that of a session which replays, and gone with it.
+    // A temporary table is never a destination: it can only belong to a session that replays, and
+    // disappears with it.
     let query = "SELECT c.oid, c.relowner, n.nspname::pg_catalog.text, c.relname::pg_catalog.text,
             c.relkind IN ('r', 'p') AND NOT c.relhasrules
                 AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
@@ -118,6 +124,7 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
     })
 }
 
+/// Returns the destination's columns.
 fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text, a.atttypmod,
             t.typcategory = 'S',
@@ -143,7 +150,8 @@ fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn
     Ok(found)
 }
 
-/// With its schema: the statement runs under a path that others may have a schema on.
+/// Returns a type's name as SQL. It is qualified, because the statement runs under a path that may
+/// contain schemas of other users.
 fn type_name(oid: pg_sys::Oid, modifier: i32) -> Result<String, Failure> {
     // SAFETY: main thread, inside a transaction; the text is copied from its memory context.
     let name = unsafe {
@@ -154,7 +162,8 @@ fn type_name(oid: pg_sys::Oid, modifier: i32) -> Result<String, Failure> {
     name.to_str().map(str::to_owned).map_err(not_utf8)
 }
 
-/// For each of the format's columns, what to write where; `None` where the destination lacks it.
+/// Returns the destination's column for each column of the format; `None` where the destination
+/// lacks an optional one.
 fn match_columns(
     table: &Table,
     found: &[TableColumn],
@@ -192,14 +201,18 @@ fn match_columns(
     }
 }
 
+/// Returns the destination's column with the name, or else the alias, of the format's column,
+/// unless it is generated.
 fn find_column<'a>(column: &Column, found: &'a [TableColumn]) -> Option<&'a TableColumn> {
     let named = |name: &str| found.iter().find(|f| f.name == name && f.can_be_given);
     named(&column.name).or_else(|| column.alias.as_deref().and_then(named))
 }
 
-/// Rows with a taken key are updated only if the destination has that very key. Without any key
-/// nothing is said, which also lets the table have rules. Nor with a deferrable one: PostgreSQL
-/// refuses every row then, so a taken key fails the row instead.
+/// Returns what the INSERT does with a duplicate key. Existing rows are updated only if the
+/// destination has a unique index over exactly the format's key; otherwise rows with a duplicate
+/// key are skipped. A table without any key gets no ON CONFLICT clause, so that it may have rules.
+/// Nor does one with a deferrable key, because PostgreSQL would refuse every row; there a duplicate
+/// key fails its row instead.
 fn conflict(
     client: &Client<'_>,
     relation: pg_sys::Oid,

@@ -1,5 +1,5 @@
-//! A table of the user, and the two ways into it: COPY wherever that gives the same rows, and
-//! `INSERT … SELECT` for the rest. Rows are written as the owner of the table.
+//! Destination tables, and the two ways to write to them: COPY wherever that gives the same rows,
+//! and `INSERT … SELECT` for the rest. Rows are written as the owner of the table.
 
 mod columnstore;
 mod copy;
@@ -20,13 +20,15 @@ use copy_backoff::CopyBackoff;
 use row::{RowSlices, Table};
 use std::sync::Arc;
 
-/// Below this number of rows the kept plan of the INSERT is quicker than parsing a COPY.
+/// The smallest number of rows for COPY. Below it an INSERT is faster, because its plan is cached,
+/// whereas each COPY is parsed.
 const COPY_ROWS: usize = 32;
 
-/// Most groups of rows, by what is absent in them, that are copied; more of them are inserted.
+/// The largest number of groups, by absent columns, that are copied one by one. Batches with more
+/// groups are inserted.
 const COPY_GROUPS_MAX: usize = 8;
 
-/// How a batch is written.
+/// The statement that writes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMethod {
     /// `COPY … FROM STDIN`.
@@ -35,7 +37,7 @@ pub enum WriteMethod {
     Insert,
 }
 
-/// A destination that was looked up.
+/// A destination that was looked up in the catalogs.
 pub struct Destination {
     insert: Insert,
     columnstore: Columnstore,
@@ -43,7 +45,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// For rows of `table` into `target`.
+    /// Creates a destination that writes rows of `table` to `target`.
     pub fn new(table: Arc<Table>, target: Target, columnstore: Columnstore) -> Self {
         Self {
             insert: Insert::new(table, target),
@@ -52,12 +54,12 @@ impl Destination {
         }
     }
 
-    /// What was found out about the table.
+    /// Returns what the catalogs say about the table.
     pub fn target(&self) -> &Target {
         &self.insert.target
     }
 
-    /// Returns how to write a batch of this many rows.
+    /// Returns the method for a batch of `rows` rows.
     pub fn method(&self, rows: usize) -> WriteMethod {
         match self.target().copy.is_some() && rows >= COPY_ROWS && self.copy_backoff.is_over() {
             true => WriteMethod::Copy,
@@ -65,11 +67,12 @@ impl Destination {
         }
     }
 
-    /// Writes rows and gives the number that were inserted or updated. Inside a transaction and an
-    /// SPI connection.
+    /// Writes rows and returns the number that were inserted or updated. Call it inside a
+    /// transaction and an SPI connection.
     ///
     /// # Errors
-    /// Raises PostgreSQL errors; returns what is refused otherwise.
+    /// Errors of PostgreSQL are raised. Returned are those of the operating system and of SPI, and
+    /// a name that contains a NUL byte.
     pub fn write(
         &mut self,
         method: WriteMethod,
@@ -86,8 +89,8 @@ impl Destination {
         }
     }
 
-    /// Copies rows that differ in what is absent, group by group. Their order does not matter: of
-    /// two rows with the same key the second fails the COPY.
+    /// Copies rows with different absent columns, group by group. The order of groups does not
+    /// matter: of two rows with the same key the second one fails the COPY in any order.
     fn write_groups(&mut self, stdin: &mut Stdin, rows: &RowSlices<'_>) -> Result<u64, Failure> {
         let groups = rows.groups(&self.insert.target.defaulted());
         let copies = groups.iter().take(COPY_GROUPS_MAX + 1);
@@ -105,12 +108,12 @@ impl Destination {
         Ok(written)
     }
 
-    /// Counts a batch that was committed.
+    /// Records that a batch was committed.
     pub fn succeeded(&mut self, method: WriteMethod) {
         self.copy_backoff.succeeded(method);
     }
 
-    /// Inserts the next batches, after a taken key.
+    /// Makes the next batches use INSERT, after a duplicate key.
     pub fn back_off_copy(&mut self) {
         self.copy_backoff.begin();
     }

@@ -7,18 +7,18 @@ use pgrx::spi::quote_identifier;
 use row::{Column, CopyFormat, Field, Kind, SortKey, Table};
 use std::ffi::{CStr, CString};
 
-/// Name under which the rows of a batch are visible to the insert.
+/// The relation name under which the INSERT sees the rows of a batch.
 pub const BATCH: &CStr = c"sr_event_writer_batch";
 
-/// Name of the batch's column number `number`.
+/// Returns the name of the batch's column number `number`.
 pub fn batch_column(number: usize) -> String {
     format!("c{number}")
 }
 
-/// Returns the INSERT of a batch.
+/// Returns the INSERT statement of a batch.
 ///
 /// # Errors
-/// When a name holds a NUL byte.
+/// When a name contains a NUL byte.
 pub fn insert(
     qualified: &str,
     matched: &[Matched],
@@ -45,6 +45,8 @@ pub fn insert(
     ))
 }
 
+/// Returns the ON CONFLICT clause that updates those of `columns` that the destination has; if it
+/// has none of them, rows with a duplicate key are skipped.
 fn update_clause(key: &[String], columns: &[String], matched: &[Matched]) -> String {
     let there = matched.iter().flatten().map(|(found, _)| &found.name);
     let mut sets = Vec::new();
@@ -66,9 +68,9 @@ fn update_clause(key: &[String], columns: &[String], matched: &[Matched]) -> Str
     )
 }
 
-/// Returns what to write into a column. Text reaches types that are no strings by an explicit cast.
-/// Everything else is left to the assignment, which refuses what does not fit where a cast would
-/// cut it off.
+/// Returns the expression to write to a column. Text is cast explicitly to types that are not
+/// strings. Everything else is left to assignment, which refuses a value that is too long, where an
+/// explicit cast would truncate it.
 pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String {
     let name = batch_column(number);
     match column.kind {
@@ -79,11 +81,11 @@ pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String
     }
 }
 
-/// Returns the COPY of a batch. It gives the same rows where every cell's encoding is that of its
-/// column's type; `None` where a cell would need a cast.
+/// Returns the COPY statement of a batch, or `None` where a cell would need a cast: COPY gives the
+/// same rows only where the encoding of every cell is that of its column's type.
 ///
 /// # Errors
-/// When a name holds a NUL byte.
+/// When a name contains a NUL byte.
 pub fn copy_target(
     table: &Table,
     qualified: &str,
@@ -114,6 +116,8 @@ pub fn copy_target(
     }))
 }
 
+/// Returns how cells of this kind are copied to a column of this type; `None` if they would need a
+/// cast.
 fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
     let is_text = matches!(column, pg_sys::TEXTOID | pg_sys::VARCHAROID);
     match (kind, column) {

@@ -1,75 +1,79 @@
-//! A destination table as it really is, and what an insert into it has to say. Nothing is ever
-//! changed on it.
+//! A destination table as the catalogs describe it, and what is needed to write to it. Nothing here
+//! ever changes the table's definition.
 
 use crate::pg::search_path::SearchPath;
 use pgrx::prelude::*;
 use row::{CopyFormat, SortKey};
 use std::ffi::CString;
 
-/// One column of the destination.
+/// A column of the destination.
 #[derive(Clone, Debug)]
 pub struct TableColumn {
-    /// Its name.
+    /// The column's name.
     pub name: String,
-    /// Its type.
+    /// The OID of its type.
     pub type_oid: pg_sys::Oid,
-    /// Its type with schema and modifier, as SQL.
+    /// Its type as SQL, with schema and modifier.
     pub type_name: String,
-    /// Whether text reaches it without a cast.
+    /// Whether it takes text without an explicit cast.
     pub is_string: bool,
-    /// A row that says nothing about it gets a default, or a number of its own.
+    /// Whether a row without a value for it gets a default, or the next number of an identity.
     pub has_default: bool,
-    /// NOT NULL without a default.
+    /// Whether each row must have a value for it: it is NOT NULL, without a default.
     pub must_be_given: bool,
-    /// Neither generated nor always an identity.
+    /// Whether a statement may give it a value: it is neither generated nor `GENERATED ALWAYS AS
+    /// IDENTITY`.
     pub can_be_given: bool,
 }
 
-/// A column of the format's table where the destination has it, and what is written there.
+/// The destination's column for one of the format, and the expression that is written to it; `None`
+/// if the destination lacks it.
 pub type Matched = Option<(TableColumn, String)>;
 
-/// What becomes of a row whose key is taken.
+/// What the INSERT does with a row whose key exists already.
 #[derive(Debug)]
 pub enum OnConflict {
-    /// There is no key that could be taken.
+    /// No ON CONFLICT clause: the table has no key, or one with which PostgreSQL does not allow the
+    /// clause.
     Never,
-    /// The row is left out.
+    /// DO NOTHING: the row is skipped.
     Nothing,
-    /// The row that is there is updated.
+    /// DO UPDATE: the existing row is updated.
     Update {
-        /// Columns of the key.
+        /// The columns of the key.
         key: Vec<String>,
-        /// Columns that are updated.
+        /// The columns that are updated.
         columns: Vec<String>,
     },
 }
 
-/// How rows get into one destination.
+/// Everything that is needed to write rows to one destination.
 #[derive(Debug)]
 pub struct Target {
-    /// Qualified name, for people.
+    /// The qualified and quoted name, for statements and messages.
     pub name: String,
-    /// The relation, to recognise changes to it.
+    /// The relation's OID, to recognise invalidations for it.
     pub relation: pg_sys::Oid,
-    /// Rows are written as this role.
+    /// The owner, as whom rows are written.
     pub owner: pg_sys::Oid,
-    /// Along which it was found, and which its triggers see.
+    /// The `search_path` that it was found with and that its triggers run under.
     pub path: SearchPath,
-    /// For each of the format's columns, what to write where.
+    /// The destination's column for each column of the format.
     pub matched: Vec<Matched>,
-    /// What becomes of a row whose key is taken.
+    /// What to do with a row whose key exists already.
     pub on_conflict: OnConflict,
-    /// How to copy into it, where COPY gives the same rows.
+    /// The COPY statement, or `None` where COPY would not give the same rows.
     pub copy: Option<CopyTarget>,
 }
 
 impl Target {
-    /// Whether rows of one statement must not share a key.
+    /// Returns whether the INSERT updates existing rows, in which case the rows of one statement
+    /// must have different keys.
     pub fn updates(&self) -> bool {
         matches!(self.on_conflict, OnConflict::Update { .. })
     }
 
-    /// Numbers of the format's columns for which the destination has a default.
+    /// Returns the indexes of the format's columns for which the destination has a default.
     pub fn defaulted(&self) -> Vec<usize> {
         let columns = self.matched.iter().enumerate();
         let has_default =
@@ -80,8 +84,7 @@ impl Target {
             .collect()
     }
 
-    /// What to write where, without some of the format's columns, as if the destination lacked
-    /// them.
+    /// Returns `matched` without the format's columns `absent`, as if the destination lacked them.
     pub fn matched_without(&self, absent: &[usize]) -> Vec<Matched> {
         let columns = self.matched.iter().enumerate();
         columns
@@ -90,13 +93,13 @@ impl Target {
     }
 }
 
-/// COPY into one destination.
+/// The COPY into one destination.
 #[derive(Debug)]
 pub struct CopyTarget {
-    /// The whole statement.
+    /// The complete statement.
     pub statement: CString,
-    /// What becomes of each cell.
+    /// The conversion of rows into COPY data.
     pub format: CopyFormat,
-    /// In which order, if not that of arrival.
+    /// The order of the rows; `None` for that of arrival.
     pub sort: Option<SortKey>,
 }
