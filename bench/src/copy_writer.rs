@@ -1,6 +1,6 @@
-//! A fast external writer as one would usually make it: binary COPY, a thousand rows a transaction.
+//! A fast external writer as it is usually built: binary COPY, a thousand rows per transaction.
 //!
-//! COPY has no ON CONFLICT, so with a unique key it copies into a temporary table first.
+//! COPY has no ON CONFLICT, so with a unique key it copies to a temporary table first.
 
 use std::pin::pin;
 

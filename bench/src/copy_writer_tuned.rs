@@ -1,7 +1,7 @@
-//! The fastest external COPY writer with the extension's guarantee: five thousand rows a
-//! transaction, sorted for the table's index, sent in large pieces, encoded while the previous
-//! batch is copied; commits do not wait for the disk, and each batch is acknowledged once the WAL
-//! is flushed.
+//! The fastest external COPY writer with the same guarantee as the extension: five thousand rows
+//! per transaction, sorted for the table's index, sent in large pieces, encoded while the previous
+//! batch is copied. Commits are asynchronous, and each batch is acknowledged once the WAL is
+//! flushed.
 //!
 //! With a unique key it copies optimistically, and uses a temporary table after a duplicate key.
 
@@ -19,29 +19,30 @@ use crate::workload::{Workload, quoted};
 
 /// Bytes in one message of the COPY protocol.
 const PIECE: usize = 256 << 10;
-/// Encoded batches that wait.
+/// Encoded batches that wait to be copied.
 const AHEAD: usize = 2;
-/// Between two looks how far the log is flushed.
+/// Interval between two queries for the flush position.
 const LOOK: Duration = Duration::from_millis(5);
-/// Batches that take the temporary table after a key was taken.
+/// Batches that use the temporary table after a duplicate key.
 const DETOUR: u32 = 16;
-/// Beginning and end of PostgreSQL's binary COPY format.
+/// Beginning of PostgreSQL's binary COPY format; [`TRAILER`] is its end.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: i16 = -1;
 
-/// A batch and its rows as COPY takes them.
+/// A batch, and its rows in the format of COPY.
 struct Encoded {
     batch: Batch,
     rows: Bytes,
 }
 
-/// A batch that is committed, and how far the log was then.
+/// A committed batch, and the WAL position after its commit.
 struct Committed {
     batch: Batch,
     lsn: String,
 }
 
-/// Writes batches until there are no more. `log` is a second connection, which asks for the log.
+/// Writes batches until there are no more. `log` is a second connection, for queries of the flush
+/// position.
 pub async fn write<S: Shape>(
     database: Client,
     log: Client,
@@ -94,10 +95,10 @@ fn encode<S: Shape>(batch: &Batch) -> Outcome<Bytes> {
     Ok(out.freeze())
 }
 
-/// The statements of a table.
+/// The statements for a table.
 struct Statements {
     copy: Statement,
-    /// COPY into the temporary table, and from there into the table; where there is a key.
+    /// COPY to the temporary table, and from there to the table; only if there is a unique key.
     detour: Option<(Statement, Statement)>,
 }
 
@@ -162,7 +163,7 @@ async fn copy_all<S: Shape>(
     Ok(())
 }
 
-/// One transaction. Whether it was committed; not, when a key was taken.
+/// Copies rows in one transaction. Returns false if it was rolled back because of a duplicate key.
 async fn copied(
     database: &mut Client,
     copy: &Statement,
@@ -175,7 +176,7 @@ async fn copied(
     while !rest.is_empty() {
         let piece = rest.split_to(PIECE.min(rest.len()));
         if sink.send(piece).await.is_err() {
-            // The server says why at the end.
+            // The server reports the reason at the end.
             break;
         }
     }
@@ -194,7 +195,7 @@ async fn copied(
     Ok(true)
 }
 
-/// Hands batches to the acknowledging end once the log is on the disk as far as their commits.
+/// Passes batches on to be acknowledged, once the WAL is flushed up to their commits.
 async fn pass_on_flushed(
     log: Client,
     mut committed: Receiver<Committed>,

@@ -1,6 +1,6 @@
-//! Decoding speed of one core: calls the extension's decoders directly, from the payload to a row
-//! of encoded cells. Counts the processor time of the thread, so that other work on the machine
-//! does not matter.
+//! Decoding speed of one core: calls the extension's decoders directly, from the payload to encoded
+//! cells. It counts the processor time of the thread, so that other work on the machine does not
+//! matter.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use row::{RowSet, Timestamp};
 
 use crate::measure;
 
-/// Messages decoded into one row set, like a batch.
+/// Messages decoded into one row set, as in a batch.
 const BATCH: u64 = 1000;
-/// Time for one pass.
+/// Duration of one measurement.
 const PASS: Duration = Duration::from_millis(200);
 const PASSES: usize = 5;
 
-/// Format, and messages per second of processor time.
+/// Name of the format, and messages per second of processor time.
 pub type Rate = (&'static str, f64);
 
 /// Measures the seven formats.

@@ -18,17 +18,17 @@ use crate::typed::{Netflow, Shape, Telemetry};
 use crate::workload::{self, Workload};
 use crate::{copy_writer, copy_writer_tuned, insert_writer};
 
-/// Their durable consumer.
+/// Durable consumer of the external writers.
 const CONSUMER: &str = "bench-writer";
-/// Messages that the server lets be on their way: as many as the extension has.
+/// Most messages in flight without an acknowledgement, the same as for the extension.
 const IN_FLIGHT: i64 = 65_536;
 /// Batches that wait between reading and writing.
 const AHEAD: usize = 4;
 
-/// A result with an error text for people.
+/// A result with an error text.
 pub type Outcome<T> = Result<T, String>;
 
-/// Which of them.
+/// The external writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `copy_writer.rs`
@@ -37,7 +37,7 @@ pub enum Kind {
     CopyTuned,
     /// `insert_writer.rs`
     Insert,
-    /// Reads and acknowledges, and writes nothing: what NATS and its client take.
+    /// Reads and acknowledges, but writes nothing: the cost of NATS and its client alone.
     ReadOnly,
 }
 
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Messages in a transaction.
+    /// Returns the number of messages per transaction.
     fn batch(self) -> usize {
         match self {
             Self::Copy => 1000,
@@ -62,7 +62,7 @@ impl Kind {
         }
     }
 
-    /// Returns the policy: whether one acknowledgement covers a whole batch.
+    /// Returns the acknowledgement policy, which may let one acknowledgement cover a whole batch.
     fn acknowledges(self) -> AckPolicy {
         match self {
             Self::Copy | Self::Insert => AckPolicy::Explicit,
@@ -71,7 +71,7 @@ impl Kind {
     }
 }
 
-/// One round: from the start of the process until the last message is acknowledged.
+/// Runs one round, from the start of the process until the last message is acknowledged.
 pub async fn round(
     ground: &Ground,
     kind: Kind,
@@ -86,7 +86,7 @@ pub async fn round(
         .args(["writer", kind.name(), workload.name])
         .args([ground.stack.nats.url(), pg.port().to_string()])
         .arg(messages.to_string());
-    // Not the directory of PostgreSQL's data, which belongs to another user.
+    // Not in PostgreSQL's data directory, which belongs to another user.
     let log = pg.log_path().with_file_name("writer.log");
     let ended = measure::ended_children_cpu();
     let mut meter = Meter::start(&ground.stack);
@@ -107,14 +107,14 @@ pub async fn round(
     Ok(round)
 }
 
-/// A writer says nothing unless it fails.
+/// Waits until the writer has failed: it writes nothing to its log otherwise.
 async fn failed(log: &std::path::Path) {
     while std::fs::metadata(log).is_ok_and(|file| file.len() == 0) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The process: `copy|copy-tuned|insert|read-only WORKLOAD NATS_URL PGPORT MESSAGES`.
+/// Runs the writer process: `copy|copy-tuned|insert|read-only WORKLOAD NATS_URL PGPORT MESSAGES`.
 pub async fn main(arguments: &[&str]) -> Outcome<()> {
     let [kind, workload, url, port, messages] = arguments else {
         let usage = "writer: copy|copy-tuned|insert|read-only WORKLOAD NATS_URL PGPORT MESSAGES";
@@ -170,10 +170,10 @@ async fn write<S: Shape>(
     }
 }
 
-/// Messages of one transaction.
+/// The messages of one transaction.
 pub type Batch = Vec<Message>;
 
-/// Reads the stream into batches, until all messages are there.
+/// Reads the stream in batches, until all messages have arrived.
 async fn read(
     nats: async_nats::Client,
     workload: Workload,
@@ -212,7 +212,7 @@ async fn read(
     Ok(())
 }
 
-/// Acknowledges what is committed, while the next batch is being written.
+/// Acknowledges committed batches while the next one is being written.
 async fn acknowledge(
     nats: async_nats::Client,
     kind: Kind,
@@ -239,12 +239,12 @@ async fn connect(port: u16) -> Outcome<Client> {
         .connect(NoTls)
         .await;
     let (client, connection) = connected.map_err(text)?;
-    // Its error is seen by whoever uses the client.
+    // The client reports the error to whoever uses it.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)
 }
 
-/// An error as text, with what a database said.
+/// Returns an error as text, with the message of the database if there is one.
 pub fn text(error: impl std::fmt::Debug) -> String {
     format!("{error:?}")
 }

@@ -1,5 +1,5 @@
-//! The servers on which all contenders run in turn: one PostgreSQL that writes to a real disk, one
-//! NATS, the same messages in the stream, the same empty table before each round.
+//! The servers on which the contenders run in turn: one PostgreSQL that flushes to a real disk, one
+//! NATS, the same messages in the stream, and the same empty table before each round.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio_postgres::Client;
 
 use crate::workload::Workload;
 
-/// A round that takes longer has failed.
+/// Timeout of a round.
 const ROUND: Duration = Duration::from_secs(600);
-/// Between two looks at a consumer. What a round takes is known to this.
+/// Interval between two queries for the progress of a round, and so the precision of its duration.
 const LOOK: Duration = Duration::from_millis(5);
 const SOON: Duration = Duration::from_secs(30);
-/// Rows in a piece: as many as a transaction of the extension holds under backlog.
+/// Rows in a piece: as many as one transaction of the extension while it has a backlog.
 pub const PIECE_ROWS: u64 = 5_000;
 
 const SETTINGS: &[(&str, &str)] = &[
@@ -26,21 +26,21 @@ const SETTINGS: &[(&str, &str)] = &[
     ("shared_buffers", "1GB"),
     ("max_wal_size", "8GB"),
     ("checkpoint_timeout", "1h"),
-    // It would come to some rounds and not to others.
+    // It would run during some rounds and not during others.
     ("autovacuum", "off"),
     ("sr_event_writer.streams", "telemetry, netflow"),
 ];
 
-/// The table's chunks before a round.
+/// The state of the table's chunks before a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunks {
-    /// No: whoever writes the first row into one makes it.
+    /// They do not exist, so the first row of each chunk creates it.
     New,
-    /// The chunks of the kept rows exist, and are empty.
+    /// The chunks of the kept rows exist and are empty.
     Kept,
 }
 
-/// The servers, with what is the same in all rounds.
+/// The servers, and everything that is the same in all rounds.
 pub struct Ground {
     /// Both servers.
     pub stack: Stack,
@@ -50,17 +50,17 @@ pub struct Ground {
     pub context: Context,
     /// The generator of the messages.
     pub generator: Generator,
-    /// Set by whoever measures with chunks that are there.
+    /// State of the chunks before each round.
     pub chunks: Chunks,
 }
 
 impl Ground {
-    /// Starts both servers, with streams and tables and the extension switched off.
+    /// Starts both servers, with streams and tables, and with the extension disabled.
     pub async fn start() -> Result<Self, String> {
         Self::with(&[]).await
     }
 
-    /// The same with further settings.
+    /// Like [`Ground::start`], with additional settings.
     pub async fn with(settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut builder = Stack::builder().disabled();
         for (key, value) in SETTINGS.iter().chain(settings) {
@@ -82,7 +82,7 @@ impl Ground {
         done.unwrap_or_else(|error| panic!("{error:?}\n{sql}"));
     }
 
-    /// Makes `messages` messages the stream's only ones.
+    /// Fills the stream with `messages` messages, and removes all others.
     pub async fn fill(&self, feed: Feed, messages: u64) {
         self.empty(feed).await;
         let messages = self.generator.range(feed, 0..messages);
@@ -96,7 +96,8 @@ impl Ground {
         stream.purge().await.expect("empty a stream");
     }
 
-    /// Makes the table as it is before a round, and leaves nothing to write to the disk.
+    /// Prepares the table for a round, and makes a checkpoint so that nothing is left to write to
+    /// disk.
     pub async fn prepare(&self, workload: &Workload) {
         let table = workload.feed.table();
         self.execute(&format!("DROP TABLE IF EXISTS {table}")).await;
@@ -123,8 +124,9 @@ impl Ground {
         self.execute("CHECKPOINT").await;
     }
 
-    /// Keeps the rows of the table for [`Ground::copy_in`]: all, every fifth, all but these, the
-    /// halves, and pieces; in the order of their messages, by the number that each carries.
+    /// Keeps the rows of the table in files for [`Ground::copy_in`]: all rows, every fifth, all but
+    /// these, halves, and pieces. They are in the order of their messages, by the number that each
+    /// row contains.
     pub async fn keep_rows(&self, workload: &Workload, messages: u64) {
         let fifth = workload.every_fifth();
         let marker = workload.feed.marker_column();
@@ -157,35 +159,35 @@ impl Ground {
         }
     }
 
-    /// One server-side binary COPY of kept rows into the table.
+    /// Copies kept rows into the table, with one binary COPY on the server.
     pub async fn copy_in(&self, workload: &Workload, part: &str) {
         self.execute(&self.copy_in_statement(workload, part)).await;
     }
 
-    /// The statement of [`Ground::copy_in`].
+    /// Returns the statement of [`Ground::copy_in`].
     pub fn copy_in_statement(&self, workload: &Workload, part: &str) -> String {
         let (columns, table) = (workload.columns(), workload.feed.table());
         let file = self.file(workload, part);
         format!("COPY {table} ({columns}) FROM '{file}' (FORMAT binary)")
     }
 
-    /// Below the data directory, where the server may write.
+    /// Returns the path of a file below the data directory, where the server may write.
     fn file(&self, workload: &Workload, part: &str) -> String {
         let name = format!("bench-{}-{part}", workload.feed.name());
         self.stack.pg.data().join(name).display().to_string()
     }
 
-    /// Deletes a consumer, if it is there.
+    /// Deletes a consumer, if it exists.
     pub async fn forget_consumer(&self, feed: Feed, consumer: &str) {
         let stream = self.context.get_stream(feed.stream()).await;
-        // Mostly it is not there.
+        // In most cases it does not exist.
         let _ = stream
             .expect("look up a stream")
             .delete_consumer(consumer)
             .await;
     }
 
-    /// Messages that these pipelines of the extension have recorded since the server started.
+    /// Returns the number of messages that these pipelines have recorded since the server started.
     pub async fn recorded(&self, pipelines: &[&str]) -> Result<i64, String> {
         let sql = "SELECT COALESCE(sum(messages_total), 0)::bigint
             FROM sr_event_writer.stream_status WHERE name = ANY ($1)";
@@ -194,8 +196,8 @@ impl Ground {
     }
 
     /// Waits until these pipelines have recorded `total` messages since the server started, and
-    /// writes the log to the disk up to there. The consumer does not tell: NATS counts a message of
-    /// a stream with limits as done when it is sent.
+    /// then flushes the WAL. The consumer does not show this: on a stream with limits, NATS counts
+    /// a message as acknowledged when it is sent.
     pub async fn recorded_and_flushed(&self, pipelines: &[&str], total: i64) -> Result<(), String> {
         let deadline = Instant::now() + ROUND;
         while self.recorded(pipelines).await? < total {
@@ -207,22 +209,23 @@ impl Ground {
         self.flush().await
     }
 
-    /// Writes the log to the disk up to its end. Asynchronous commits are on the disk only after up
-    /// to three naps of the WAL writer, 200 ms each, in which nobody works: waiting for these would
-    /// measure the nap, and the less so the longer the round is. The writing itself is counted.
+    /// Flushes the WAL up to its end. Without this, asynchronous commits are flushed only after up
+    /// to three sleeps of the WAL writer, 200 ms each, while nothing else happens. Waiting for them
+    /// would measure the sleep, whose share is larger in a short round. The flush itself is
+    /// counted.
     pub async fn flush(&self) -> Result<(), String> {
         let sql = "SELECT pg_logical_emit_message(false, 'bench', '', flush => true)";
         let done = self.session.batch_execute(sql).await;
         done.map_err(|error| format!("{error:?}"))
     }
 
-    /// Waits until the consumer has acknowledged every message of the stream that is for it.
+    /// Waits until the consumer has acknowledged all of its messages in the stream.
     pub async fn drained(&self, feed: Feed, consumer: &str) -> Result<(), String> {
         let stream = self.context.get_stream(feed.stream()).await;
         let stream = stream.map_err(|error| error.to_string())?;
         let deadline = Instant::now() + ROUND;
         loop {
-            // It is not there until its owner has made it.
+            // It does not exist until its owner has created it.
             if let Ok(info) = stream.consumer_info(consumer).await
                 && info.delivered.stream_sequence > 0
                 && (info.num_pending, info.num_ack_pending) == (0, 0)
@@ -236,7 +239,7 @@ impl Ground {
         }
     }
 
-    /// Asserts that the table has a row for each message, and no other.
+    /// Checks that the table has as many rows as there are messages.
     pub async fn check(&self, workload: &Workload, messages: u64) {
         let table = workload.feed.table();
         let rows: i64 = self
@@ -247,7 +250,7 @@ impl Ground {
         assert_eq!(rows, messages as i64, "rows in {table}");
     }
 
-    /// A figure that differs when any value of any row does.
+    /// Returns a hash over all values of all rows.
     pub async fn fingerprint(&self, workload: &Workload) -> String {
         let (columns, table) = (workload.columns(), workload.feed.table());
         let sql = format!(
@@ -256,7 +259,7 @@ impl Ground {
         self.stack.pg.value(&sql).await
     }
 
-    /// Makes the extension forget that it has read the stream. It must be off.
+    /// Makes the extension forget its position in the stream. The extension must be disabled.
     pub async fn forget_position(&self, feed: Feed) {
         let pg = &self.stack.pg;
         wait::eventually(SOON, "the extension is off", async || {
@@ -267,14 +270,14 @@ impl Ground {
             }
         })
         .await;
-        // Not the other pipelines' positions: they would read their streams again meanwhile.
+        // Other positions stay: their pipelines would read their streams again meanwhile.
         let pipeline = feed.name();
         self.execute(&format!(
             "DELETE FROM sr_event_writer.stream_position WHERE pipeline = '{pipeline}'"
         ))
         .await;
         self.forget_consumer(feed, &feed.consumer()).await;
-        // It also remembers by itself.
+        // The worker also has the position in memory.
         let before = pg.worker_pid().await;
         self.execute(&format!("SELECT pg_terminate_backend({before})"))
             .await;

@@ -10,11 +10,12 @@ use tokio::time::{Instant, interval};
 use crate::measure::cluster_cpu;
 
 const SOON: Duration = Duration::from_secs(30);
-/// Long enough for hundredths of a percent: processor time is counted in steps of 10 ms.
+/// Duration of a measurement. It is long enough for hundredths of a percent, because processor time
+/// is counted in steps of 10 ms.
 const SPAN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Measures and prints.
+/// Measures and prints the costs.
 pub async fn measure() -> Result<(), String> {
     let without = Stack::builder().disabled().try_start().await?;
     let floor = busy(&without, false).await?;
@@ -45,7 +46,7 @@ pub async fn measure() -> Result<(), String> {
     Ok(())
 }
 
-/// Part of one core that the cluster takes, in percent.
+/// Returns the part of one core that the cluster uses, in percent.
 async fn busy(stack: &Stack, watched: bool) -> Result<f64, String> {
     let postmaster = stack.pg.postmaster_pid();
     let session = stack.pg.connect().await;

@@ -1,4 +1,4 @@
-//! An external writer like ServiceRadar's `EventWriter`: one INSERT of a hundred rows a
+//! An external writer like ServiceRadar's `EventWriter`: one INSERT of a hundred rows per
 //! transaction, with ON CONFLICT DO NOTHING.
 
 use tokio::sync::mpsc::{Receiver, Sender};
@@ -33,7 +33,7 @@ pub async fn write<S: Shape>(
             .collect();
         let rows = rows.map_err(text)?;
         let values: Vec<&(dyn ToSql + Sync)> = rows.iter().flat_map(Cells::cells).collect();
-        // A transaction by itself.
+        // Autocommit: the statement is a transaction.
         database.execute(&statement, &values).await.map_err(text)?;
         drop(values);
         drop(rows);

@@ -1,9 +1,10 @@
-//! The time from a message's publish acknowledgement by NATS until another session sees its row.
+//! Latency, from the moment when NATS acknowledges a published message until another session sees
+//! its row.
 //!
-//! Messages are published at a steady rate, with timestamps a millisecond apart. A second session
-//! reads the largest timestamp of the table about every millisecond, from an index. One pipeline
+//! Messages are published at a steady rate, with timestamps one millisecond apart. A second session
+//! reads the largest timestamp in the table about every millisecond, from an index. One pipeline
 //! writes in order, so all messages up to that one are visible. The reported latency is therefore
-//! too long by up to the time between two reads, which is reported too.
+//! too long by up to the time between two reads, which is also reported.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,27 +21,27 @@ use crate::measure;
 use crate::workload;
 
 const FEED: Feed = Feed::Telemetry;
-/// Messages a second.
+/// Rates to measure, in messages per second.
 const RATES: [u64; 2] = [1_000, 5_000];
-/// Between two looks, and between two bursts of the publisher.
+/// Interval between two reads, and between two bursts of the publisher.
 const TICK: Duration = Duration::from_millis(1);
-/// Acknowledgements under way.
+/// Most publish acknowledgements that may be outstanding.
 const WINDOW: usize = 10_000;
 
 /// Latencies at one rate, in milliseconds.
 #[derive(Debug)]
 pub struct Latency {
-    /// Messages a second.
+    /// Messages per second.
     pub rate: u64,
-    /// Half of the messages were visible after this.
+    /// Median latency.
     pub p50: f64,
-    /// 99 of 100.
+    /// 99th percentile of the latency.
     pub p99: f64,
-    /// Time between two looks that only one look in a hundred exceeded.
+    /// 99th percentile of the time between two reads.
     pub look_p99: f64,
 }
 
-/// Measures all rates, for `seconds` each.
+/// Measures the latency at all rates, for `seconds` each.
 pub async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Latency>, String> {
     let pg = &ground.stack.pg;
     ground.prepare(&workload::TELEMETRY).await;
@@ -49,7 +50,7 @@ pub async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Latency>, Stri
     pg.alter_system("sr_event_writer.stream_telemetry", "batch_timeout=50ms")
         .await;
     ground.stack.enable().await;
-    // The first makes the chunk, and says where the time stamps begin.
+    // The first message creates the chunk, and shows where the timestamps begin.
     ground
         .stack
         .nats
@@ -137,7 +138,7 @@ async fn one(
     })
 }
 
-/// When each publish was acknowledged.
+/// Returns the time at which each message was acknowledged.
 async fn stamps(mut sent: mpsc::Receiver<PublishAckFuture>) -> Result<Vec<Instant>, String> {
     let mut stamps = Vec::new();
     while let Some(ack) = sent.recv().await {
@@ -147,7 +148,8 @@ async fn stamps(mut sent: mpsc::Receiver<PublishAckFuture>) -> Result<Vec<Instan
     Ok(stamps)
 }
 
-/// Each look: when its answer came, and the number of the newest message that it saw.
+/// Reads the table repeatedly. Returns the time of each answer, and the number of the newest
+/// message in it.
 async fn look(
     session: Client,
     start: SystemTime,
@@ -161,7 +163,7 @@ async fn look(
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = Vec::new();
-    // Its sender going away means that nobody waits any longer.
+    // The sender is dropped when the measurement ends.
     while stop.has_changed().is_ok() {
         ticks.tick().await;
         let row = session.query_one(&query, &[]).await;

@@ -1,7 +1,7 @@
-//! The most that the server can do, from binary files on the server, with rows in the order of
-//! their messages: one COPY of all rows; two sessions with half of them each; and pieces of five
-//! thousand, each a transaction that does not wait for the disk, which bounds every writer that
-//! commits batches.
+//! The limit: the most that the server can do, from binary files on the server, with rows in the
+//! order of their messages. Three ways are measured: one COPY of all rows; two sessions with half
+//! of them each; and pieces of five thousand rows, each an asynchronous transaction, which is the
+//! limit of every writer that commits in batches.
 //!
 //! COPY cannot skip duplicates, so it gets only the missing rows, and its rate is that of these
 //! rows.
@@ -10,18 +10,18 @@ use crate::ground::{Ground, PIECE_ROWS};
 use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
-/// The division of the rows into statements.
+/// Ways to divide the rows into statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
     /// One COPY.
     Whole,
-    /// Two sessions at once.
+    /// Two sessions at the same time.
     Halves,
     /// One transaction for each piece.
     Pieces,
 }
 
-/// One round, and how many rows it wrote.
+/// Runs one round, and returns its figures and the number of rows written.
 pub async fn round(
     ground: &Ground,
     workload: &Workload,

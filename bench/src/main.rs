@@ -2,12 +2,12 @@
 //!
 //! `docs/performance.md` describes the measurements. Read the files in this order:
 //!
-//! - [`rounds`]: the contenders in turn; each is a file: [`limit`], [`ours`], [`copy_writer`],
-//!   [`copy_writer_tuned`], [`insert_writer`], the last three with [`external`] and [`typed`].
-//! - [`ground`]: their servers, messages and tables; [`workload`] defines these.
+//! - [`rounds`]: runs the contenders in turn. Each is a file: [`limit`], [`ours`], [`copy_writer`],
+//!   [`copy_writer_tuned`], [`insert_writer`]; the last three use [`external`] and [`typed`].
+//! - [`ground`]: their servers, messages and tables, which [`workload`] defines.
 //! - [`latency`], [`decode`], [`idle`]: figures without a backlog.
 //! - [`scale`], [`workers`]: backlogs of other sizes, and backlogs shared by two workers.
-//! - [`measure`], [`report`], [`quick`]: figures, the table, the guard.
+//! - [`measure`], [`report`], [`quick`]: figures, the table, the regression guard.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -154,7 +154,7 @@ async fn all(extent: Extent) -> Result<(), String> {
     let wanted = |name| extent.only.as_deref().is_none_or(|only| only == name);
     for workload in workload::ALL.iter().filter(|w| wanted(w.name)) {
         if filled != Some(workload.feed) {
-            // The kept rows are those of a table that was empty.
+            // The kept rows must be those of a table that was empty before.
             let plain = workload::Workload {
                 duplicates: false,
                 ..*workload
@@ -185,7 +185,7 @@ async fn all(extent: Extent) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends the work in an orderly way, with everything that it started, on Ctrl-C.
+/// Runs the work; on Ctrl-C, ends it in an orderly way, with all processes that it has started.
 async fn interruptible(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     tokio::select! {
         done = work => done,

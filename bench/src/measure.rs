@@ -11,13 +11,14 @@ use nix::unistd::{SysconfVar, sysconf};
 use pg_test::process;
 use pg_test::stack::Stack;
 
-/// Between two looks at a process's memory.
+/// Interval between two readings of a process's memory.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The figures of one contender in one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
-    /// Seconds from the start to the last acknowledgement.
+    /// Seconds from the start until everything is written and flushed, and acknowledged if
+    /// acknowledgements are used.
     pub seconds: f64,
     /// Processor time of the PostgreSQL cluster and of the writer, in seconds.
     pub cpu: f64,
@@ -25,7 +26,8 @@ pub struct Round {
     pub nats: f64,
     /// Largest private memory of the writing process, in bytes.
     pub peak: u64,
-    /// Part of the machine's processors that processes other than the benchmark's took.
+    /// Part (0 to 1) of the machine's processor time that other processes than the benchmark's
+    /// used.
     pub others: f64,
 }
 
@@ -37,7 +39,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Starts the clock for both servers.
+    /// Starts a measurement of both servers.
     pub fn start(stack: &Stack) -> Self {
         let servers = Servers {
             postmaster: stack.pg.postmaster_pid(),
@@ -50,13 +52,13 @@ impl Meter {
         }
     }
 
-    /// Watches the memory of the process that writes.
+    /// Watches the memory of the writing process.
     pub fn watch(&mut self, writer: i32) {
         self.memory = Some(Memory::watch(writer));
     }
 
-    /// Stops the clock. Of a writer's processor time only that of one which has ended counts, so
-    /// add that later.
+    /// Ends the measurement. An external writer's processor time is known only after the process
+    /// has ended, so the caller adds it later.
     pub fn stop(self) -> Round {
         let after = Usage::now(&self.servers);
         let seconds = after.at.duration_since(self.before.at).as_secs_f64();
@@ -78,16 +80,16 @@ struct Servers {
     nats: Option<i32>,
 }
 
-/// Processor time at one moment, in seconds.
+/// Processor time up to one moment.
 struct Usage {
     at: Instant,
     /// Processor seconds of nats-server.
     nats: f64,
     /// Processor seconds of the cluster.
     cluster: f64,
-    /// Processor seconds of the whole benchmark: cluster, NATS, writer, this process.
+    /// Processor seconds of the whole benchmark: cluster, NATS, writer and this process.
     own: f64,
-    /// Processor seconds of everything on the machine.
+    /// Processor seconds of all processes on the machine.
     machine: f64,
 }
 
@@ -111,12 +113,12 @@ impl Usage {
     }
 }
 
-/// Number of processors.
+/// Returns the number of processors.
 fn processors() -> f64 {
     thread::available_parallelism().map_or(1.0, |number| number.get() as f64)
 }
 
-/// Processor time that the machine has spent on anything, in seconds.
+/// Returns the processor time that the machine has spent on all processes, in seconds.
 fn machine_cpu() -> f64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = stat.lines().next().unwrap_or_default();
@@ -129,18 +131,19 @@ fn machine_cpu() -> f64 {
     )
 }
 
-/// Processor time that the processes of a cluster have used since its start, in seconds: the
-/// postmaster, its children that have ended, and its children that are there.
+/// Returns the processor time that the processes of a cluster have used since its start, in
+/// seconds: the postmaster, its running children, and its children that have ended.
 pub fn cluster_cpu(postmaster: i32) -> f64 {
     let live: u64 = process::children(postmaster)
         .into_iter()
         .map(|child| ticks(child, 2))
         .sum();
-    // Those two and, of the postmaster, the same for children that were waited for.
+    // Two fields of each child, and for the postmaster also the two of children that have ended.
     seconds(live + ticks(postmaster, 4))
 }
 
-/// Processor time of this process's own children that have ended and were waited for, in seconds.
+/// Returns the processor time of this process's children that have ended and were waited for, in
+/// seconds.
 pub fn ended_children_cpu() -> f64 {
     cpu(UsageWho::RUSAGE_CHILDREN)
 }
@@ -159,10 +162,11 @@ fn seconds(ticks: u64) -> f64 {
     ticks as f64 / per_second as f64
 }
 
-/// The sum of the first `fields` of utime, stime, cutime, cstime; 0 when the process is gone.
+/// Returns the sum of the first `fields` of utime, stime, cutime, cstime in ticks; 0 if the process
+/// is gone.
 fn ticks(pid: i32, fields: usize) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it is in parentheses and may hold anything, even parentheses.
+    // The name before them is in parentheses, and may contain parentheses itself.
     let rest = stat.rfind(')').map_or("", |at| &stat[at + 1..]);
     rest.split_ascii_whitespace()
         .skip(11)
@@ -171,7 +175,7 @@ fn ticks(pid: i32, fields: usize) -> u64 {
         .sum()
 }
 
-/// A thread that watches a process's memory.
+/// A thread that watches a process's memory for its maximum.
 struct Memory {
     stop: Arc<AtomicBool>,
     watcher: JoinHandle<u64>,
@@ -201,7 +205,7 @@ impl Memory {
     }
 }
 
-/// The middle one; of an even number, the mean of the middle two.
+/// Returns the median. For an even number of values it is the mean of the middle two.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let sorted = sorted(values);
     let middle = sorted.len() / 2;
@@ -212,7 +216,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// The value below which the given part of all values lies.
+/// Returns the value below which the given part (0 to 1) of all values lies.
 pub fn quantile(values: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     let sorted = sorted(values);
     let last = sorted.len().saturating_sub(1);

@@ -1,11 +1,11 @@
-//! The extension: from the moment at which it is enabled, with all messages pending, until the last
-//! one is acknowledged, after its commit is on disk.
+//! The extension: from the moment at which it is enabled, with all messages pending, until all of
+//! them are recorded and the WAL is flushed.
 
 use crate::ground::Ground;
 use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
-/// One round.
+/// Runs one round.
 pub async fn round(ground: &Ground, workload: &Workload, messages: u64) -> Result<Round, String> {
     let feed = workload.feed;
     let pipeline = [feed.name()];

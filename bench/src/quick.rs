@@ -1,6 +1,6 @@
 //! The regression guard: measures in under a minute which part of the limit the extension reaches.
 //!
-//! It compares only the ratio with the recorded one, and fails only if that fell by more than a
+//! It compares only this ratio with the recorded one, and fails only if it fell by more than a
 //! third, because machines and their load differ.
 
 use serde_json::{Value, json};
@@ -16,12 +16,13 @@ const ROUNDS: usize = 5;
 const ENOUGH: f64 = 2.0 / 3.0;
 const KEY: &str = "telemetry_ratio_to_limit";
 
-/// Prints the figures.
+/// Measures and prints the figures.
 pub async fn show() -> Result<(), String> {
     measure(&prepared().await?).await.map(drop)
 }
 
-/// Fails when the ratio is far below the recorded one, twice: once may be a neighbour's doing.
+/// Fails if the ratio is far below the recorded one twice in a row; other load may be the cause
+/// once.
 pub async fn guard() -> Result<(), String> {
     let recorded = recorded()?;
     println!("recorded{recorded:>9.2}");
@@ -30,7 +31,7 @@ pub async fn guard() -> Result<(), String> {
     if ratio < recorded * ENOUGH {
         ratio = ratio.max(measure(&ground).await?);
     }
-    // NaN is not enough either.
+    // Written so that NaN fails as well.
     if ratio >= recorded * ENOUGH {
         return Ok(());
     }
@@ -40,7 +41,7 @@ pub async fn guard() -> Result<(), String> {
     ))
 }
 
-/// Measures, and records that.
+/// Measures, and records the ratio.
 pub async fn record() -> Result<(), String> {
     let ratio = measure(&prepared().await?).await?;
     let text = format!("{:#}\n", json!({ KEY: (ratio * 100.0).round() / 100.0 }));
@@ -53,7 +54,7 @@ async fn prepared() -> Result<Ground, String> {
     Ok(ground)
 }
 
-/// Prints, and gives the ratio.
+/// Measures, prints the figures, and returns the ratio.
 async fn measure(ground: &Ground) -> Result<f64, String> {
     let contenders = [Contender::Limit(Cut::Whole), Contender::Ours];
     let results = rounds::run(ground, &TELEMETRY, &contenders, ROUNDS, MESSAGES).await?;

@@ -1,4 +1,4 @@
-//! The table and `target/bench.json`.
+//! The printed tables and `target/bench.json`.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ use crate::rounds::{Contender, Result};
 
 /// Everything that was measured.
 pub struct Report {
-    /// Workloads and contenders.
+    /// Results of each workload and contender.
     pub results: Vec<Result>,
-    /// One for each rate.
+    /// Latency at each rate.
     pub latency: Vec<Latency>,
-    /// One for each format.
+    /// Decoding speed of each format.
     pub decode: Vec<decode::Rate>,
 }
 
 impl Report {
-    /// Prints the table that `docs/performance.md` explains.
+    /// Prints the tables that `docs/performance.md` explains.
     pub fn print(&self) {
         print_results(&self.results);
         println!(
@@ -37,7 +37,7 @@ impl Report {
         print_decode(&self.decode);
     }
 
-    /// Writes `target/bench.json`, and says where that is.
+    /// Writes `target/bench.json`, and returns its path.
     pub fn save(&self) -> std::result::Result<PathBuf, String> {
         let target = std::env::var_os("CARGO_TARGET_DIR");
         let target = target.map_or_else(|| PathBuf::from("target"), PathBuf::from);
@@ -65,7 +65,7 @@ impl Report {
     }
 }
 
-/// The table of formats.
+/// Prints the table of formats.
 pub fn print_decode(rates: &[decode::Rate]) {
     println!("{:<20}{:>24}", "format", "decoded/s per core");
     for (format, rate) in rates {
@@ -73,7 +73,7 @@ pub fn print_decode(rates: &[decode::Rate]) {
     }
 }
 
-/// The table of workloads and contenders.
+/// Prints the table of workloads and contenders.
 pub fn print_results(results: &[Result]) {
     println!(
         "{:<20}{:<18}{:>9}{:>9}{:>9}{:>9}{:>11}{:>10}{:>9}{:>9}",

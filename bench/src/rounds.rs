@@ -1,4 +1,4 @@
-//! The contenders in turn, on each workload.
+//! Runs the contenders in turn, on each workload.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::measure::{self, Round};
 use crate::workload::Workload;
 use crate::{limit, ours};
 
-/// Who writes.
+/// A contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
-    /// COPY on the server.
+    /// COPY on the server, the limit.
     Limit(Cut),
     /// The extension.
     Ours,
@@ -21,7 +21,7 @@ pub enum Contender {
 }
 
 impl Contender {
-    /// All of them.
+    /// All contenders.
     pub const ALL: [Self; 8] = [
         Self::Limit(Cut::Whole),
         Self::Limit(Cut::Halves),
@@ -33,23 +33,23 @@ impl Contender {
         Self::External(Kind::ReadOnly),
     ];
 
-    /// Returns true if it takes part in a workload. With duplicates only the whole COPY has its
-    /// rows kept: those that are missing.
+    /// Returns whether it takes part in a workload. With duplicates, rows are kept in files only
+    /// for the whole COPY: the missing ones.
     fn takes_part(self, workload: &Workload) -> bool {
         !workload.duplicates || !matches!(self, Self::Limit(Cut::Halves | Cut::Pieces))
     }
 
-    /// Returns true if it writes rows.
+    /// Returns whether it writes rows.
     fn writes(self) -> bool {
         self != Self::External(Kind::ReadOnly)
     }
 
-    /// The one of this name.
+    /// Returns the contender with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// Its name in `bench.json`.
+    /// Returns its name in `bench.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Limit(Cut::Whole) => "limit",
@@ -67,25 +67,25 @@ impl Contender {
 /// The result of several rounds of a contender.
 #[derive(Debug, Clone)]
 pub struct Result {
-    /// The workload's name.
+    /// Name of the workload.
     pub workload: &'static str,
-    /// Who.
+    /// The contender.
     pub contender: Contender,
-    /// Messages that became rows or were rows before, each second: least, middle, most.
+    /// Messages per second that became rows or were rows before: minimum, median, maximum.
     pub rate: [f64; 3],
-    /// The middle one, as a part of the limit's.
+    /// Median rate, as a part of the limit's median rate.
     pub ratio: f64,
-    /// Median of the processor seconds for a million messages.
+    /// Median of the processor seconds per million messages.
     pub cpu_per_million: f64,
-    /// The same of nats-server.
+    /// Median of nats-server's processor seconds per million messages.
     pub nats_per_million: f64,
-    /// Largest memory of the writing process, in megabytes.
+    /// Largest private memory of the writing process, in megabytes.
     pub peak_mb: f64,
-    /// Median part of the machine's processors that something else took meanwhile.
+    /// Median part (0 to 1) of the machine's processor time that other processes used.
     pub others: f64,
 }
 
-/// Runs `rounds` rounds of the contenders on messages that are in the stream already.
+/// Runs `rounds` rounds of the contenders. The messages are in the stream already.
 pub async fn run(
     ground: &Ground,
     workload: &Workload,
@@ -102,7 +102,7 @@ pub async fn run(
     let mut fingerprints = HashSet::new();
     for number in 0..rounds {
         for place in 0..contenders.len() {
-            // Nobody always comes after the same one.
+            // Each round begins with another contender, so that none is always the first.
             let which = (place + number) % contenders.len();
             let contender = contenders[which];
             ground.prepare(workload).await;
@@ -173,8 +173,9 @@ fn summary(workload: &Workload, contender: Contender, rounds: &[(Round, u64)]) -
     }
 }
 
-/// Fills the stream, and keeps its rows for the limit. The extension makes them: an untimed round
-/// that also warms everything up. The first timed round compares what each contender writes.
+/// Fills the stream, and keeps its rows for the limit. The extension writes them in an untimed
+/// round, which also warms up everything. The first timed round checks that all contenders write
+/// the same rows.
 pub async fn fill(
     ground: &Ground,
     workload: &Workload,

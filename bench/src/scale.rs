@@ -1,6 +1,6 @@
 //! Measures whether the cost of a row depends on the number of pending messages and of chunks. One
-//! COPY of the same rows is measured too, because the indexes of a larger table cost more for every
-//! writer.
+//! COPY of the same rows is also measured, because the indexes of a larger table cost every writer
+//! more.
 
 use pg_test::messages::Generator;
 
@@ -11,17 +11,17 @@ use crate::workload::{self, Workload};
 
 const CONTENDERS: [Contender; 2] = [Contender::Limit(Cut::Whole), Contender::Ours];
 const WAITING: [u64; 3] = [100_000, 1_000_000, 5_000_000];
-/// Chunks of a week each.
+/// Numbers of chunks, each of a week.
 const CHUNKS: [u64; 3] = [1, 10, 60];
 const MESSAGES: u64 = 300_000;
 const ROUNDS: usize = 3;
 
-/// Which chunks the rows of one batch fall into.
+/// The order of the messages, which decides the chunks that the rows of one batch fall into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// One or two: the messages are in order of time, as a backlog is.
+    /// One or two chunks: the messages are in order of time, as in a backlog.
     Time,
-    /// All: neighbouring messages fall into different ones.
+    /// All chunks: neighbouring messages fall into different ones.
     Mixed,
 }
 
@@ -42,7 +42,7 @@ impl Order {
     }
 }
 
-/// Measures and prints.
+/// Measures and prints the costs.
 pub async fn measure() -> Result<(), String> {
     let mut ground = Ground::start().await?;
     println!(
@@ -59,7 +59,7 @@ pub async fn measure() -> Result<(), String> {
     );
     for workload in [workload::TELEMETRY, workload::NETFLOW] {
         for waiting in WAITING {
-            // A large one is a mean over many batches as it is.
+            // A large one is already a mean over many batches.
             let rounds = if waiting > MESSAGES { 1 } else { ROUNDS };
             one(&mut ground, &workload, waiting, (1, Order::Time), rounds).await?;
         }
@@ -84,7 +84,7 @@ async fn one(
     ground.generator = order.generator(chunks);
     ground.chunks = Chunks::New;
     rounds::fill(ground, workload, messages).await?;
-    // Making sixty chunks takes as long as writing a hundred thousand rows.
+    // The time to create sixty chunks is that of writing a hundred thousand rows.
     ground.chunks = Chunks::Kept;
     let run = rounds::run(ground, workload, &CONTENDERS, rounds, messages);
     let results = run.await?;

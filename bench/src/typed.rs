@@ -1,6 +1,6 @@
-//! Messages as an external writer would decode them: a struct for each payload, which borrows from
-//! it, without a JSON tree. It expects exactly the publisher's spelling, so it does less than the
-//! extension's decoders, which accept every spelling of `docs/formats.md`.
+//! Messages as an external writer would decode them: one struct for each kind of payload, which
+//! borrows from it, without a JSON tree. They accept only the publisher's spelling, so they do less
+//! than the extension's decoders, which accept every spelling in `docs/formats.md`.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -10,35 +10,36 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-/// A payload, and the columns that it fills.
+/// The structure of a payload, and the columns that it fills.
 pub trait Shape: 'static {
-    /// The columns in the order of [`Cells::cells`].
+    /// Names of the columns, in the order of [`Cells::cells`].
     const COLUMNS: &'static [&'static str];
-    /// Their types.
+    /// Types of the columns.
     const TYPES: &'static [Type];
     /// A decoded message.
     type Row<'a>: Deserialize<'a> + Cells + Neighbours;
 }
 
-/// One value for each column.
+/// The values of a message, one for each column.
 pub trait Cells {
-    /// The values in the order of the columns.
+    /// Returns the values in the order of the columns.
     fn cells(&self) -> Vec<&(dyn ToSql + Sync)>;
 }
 
-/// Which rows lie together in an index that does not begin with the time.
+/// The order of rows in an index that does not begin with the time.
 pub trait Neighbours {
-    /// Rows with smaller ones are written first; equal ones stay in the order of arrival.
+    /// Returns the sort key. Rows with smaller keys are written first; rows with equal keys stay in
+    /// order of arrival.
     fn order(&self) -> Option<(i64, &str)>;
 }
 
-/// Declares a payload's struct; each field goes to the column of its name.
+/// Declares the struct of a payload. Each field fills the column with its name.
 macro_rules! shape {
     ($shape:ident, $row:ident { $($(#[$borrow:meta])? $field:ident: $type:ty = $sql:ident,)* }) => {
         #[doc = concat!("The shape of [`", stringify!($row), "`].")]
         pub struct $shape;
 
-        /// One message.
+        /// A decoded message.
         #[derive(Deserialize)]
         pub struct $row<'a> {
             $($(#[$borrow])? $field: Option<$type>,)*
@@ -96,7 +97,7 @@ shape!(Netflow, NetflowRow {
 });
 
 impl Neighbours for TelemetryRow<'_> {
-    /// By hour, hence by chunk, and then by device, as the index on the device has it.
+    /// Orders by hour, and hence by chunk, and then by device, as the index on the device does.
     fn order(&self) -> Option<(i64, &str)> {
         let hour = self.timestamp.as_ref()?.0 / MILLIS_PER_HOUR;
         Some((hour, self.device_id.as_ref()?.0.as_ref()))
@@ -104,13 +105,13 @@ impl Neighbours for TelemetryRow<'_> {
 }
 
 impl Neighbours for NetflowRow<'_> {
-    /// Its only index is on the time.
+    /// Keeps the order of arrival, because the only index is on the time.
     fn order(&self) -> Option<(i64, &str)> {
         None
     }
 }
 
-/// Text, copied only when it has escapes.
+/// Text, which is copied only if it contains escapes.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -128,14 +129,14 @@ impl ToSql for Text<'_> {
     to_sql_checked!();
 }
 
-/// A JSON document, handed over as it is.
+/// A JSON document, passed on unchanged.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub struct Document<'a>(#[serde(borrow)] &'a RawValue);
 
 impl ToSql for Document<'_> {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        // The version of jsonb's binary form; text follows.
+        // Version of jsonb's binary format; the text follows.
         out.put_u8(1);
         out.put_slice(self.0.get().as_bytes());
         Ok(IsNull::No)
@@ -155,7 +156,7 @@ pub struct Millis(i64);
 
 const MILLIS_PER_HOUR: i64 = 3_600_000;
 
-/// From the Unix epoch to 2000-01-01, where PostgreSQL's time begins.
+/// Milliseconds from the Unix epoch to 2000-01-01, where PostgreSQL's time begins.
 const EPOCH_SHIFT_MILLIS: i64 = 946_684_800_000;
 
 impl ToSql for Millis {

@@ -1,5 +1,5 @@
-//! The gain of a second worker for one hot stream that is split by subject: two pipelines write
-//! halves of it into one table.
+//! Measures the gain of a second worker for one stream with many messages, which is split by
+//! subject: two pipelines write its halves to one table.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ const ROUNDS: usize = 3;
 const PIPELINES: [&str; 2] = ["telemetry_a", "telemetry_b"];
 const CONSUMERS: [&str; 2] = ["db-writer-telemetry-a", "db-writer-telemetry-b"];
 
-/// Measures and prints.
+/// Measures and prints the rates.
 pub async fn measure() -> Result<(), String> {
     println!(
         "{:<12}{:>12}{:>12}{:>12}",
@@ -52,8 +52,8 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
         ground.prepare(&workload::TELEMETRY).await;
-        // Like a restart of the server with nothing recorded: what the workers remember is gone
-        // too.
+        // Without positions, also in the memory of the workers, which a restart of the server
+        // clears.
         ground
             .execute("DELETE FROM sr_event_writer.stream_position")
             .await;

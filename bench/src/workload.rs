@@ -1,18 +1,18 @@
-//! Workloads: the messages, the table, and the rows that it has before.
+//! Workloads: the messages, the table, and the rows that it contains before a round.
 
 use pg_test::feed::Feed;
 
 use crate::typed::{Netflow, Shape, Telemetry};
 
-/// Key of the telemetry table. `value` is the number of the message.
+/// Unique key of the telemetry table. `value` is the number of the message.
 const TELEMETRY_KEY: &[&str] = &["timestamp", "poller_id", "metric_name", "value"];
 
-/// One of them.
+/// One workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
-    /// Its name in `bench.json`.
+    /// Name in `bench.json`.
     pub name: &'static str,
-    /// The feed of the messages and of the table.
+    /// Feed of the messages and of the table.
     pub feed: Feed,
     /// Unique key of the table; empty for none.
     pub key: &'static [&'static str],
@@ -20,7 +20,7 @@ pub struct Workload {
     pub duplicates: bool,
 }
 
-/// All, in the order in which they run; those of one stream are neighbours.
+/// All workloads, in the order in which they run; those with the same stream follow each other.
 pub const ALL: [Workload; 4] = [
     TELEMETRY,
     Workload {
@@ -38,7 +38,7 @@ pub const ALL: [Workload; 4] = [
     NETFLOW,
 ];
 
-/// The plainest.
+/// The simplest workload: telemetry without a unique key.
 pub const TELEMETRY: Workload = Workload {
     name: "telemetry",
     feed: Feed::Telemetry,
@@ -55,7 +55,7 @@ pub const NETFLOW: Workload = Workload {
 };
 
 impl Workload {
-    /// The columns that a message fills, as every contender writes them.
+    /// Returns the columns that a message fills, as every contender writes them.
     pub fn columns(&self) -> String {
         quoted(match self.feed {
             Feed::Netflow => Netflow::COLUMNS,
@@ -63,17 +63,17 @@ impl Workload {
         })
     }
 
-    /// The unique key, as SQL.
+    /// Returns the unique key as SQL, or `None`.
     pub fn key(&self) -> Option<String> {
         (!self.key.is_empty()).then(|| quoted(self.key))
     }
 
-    /// The condition that holds for every fifth row.
+    /// Returns the condition that holds for every fifth row.
     pub fn every_fifth(&self) -> String {
         format!("{}::bigint % 5 = 0", self.feed.marker_column())
     }
 
-    /// Number of `messages` that are rows before the round.
+    /// Returns how many of `messages` are rows before the round.
     pub fn rows_before(&self, messages: u64) -> u64 {
         if self.duplicates {
             messages.div_ceil(5)
@@ -83,7 +83,7 @@ impl Workload {
     }
 }
 
-/// Columns as a list in SQL.
+/// Returns a list of columns in SQL.
 pub fn quoted<T: AsRef<str>>(columns: &[T]) -> String {
     let quoted: Vec<String> = columns
         .iter()

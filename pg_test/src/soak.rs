@@ -1,12 +1,13 @@
-//! Seven live streams, faults of every kind in an order that a seed decides, and the account at the
-//! end: each published message is exactly one row or one dead letter with the message's content, or
-//! was removed from its stream on purpose and is listed in `stream_gap`.
+//! Soak runs: seven live streams, faults of every kind in an order that a seed decides, and an
+//! account at the end. Each published message must be exactly one row or one dead letter with the
+//! message's content, or have been removed from its stream on purpose and be listed in
+//! `stream_gap`.
 //!
 //! [`ground`] and [`databases`] hold the servers, [`load`] publishes and keeps a record, [`fault`]
-//! defines and inflicts the faults, [`schedule`] their order, [`closing`] restarts the writer a
-//! last time, [`books`] reads the database, [`account`] compares, [`report`] prints the result. A
-//! run does not wait for recovery on purpose: the next fault comes while the writer still recovers
-//! from the last.
+//! defines and inflicts the faults, [`schedule`] orders them, [`closing`] restarts the writer a
+//! last time, [`books`] reads the database, [`account`] compares, and [`report`] prints the result.
+//! A run deliberately does not wait for recovery: the next fault comes while the writer still
+//! recovers from the last.
 
 mod account;
 mod books;
@@ -29,30 +30,30 @@ use self::load::Load;
 use self::schedule::Schedule;
 use crate::random::Random;
 
-/// A plan of a run.
+/// The plan of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Decides order and particulars of the faults.
+    /// Seed of the random numbers, which decide the order and the details of the faults.
     pub seed: u64,
-    /// Every kind comes once before one comes again.
+    /// Kinds of faults. Each occurs once before any occurs again.
     pub kinds: Vec<Fault>,
-    /// End of the faults.
+    /// Condition that ends the faults.
     pub end: End,
-    /// More settings of the database servers.
+    /// Additional settings of the database servers.
     pub settings: Vec<(String, String)>,
 }
 
 /// The condition that ends the faults.
 #[derive(Debug, Clone, Copy)]
 pub enum End {
-    /// After so many.
+    /// After this number of faults.
     Faults(usize),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
 impl Plan {
-    /// Every kind of fault, over one background worker or two.
+    /// Creates a plan with every kind of fault, for one or two background workers.
     pub fn everything(seed: u64, end: End) -> Self {
         let workers = 1 + seed % 2;
         Self {

@@ -1,16 +1,16 @@
-//! Compares the published messages with the content of the database. Pure, so that a test can show
+//! Compares the published messages with the content of the database. Pure, so that a test can prove
 //! that it detects errors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::feed::Feed;
 
-/// The expected result of a message once it is read.
+/// The expected result of a message that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// One row.
     Row,
-    /// A dead letter, because it is not a message of its format.
+    /// A dead letter, because it cannot be decoded.
     Undecodable,
     /// A dead letter, because the client library cannot parse its subject or headers.
     Unreadable,
@@ -20,38 +20,39 @@ pub enum Fate {
     Crashing,
 }
 
-/// The expected result of a message at the end.
+/// A published message, as far as the comparison needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
-    /// Its result if it was read.
+    /// Its result if it is read.
     pub fate: Fate,
-    /// It was removed from its stream: a gap, unless it was read before.
+    /// Its place, if it was removed from its stream. It is in a gap, unless it was read before.
     pub removed: Option<Removed>,
-    /// Hash of its row or dead letter, if it is known.
+    /// Hash of its row or dead letter, if known.
     pub content: Option<i64>,
 }
 
 /// The place of a removed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
-    /// Creation of the stream, in microseconds since 1970.
+    /// Creation time of the stream, in microseconds since 1970.
     pub created: i64,
-    /// Its sequence there.
+    /// Its sequence in the stream.
     pub sequence: u64,
 }
 
 /// The content of the database for one stream.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// The hashes of all rows of a message, by its number.
+    /// Hashes of all rows of each message, by the message's number.
     pub rows: HashMap<u64, Vec<i64>>,
-    /// All dead letters: the number of the message, if it is known, and the hash.
+    /// All dead letters: the message's number, if known, and the hash.
     pub letters: Vec<(Option<u64>, i64)>,
-    /// Recorded gaps: creation of the stream, first and last sequence.
+    /// Recorded gaps: creation time of the stream in microseconds since 1970, first and last
+    /// sequence.
     pub gaps: Vec<(i64, u64, u64)>,
 }
 
-/// The difference. A message is named by its stream and number.
+/// The result of the comparison. A message is identified by its stream and number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
     /// Messages published.
@@ -62,19 +63,20 @@ pub struct Account {
     pub letters: u64,
     /// Removed messages that are in a recorded gap.
     pub in_gaps: u64,
-    /// Neither row nor dead letter, although nobody removed it. A gap is no excuse.
+    /// Messages that are neither a row nor a dead letter although nobody removed them. A gap is no
+    /// excuse.
     pub lost: Vec<(Feed, u64)>,
-    /// More than one row and dead letter together.
+    /// Messages that are more than one row or dead letter.
     pub duplicated: Vec<(Feed, u64)>,
-    /// Removed before it was read, and not in `stream_gap`.
+    /// Messages that were removed before they were read, and are not in `stream_gap`.
     pub unrecorded: Vec<(Feed, u64)>,
-    /// A row or a dead letter whose content is not that of its message.
+    /// Messages whose row or dead letter has other content than the message.
     pub wrong: Vec<(Feed, u64)>,
-    /// A row that should be a dead letter, or the other way round.
+    /// Messages that are a row and should be a dead letter, or the other way round.
     pub misplaced: Vec<(Feed, u64)>,
-    /// Sequences in recorded gaps that nobody removed.
+    /// Number of sequences in recorded gaps that nobody removed.
     pub too_wide: u64,
-    /// Rows and dead letters of messages that were never published.
+    /// Number of rows and dead letters of messages that were never published.
     pub unexplained: u64,
 }
 
@@ -89,7 +91,7 @@ impl Account {
         account
     }
 
-    /// Returns true if every message is accounted for.
+    /// Returns whether every message is accounted for.
     pub fn is_even(&self) -> bool {
         let differences = [
             &self.lost,
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
 
     const FEED: Feed = Feed::Logs;
-    /// The expected content of each.
+    /// The expected content of each message.
     const RIGHT: i64 = 7;
 
     fn expected(fate: Fate) -> Expected {

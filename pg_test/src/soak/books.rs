@@ -8,10 +8,10 @@ use super::ground::Ground;
 use super::load::{Published, Sent};
 use crate::feed::Feed;
 
-/// Messages whose rows are computed at a time.
+/// Messages whose rows are computed in one query.
 const PART: u64 = 5_000;
 
-/// Hash of a row without the time at which it was written.
+/// Hash of a row, without the time at which it was written.
 const ROW: &str = "hashtextextended((to_jsonb(r) - 'created_at')::text, 0)";
 
 /// Hash of a dead letter's content.
@@ -19,7 +19,7 @@ const LETTER: &str = "hashtextextended(
     ROW(l.stream, l.nats_stream, l.sequence, l.subject, l.payload, l.stage, l.sqlstate)::text, 0)";
 
 impl Fate {
-    /// Stage and SQLSTATE of its dead letter; it has none where those are empty.
+    /// Returns stage and SQLSTATE of the dead letter, or empty strings if there is none.
     fn reason(self) -> (&'static str, &'static str) {
         match self {
             Self::Row => ("", ""),
@@ -127,8 +127,8 @@ impl Ground {
             let number = number.unwrap_or_else(|| panic!("{marker} in {table}"));
             rows.entry(number).or_default().push(row.get(1));
         }
-        // The publishers' message id is the subject and the number, also where headers were not
-        // read.
+        // The publisher's message id consists of the subject and the number, even where the headers
+        // could not be parsed.
         let letters = format!(
             "SELECT coalesce(split_part(headers -> 'Nats-Msg-Id' ->> 0, ' ', 2),
                 substring(encode(raw_headers, 'escape') FROM 'Nats-Msg-Id: \\S+ (\\d+)')), {LETTER}
@@ -159,7 +159,7 @@ impl Ground {
     }
 }
 
-/// Numbers, payloads and subjects.
+/// Returns the numbers, payloads and subjects of messages.
 fn columns<'a>(sent: &[&'a Sent]) -> (Vec<i64>, Vec<&'a [u8]>, Vec<&'a str>) {
     let messages = || sent.iter().map(|sent| &sent.message);
     (

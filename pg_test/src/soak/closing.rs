@@ -15,10 +15,10 @@ use crate::wait::try_eventually;
 const SETTLED: Duration = Duration::from_secs(30);
 
 impl Ground {
-    /// Restarts the writer, so that anything it wrote without recording it is written again, and
-    /// lets it write a little more. Returns all deviations.
+    /// Restarts the writer, so that anything that it wrote without recording it is written again,
+    /// and publishes one more burst. Returns all deviations.
     ///
-    /// The counters start with the server, so they count that last burst and nothing else.
+    /// The counters start with the server, so they count only this burst.
     pub(super) async fn close(&self, published: &Published) -> Vec<String> {
         self.primary().restart().await;
         self.is_consuming().await;

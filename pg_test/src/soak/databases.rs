@@ -1,4 +1,4 @@
-//! The two database servers: which one takes writes, and how far both agree.
+//! The two database servers: which one accepts writes, and how far they agree.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::wait::{eventually, try_eventually};
 /// Timeout for replication to the standby.
 const REPLICATED: Duration = Duration::from_secs(5);
 
-/// A primary and its standby. Faults may replace them while others are under way.
+/// A primary and its standby. A fault may replace them while another one is in progress.
 #[derive(Debug)]
 pub(super) struct Databases {
     primary: Mutex<Arc<Postgres>>,
@@ -29,17 +29,17 @@ impl Databases {
 }
 
 impl Ground {
-    /// The server that takes writes now.
+    /// Returns the server that accepts writes now.
     pub(super) fn primary(&self) -> Arc<Postgres> {
         get(&self.databases.primary)
     }
 
-    /// The server that takes over after a failure.
+    /// Returns the server that takes over after a failure.
     pub(super) fn standby(&self) -> Arc<Postgres> {
         get(&self.databases.standby)
     }
 
-    /// From now on this server takes the writes.
+    /// Makes this server the one that accepts writes.
     pub(super) fn set_primary(&self, server: Arc<Postgres>) {
         set(&self.databases.primary, server);
     }
@@ -47,7 +47,7 @@ impl Ground {
     /// Replaces the standby by a new one.
     pub(super) async fn new_standby(&self) {
         let former = self.standby();
-        // It may have become the primary.
+        // The former standby may have become the primary.
         if !Arc::ptr_eq(&former, &self.primary()) {
             former.kill_all().await;
         }
@@ -56,7 +56,7 @@ impl Ground {
         set(&self.databases.standby, standby);
     }
 
-    /// [`Ground::surely`], also for the server that may take over.
+    /// Like [`Ground::surely`], and waits until the standby has the change.
     pub(super) async fn lastingly(&self, sql: &str) {
         eventually(PATIENCE, sql, async || {
             let primary = self.primary();
@@ -67,7 +67,7 @@ impl Ground {
         .await;
     }
 
-    /// Waits until the primary and its standby have all of a stream.
+    /// Waits until the primary and its standby have recorded all of a stream.
     pub(super) async fn has_recorded(&self, feed: Feed) {
         eventually(PATIENCE, "everything is recorded", async || {
             let primary = self.primary();
@@ -91,8 +91,8 @@ fn get(server: &Mutex<Arc<Postgres>>) -> Arc<Postgres> {
     server.clone()
 }
 
-/// Succeeds if the standby has everything that this server has now. Whatever was seen before is
-/// then safe, whichever of the two continues. A server that is replaced meanwhile gives no answer.
+/// Succeeds if the standby has everything that this server has now. Everything seen before is then
+/// safe, whichever of the two continues. Fails if the server is replaced meanwhile.
 async fn is_replicated(primary: &Postgres) -> Result<(), String> {
     let end = "SELECT pg_current_wal_insert_lsn()::text";
     let end = primary.try_value::<String>(end).await;

@@ -1,4 +1,4 @@
-//! All faults. Each ends by itself or is undone; recovery from its effects is up to the writer.
+//! All faults. Each ends on its own or is undone. Recovery from its effects is up to the writer.
 
 mod consumers;
 mod database;
@@ -16,20 +16,20 @@ use crate::feed::Feed;
 use crate::random::Random;
 use crate::wait::try_eventually;
 
-/// How long a fault waits for something to act on.
+/// Longest time that a fault waits for something to act on.
 const STRIKES: Duration = Duration::from_secs(10);
 
 /// The result of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It had an effect.
+    /// The fault had an effect.
     Hit,
-    /// It had nothing to act on, so it does not count.
+    /// It found nothing to act on, so it does not count. Contains what was missing.
     Missed(&'static str),
 }
 
 impl Outcome {
-    /// A hit if both are.
+    /// Returns a hit if both are hits.
     pub(super) fn and(self, other: Self) -> Self {
         match self {
             Self::Hit => other,
@@ -39,7 +39,7 @@ impl Outcome {
 }
 
 impl Ground {
-    /// Waits until the fault has had an effect; otherwise `missed` names what it did not find.
+    /// Waits until the fault has had an effect. Otherwise it is a miss, with the reason `missed`.
     pub(super) async fn strikes(
         &self,
         missed: &'static str,
@@ -52,14 +52,14 @@ impl Ground {
     }
 }
 
-/// One kind of fault.
+/// The kinds of faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(
     missing_docs,
     reason = "the names say it, and what is done stands at `inflict`"
 )]
 pub enum Fault {
-    // The database server.
+    // Faults of the database server.
     KillWorker,
     KillWorkerInLock,
     CrashingMessage,
@@ -73,7 +73,7 @@ pub enum Fault {
     FailOver,
     StandbyAway,
     RestoreBackup,
-    // Actions of other users in it.
+    // Actions of other users in the database.
     LockTables,
     SickTable,
     RenameTable,
@@ -87,14 +87,14 @@ pub enum Fault {
     SeekBack,
     ExtensionAnew,
     DropOtherDatabase,
-    // The network between worker and NATS.
+    // Faults of the network between worker and NATS.
     CutConnections,
     CutInAMessage,
     Blackhole,
     LoseDeliveries,
     LosePulls,
     SlowLink,
-    // The NATS servers.
+    // Faults of the NATS servers.
     RestartNats,
     KillNats,
     KillAllNats,
@@ -115,7 +115,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 48] = [
         Self::KillWorker,
         Self::KillWorkerInLock,
@@ -167,7 +167,7 @@ impl Fault {
         Self::HeaderFlood,
     ];
 
-    /// Inflicts it and returns the result.
+    /// Inflicts the fault, and returns its result.
     pub(super) async fn inflict(
         self,
         ground: &Ground,
@@ -198,7 +198,7 @@ impl Fault {
         }
     }
 
-    /// Inflicts a fault that waits until it has had an effect.
+    /// Inflicts a fault that always has an effect.
     async fn inflict_surely(self, feed: Feed, ground: &Ground, load: &Load, random: &mut Random) {
         match self {
             Self::KillWorker => ground.primary().kill_worker().await,

@@ -1,5 +1,5 @@
 //! The servers of a run: a primary with its synchronous standby, a cluster of three NATS servers,
-//! and a proxy before each of those.
+//! and a proxy in front of each NATS server.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(90);
 /// Timeout for everything that is pending after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(240);
 
-/// Short delays, so that a run sees many recoveries.
+/// Settings with short delays, so that a run contains many recoveries.
 const SETTINGS: [(&str, &str); 11] = [
     ("sr_event_writer.ack_after", "replicated"),
     ("sr_event_writer.retry_min_delay", "100ms"),
@@ -31,26 +31,26 @@ const SETTINGS: [(&str, &str); 11] = [
     ("sr_event_writer.insert_timeout", "5s"),
     ("sr_event_writer.enabled", "on"),
     ("synchronous_standby_names", "*"),
-    // The run's own statements shall not wait for a standby that it has taken away.
+    // The run's own statements must not wait for a standby that a fault has taken away.
     ("synchronous_commit", "local"),
     ("wal_keep_size", "1GB"),
     ("restart_after_crash", "on"),
     ("log_min_messages", "warning"),
 ];
 
-/// Table that keeps data of the dropped extension during the run.
+/// Tables that keep data of the dropped extension during the run.
 pub(super) const KEPT: &str = "
     CREATE TABLE soak_letter AS TABLE sr_event_writer.dead_letter WITH NO DATA;
     CREATE TABLE soak_gap AS TABLE sr_event_writer.stream_gap WITH NO DATA";
 
-/// The servers. Faults may replace the database servers while others are under way.
+/// The servers. A fault may replace the database servers while another one is in progress.
 pub struct Ground {
     pub(super) databases: Databases,
     pub(super) cluster: Cluster,
     pub(super) proxies: Vec<Proxy>,
 }
 
-/// The retention policy of a feed's stream.
+/// Returns the retention policy of a feed's stream.
 pub(super) fn retention(feed: Feed) -> RetentionPolicy {
     match feed {
         Feed::Sweep | Feed::Netflow => RetentionPolicy::WorkQueue,
@@ -59,7 +59,7 @@ pub(super) fn retention(feed: Feed) -> RetentionPolicy {
     }
 }
 
-/// Lets the current state last.
+/// Waits for this time while a fault is in effect.
 pub(super) async fn last(span: Duration) {
     tokio::time::sleep(span).await;
 }
@@ -87,7 +87,7 @@ impl Ground {
         primary
             .execute("SELECT sr_event_writer_create_tables()")
             .await;
-        // A message that is written twice shall be two rows.
+        // A message that is written twice must be two rows.
         drop_unique_keys(&primary).await.expect("drop unique keys");
         primary.execute(KEPT).await;
         for (feed, constraint) in REFUSING {
@@ -110,7 +110,7 @@ impl Ground {
         self.cluster.access()
     }
 
-    /// Collects everything that helps to find an error.
+    /// Returns everything that helps to find an error.
     pub(super) async fn log(&self) -> String {
         let mut text = self.standby().log() + &self.primary().log();
         for table in [
@@ -140,7 +140,7 @@ impl Ground {
         .await;
     }
 
-    /// Waits until every stream has become rows.
+    /// Waits until messages of every stream have become rows.
     pub(super) async fn is_writing(&self) {
         for table in Feed::ALL.map(Feed::table) {
             let sql = format!("SELECT count(*) > 0 FROM {table}");
@@ -158,7 +158,7 @@ impl Ground {
     pub(super) async fn notice(&self, effects: &mut Effects) {
         let pids = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
             WHERE application_name = 'sr_event_writer'";
-        // The server may be away just now.
+        // The server may be down at the moment.
         if let Ok(pids) = self.primary().try_value::<Vec<i32>>(pids).await {
             effects.workers.extend(pids);
         }
@@ -171,7 +171,7 @@ impl Ground {
         effects.lost = self.proxies.iter().map(Proxy::lost).sum();
     }
 
-    /// Runs statements on the primary, as soon as it lets them through.
+    /// Runs statements on the primary, and retries them until they succeed.
     pub(super) async fn surely(&self, sql: &str) {
         eventually(PATIENCE, sql, async || {
             self.primary().try_execute(sql).await
@@ -179,12 +179,12 @@ impl Ground {
         .await;
     }
 
-    /// The first column of the first row, as soon as the primary answers.
+    /// Returns the first column of the first row, as soon as the primary answers.
     pub(super) async fn value<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str) -> T {
         eventually(PATIENCE, sql, async || self.primary().try_value(sql).await).await
     }
 
-    /// Ends all faults, so that the rest is only a matter of time.
+    /// Ends all faults, so that the writer only needs time to catch up.
     pub(super) async fn heal(&self) {
         self.proxies.iter().for_each(Proxy::heal);
         for server in self.cluster.servers() {
@@ -194,8 +194,8 @@ impl Ground {
         }
     }
 
-    /// Waits until everything is recorded and nothing waits for its acknowledgement; returns what
-    /// is left at the timeout.
+    /// Waits until everything is recorded and acknowledged. Returns what is still pending at the
+    /// timeout.
     pub(super) async fn catch_up(&self) -> String {
         let what = "everything is recorded and acknowledged";
         let done = try_eventually(CATCH_UP, what, async || self.behind().await);
@@ -225,7 +225,7 @@ impl Ground {
     }
 }
 
-/// Makes the stream of a feed, on all three servers.
+/// Creates the stream of a feed, on all three servers.
 pub(super) async fn make_stream(cluster: &Cluster, feed: Feed) {
     let (stream, subjects) = (feed.stream(), feed.subjects());
     cluster

@@ -16,14 +16,16 @@ use crate::feed::Feed;
 use crate::messages::{Defect, Generator, Message};
 use crate::nats::Access;
 
-/// Messages of one stream at a time, and how often.
+/// Messages that a publisher sends at a time.
 pub(super) const BURST: u64 = 25;
+/// Interval between two bursts.
 const EVERY: Duration = Duration::from_millis(250);
-/// One of so many messages cannot be decoded.
+/// One message in this many cannot be decoded.
 const BROKEN: u64 = 97;
-/// White space to the client, though not to the server: the end of a subject that cannot be read.
+/// End of a subject that the client cannot parse: it contains white space to the client, but not to
+/// the server.
 const UNREADABLE: &str = ".a\u{a0}b";
-/// Header lines that cannot be read.
+/// Header lines that the client cannot parse.
 const ODD_HEADERS: [&[u8]; 3] = [b"A B: c\r\n", b"X: \xff\r\n", b"abc\r\n"];
 /// Headers of one message of a flood.
 const HEADERS: usize = 1_500;
@@ -31,16 +33,16 @@ const HEADERS: usize = 1_500;
 /// State of one publisher.
 #[derive(Debug, Default)]
 struct Lane {
-    /// All messages below this number are in the stream.
+    /// Number of messages in the stream, which are all those with lower numbers.
     published: AtomicU64,
-    /// The place of each of them in the stream.
+    /// Sequence in the stream of each of these messages.
     sequences: Mutex<Vec<u64>>,
-    /// Held while a burst is under way.
+    /// Locked while a burst is in progress.
     turnstile: Turnstile<()>,
     removed: Mutex<BTreeMap<u64, Removed>>,
     crashing: Mutex<BTreeSet<u64>>,
     unreadable: Mutex<BTreeSet<u64>>,
-    /// Number of further bursts with excessive headers.
+    /// Number of further bursts with very many headers.
     floods: AtomicU64,
 }
 
@@ -60,7 +62,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts them.
+    /// Starts the publishers.
     pub fn start(access: &Access, seed: u64) -> Self {
         let shared = Arc::new(Shared {
             access: access.clone(),
@@ -78,50 +80,50 @@ impl Load {
         }
     }
 
-    /// Number of the next message of a stream, or of one that is on its way.
+    /// Returns the number of the next message of a stream, which may be in flight already.
     pub fn next_number(&self, feed: Feed) -> u64 {
         self.shared.lane(feed).published.load(Ordering::Acquire)
     }
 
-    /// Lets nothing be published to a stream as long as the hold is kept; nothing is on its way.
+    /// Stops publishing to a stream while the hold is kept. No message is in flight then.
     pub async fn hold(&self, feed: Feed) -> Hold<'_, ()> {
         self.shared.lane(feed).turnstile.lock().await
     }
 
-    /// A message was removed from its stream on purpose.
+    /// Notes that a message was removed from its stream on purpose.
     pub fn was_removed(&self, feed: Feed, number: u64, removed: Removed) {
         lock(&self.shared.lane(feed).removed).insert(number, removed);
     }
 
-    /// Makes the process that writes this message crash.
+    /// Notes that this message will crash the process that writes it.
     pub fn will_crash(&self, feed: Feed, number: u64) {
         lock(&self.shared.lane(feed).crashing).insert(number);
     }
 
-    /// Publishes this message so that the client's library cannot read it.
+    /// Makes the publisher send this message so that the client library cannot parse it.
     pub fn will_be_unreadable(&self, feed: Feed, number: u64) {
         lock(&self.shared.lane(feed).unreadable).insert(number);
     }
 
-    /// Gives the next bursts headers beyond measure.
+    /// Gives the next bursts very many headers.
     pub fn flood(&self, feed: Feed, bursts: u64) {
         let lane = self.shared.lane(feed);
         lane.floods.store(bursts, Ordering::Release);
     }
 
-    /// Bursts of a flood that are still to come.
+    /// Returns the number of bursts of a flood that are still to come.
     pub fn floods_left(&self, feed: Feed) -> u64 {
         self.shared.lane(feed).floods.load(Ordering::Acquire)
     }
 
-    /// The messages of the present stream behind a sequence, but for those that were removed: their
-    /// sequences and numbers. Nothing may be on its way.
+    /// Returns the messages behind a sequence of the current stream, without the removed ones:
+    /// their sequences and numbers. No message may be in flight.
     pub fn behind(&self, feed: Feed, sequence: u64) -> Vec<(u64, u64)> {
         let lane = self.shared.lane(feed);
         let (sequences, removed) = (lock(&lane.sequences), lock(&lane.removed));
         let mut earlier = u64::MAX;
-        // Where they grow again, another incarnation of the stream begins, or one that was set
-        // back.
+        // Backwards, sequences fall. Where they rise, an earlier incarnation of the stream begins,
+        // or the state before it was set back.
         let newest_first = sequences.iter().copied().enumerate().rev();
         let mut behind: Vec<_> = newest_first
             .map(|(number, at)| (at, number as u64))
@@ -132,7 +134,7 @@ impl Load {
         behind
     }
 
-    /// Ends them.
+    /// Stops the publishers.
     pub async fn stop(self) -> Published {
         self.shared.stopped.store(true, Ordering::Release);
         for task in self.tasks {
@@ -142,7 +144,7 @@ impl Load {
     }
 }
 
-/// All messages that were published.
+/// All published messages.
 #[derive(Debug)]
 pub struct Published(Arc<Shared>);
 
@@ -158,7 +160,8 @@ pub struct Sent {
 }
 
 impl Published {
-    /// Publishes one more burst; how many messages that is, and how many of them have no row.
+    /// Publishes one more burst. Returns the number of its messages, and how many of them have no
+    /// row.
     pub async fn burst(&self, feed: Feed) -> (u64, u64) {
         let next = self.len(feed);
         self.0.burst(feed).await;
@@ -167,12 +170,12 @@ impl Published {
         (BURST, letters.count() as u64)
     }
 
-    /// How many messages, numbered from 0 on.
+    /// Returns the number of messages, which are numbered from 0.
     pub fn len(&self, feed: Feed) -> u64 {
         self.0.lane(feed).published.load(Ordering::Acquire)
     }
 
-    /// The message of this number.
+    /// Returns the message with this number.
     pub fn sent(&self, feed: Feed, number: u64) -> Sent {
         Sent {
             message: self.0.message(feed, number),
@@ -248,8 +251,8 @@ impl Shared {
     }
 }
 
-/// Chooses the unparsable part of an unreadable message: a header for every second one, the subject
-/// for the others.
+/// Returns which part of an unreadable message cannot be parsed: true for a header (every second
+/// message), false for the subject.
 fn has_odd_header(number: &u64) -> bool {
     number % 2 == 1
 }
@@ -258,20 +261,20 @@ fn odd_header(number: u64) -> &'static [u8] {
     ODD_HEADERS[number as usize / 2 % ODD_HEADERS.len()]
 }
 
-/// Short ones, which take many times as much once they are read.
+/// Returns many short headers, which take many times as much memory once they are parsed.
 fn flood_of_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     (0..HEADERS).for_each(|_| headers.append("abc", ""));
     headers
 }
 
-/// A constraint that refuses some rows of two of the tables, and whether it refuses this one.
+/// Conditions of constraints that refuse some rows, for two of the tables.
 pub const REFUSING: [(Feed, &str); 2] = [
     (Feed::Telemetry, "CHECK (value::bigint % 89 <> 5)"),
     (Feed::Netflow, "CHECK (octets % 89 <> 5)"),
 ];
 
-/// Returns true if the table refuses the row of this message.
+/// Returns whether the table refuses the row of this message.
 pub fn is_refused(feed: Feed, number: u64) -> bool {
     REFUSING.iter().any(|(refusing, _)| *refusing == feed) && number % 89 == 5
 }

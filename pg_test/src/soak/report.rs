@@ -1,4 +1,4 @@
-//! The result of a run, for people to read.
+//! The result of a run as a text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
@@ -10,53 +10,53 @@ use super::account::Account;
 use super::fault::Fault;
 use crate::feed::Feed;
 
-/// Messages that are named where there are many.
+/// Most messages that are named of each error.
 const NAMED: usize = 12;
 
-/// Figures that show that faults had an effect.
+/// Figures that show whether the faults had an effect.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// Process ids that workers had, as far as they were seen.
+    /// Process ids of all workers that were seen.
     pub workers: BTreeSet<i32>,
-    /// That went through the proxies.
+    /// Number of connections through the proxies.
     pub connections: usize,
-    /// Requests and deliveries that the proxies lost.
+    /// Number of requests and deliveries that the proxies lost.
     pub lost: usize,
-    /// Messages that one server start saw a second time, at most.
+    /// Messages that were read again: the most that were counted between two starts of the server.
     pub again: i64,
 }
 
 /// The faults of a run.
 #[derive(Debug, Default)]
 pub struct Inflicted {
-    /// The faults inflicted, in order, and their duration.
+    /// Inflicted faults in order, and the duration of each.
     pub faults: Vec<(Fault, Duration)>,
-    /// Faults that had nothing to act on, and what they missed.
+    /// Faults that found nothing to act on, and what was missing.
     pub missed: Vec<(Fault, &'static str)>,
-    /// Those that were inflicted at the same time as another one.
+    /// Number of faults that were inflicted at the same time as another one.
     pub paired: usize,
-    /// The effects of the faults.
+    /// Effects of the faults.
     pub effects: Effects,
 }
 
 /// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// The plan's seed.
+    /// Seed of the plan.
     pub seed: u64,
     /// Duration of the run.
     pub took: Duration,
-    /// From the end of the last fault until nothing was pending.
+    /// Time from the end of the last fault until nothing was pending.
     pub caught_up: Duration,
-    /// Messages still pending at the timeout; empty if none were.
+    /// Messages that were still pending at the timeout; empty if there were none.
     pub behind: String,
-    /// The faults.
+    /// Inflicted faults.
     pub inflicted: Inflicted,
     /// Deviations after the last restart.
     pub complaints: Vec<String>,
-    /// Published against found.
+    /// Comparison of the published messages with the database.
     pub account: Account,
-    /// Logs of the last two primaries, and what the extension has recorded: for what failed.
+    /// Logs of the last two primaries, and tables of the extension, to find the cause of a failure.
     pub log: String,
 }
 
@@ -70,14 +70,14 @@ impl Report {
         kinds
     }
 
-    /// Writes the logs to a file, for the search of an error, and returns its path.
+    /// Writes the logs to a file, and returns its path.
     pub fn keep_log(&self) -> PathBuf {
         let path = std::env::temp_dir().join(format!("sr_event_writer-soak-{}.log", self.seed));
         fs::write(&path, &self.log).expect("write the log of a run");
         path
     }
 
-    /// Returns true if nothing was lost or duplicated, and nothing is pending.
+    /// Returns whether nothing was lost or duplicated, and nothing is pending.
     pub fn is_good(&self) -> bool {
         self.account.is_even() && self.behind.is_empty() && self.complaints.is_empty()
     }

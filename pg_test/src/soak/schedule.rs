@@ -1,24 +1,24 @@
-//! The order of the faults: every kind comes once before one comes again, two of three with another
-//! one at the same time.
+//! The order of the faults. Every kind occurs once before any occurs again, and two of three occur
+//! together with another one.
 
 use super::Fault;
 use crate::random::Random;
 
-/// Attempts of a fault that missed, before the others come again.
+/// Attempts of a fault that missed, before a new round begins.
 const TRIES: usize = 3;
 
-/// The order of the faults.
+/// The order of the faults, decided by a seed.
 #[derive(Debug)]
 pub struct Schedule {
     kinds: Vec<Fault>,
-    /// Remaining faults of this round; the last one comes next.
+    /// Remaining faults of this round; the last one is next.
     deck: Vec<Fault>,
     missed: Vec<Fault>,
     random: Random,
 }
 
 impl Schedule {
-    /// Creates a schedule of these kinds, in an order that the seed decides.
+    /// Creates a schedule of these kinds.
     pub fn new(kinds: &[Fault], seed: u64) -> Self {
         Self {
             kinds: kinds.to_vec(),
@@ -28,7 +28,7 @@ impl Schedule {
         }
     }
 
-    /// Returns one fault, or two that are to be inflicted at the same time.
+    /// Returns the next fault, or two that are inflicted at the same time.
     pub fn next(&mut self) -> (Fault, Option<Fault>) {
         if self.deck.is_empty() {
             self.missed.clear();
@@ -43,7 +43,7 @@ impl Schedule {
         (first, partner.map(|at| self.deck.remove(at)))
     }
 
-    /// Records that this fault had nothing to act on.
+    /// Notes that this fault found nothing to act on.
     pub fn missed(&mut self, fault: Fault) {
         let tries = self.missed.iter().filter(|&&other| other == fault);
         if tries.count() < TRIES {

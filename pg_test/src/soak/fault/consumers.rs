@@ -14,7 +14,8 @@ use crate::random::Random;
 use crate::wait::eventually;
 
 impl Ground {
-    /// Not of an interest stream: that forgets its messages with it.
+    /// Deletes a consumer, except of an interest stream, which drops its messages with the
+    /// consumer.
     pub(super) async fn delete_consumer(&self, random: &mut Random) -> Outcome {
         let feeds: Vec<_> = Feed::ALL
             .into_iter()
@@ -22,15 +23,15 @@ impl Ground {
             .collect();
         let feed = *random.pick(&feeds);
         let stream = self.stream(feed).await;
-        // It may be gone just now; then there is nothing to delete.
+        // If it does not exist at the moment, there is nothing to delete.
         match stream.delete_consumer(&feed.consumer()).await {
             Ok(_) => Outcome::Hit,
             Err(_) => Outcome::Missed("there was no consumer to delete"),
         }
     }
 
-    /// Somebody sets the consumer to another message, as `nats consumer reset` does. Forward only
-    /// where the server removes nothing that is passed over.
+    /// Sets a consumer to another message, as `nats consumer reset` does. It is set forward only on
+    /// streams that do not remove the skipped messages.
     pub(super) async fn reset_consumer(&self, feed: Feed, random: &mut Random) -> Outcome {
         let end = self.stream(feed).await.cached_info().state.last_sequence;
         let sequence = match retention(feed) {

@@ -54,8 +54,8 @@ impl Ground {
         struck
     }
 
-    /// A table is held while the connections are cut, again and again: what was fetched waits, and
-    /// is fetched once more by each session.
+    /// Locks a table and cuts the connections again and again. Each session fetches the messages
+    /// again, while those of the last one still wait to be written.
     pub(super) async fn held_table(&self, feed: Feed, random: &mut Random) -> Outcome {
         let lock = format!(
             "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
@@ -130,7 +130,7 @@ impl Ground {
         }
     }
 
-    /// Uses up all connections while the worker needs one.
+    /// Takes all connections while the worker needs one.
     pub(super) async fn no_connections(&self, random: &mut Random) -> Outcome {
         let mut taken = Vec::new();
         while let Ok(session) = self.primary().try_connect("postgres", "postgres").await {
@@ -139,7 +139,7 @@ impl Ground {
         if let Some(session) = taken.first() {
             let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE application_name = 'sr_event_writer'";
-            // The server may be on its way down from an earlier fault.
+            // An earlier fault may be shutting the server down.
             let _ = session.batch_execute(sql).await;
         }
         last(a_while(random)).await;
@@ -149,7 +149,7 @@ impl Ground {
         }
     }
 
-    /// Consuming starts over at each change.
+    /// Changes settings repeatedly; all pipelines start again after each change.
     pub(super) async fn settings_storm(&self, random: &mut Random) {
         for _ in 0..5 {
             let size = 10 + random.below(400);
@@ -171,10 +171,10 @@ impl Ground {
         self.lastingly("SELECT sr_event_writer_resume()").await;
     }
 
-    /// Nothing that is recorded is written again.
+    /// Seeks a pipeline back. Nothing that is recorded is written again.
     pub(super) async fn seek_back(&self, feed: Feed) {
         let name = feed.name();
-        // One transaction: somebody else may resume it.
+        // In one transaction, because another fault may resume the pipeline.
         self.lastingly(&format!(
             "SELECT sr_event_writer_pause('{name}'); SELECT sr_event_writer_seek('{name}', 1);
              SELECT sr_event_writer_resume('{name}')"
@@ -182,8 +182,8 @@ impl Ground {
         .await;
     }
 
-    /// The extension is dropped and created under load. Its dead letters and gaps are put aside for
-    /// the account; the position is not, since the worker remembers it once it has started.
+    /// Drops and creates the extension under load. Its dead letters and gaps are saved for the
+    /// account. The position is not, because the worker has it in memory after its start.
     pub(super) async fn extension_anew(&self) {
         self.is_consuming().await;
         self.surely(
@@ -206,7 +206,7 @@ impl Ground {
             },
         )
         .await;
-        // Nobody remembers them where another server takes over.
+        // A standby that takes over has no worker that remembers the positions.
         self.standby_has_all().await;
     }
 

@@ -10,17 +10,17 @@ use crate::feed::Feed;
 use crate::recorded;
 use crate::wait::eventually;
 
-/// Unread messages that are removed at most.
+/// Most unread messages that are removed.
 const REMOVED: u64 = 40;
 
 impl Ground {
-    /// Single messages that were not read yet.
+    /// Deletes single messages that are not read yet.
     pub(super) async fn delete_messages(&self, load: &Load, feed: Feed) -> Outcome {
         let unread = self.collect_unread(load, feed).await;
         for (sequence, number) in unread.messages.iter().step_by(3) {
             let deleted = eventually(PATIENCE, "a message is deleted", async || {
                 match unread.stream.delete_message(*sequence).await {
-                    // The answer to an earlier try may have been lost.
+                    // The answer to an earlier attempt may have been lost.
                     Err(error) if is_gone(&error) => Ok(()),
                     other => other.map(drop).map_err(|error| error.to_string()),
                 }
@@ -32,7 +32,7 @@ impl Ground {
         unread.outcome()
     }
 
-    /// The oldest messages that were not read yet.
+    /// Purges the oldest messages that are not read yet.
     pub(super) async fn purge_messages(&self, load: &Load, feed: Feed) -> Outcome {
         let unread = self.collect_unread(load, feed).await;
         let half = unread.messages.len() / 2;
@@ -50,7 +50,7 @@ impl Ground {
         unread.outcome()
     }
 
-    /// Pauses the pipeline until some messages are waiting.
+    /// Pauses the pipeline until some messages are pending.
     async fn collect_unread(&self, load: &Load, feed: Feed) -> Unread {
         let name = feed.name();
         let pause = format!("SELECT sr_event_writer_pause('{name}')");
@@ -58,7 +58,7 @@ impl Ground {
             "SELECT state = 'paused' FROM sr_event_writer.stream_status WHERE name = '{name}'"
         );
         eventually(PATIENCE, "the pipeline is paused", async || {
-            // Somebody else may resume it.
+            // Another fault may resume it.
             self.primary().try_execute(&pause).await?;
             self.primary().try_value::<bool>(&paused).await
         })
@@ -90,13 +90,13 @@ impl Ground {
     }
 }
 
-/// Returns true if the server reports that the message does not exist.
+/// Returns whether the server reports that the message does not exist.
 fn is_gone(error: &impl std::fmt::Display) -> bool {
     let text = error.to_string();
     text.contains("no message found") || text.contains("deleted message")
 }
 
-/// Messages of a paused pipeline, by sequence and number.
+/// Unread messages of a paused pipeline, by sequence and number.
 struct Unread {
     stream: Stream,
     created: i64,

@@ -1,4 +1,4 @@
-//! Faults between the worker and the message servers, and of those servers.
+//! Faults of the network between the worker and NATS, and of the NATS servers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::nats::Nats;
 use crate::proxy::Proxy;
 use crate::random::Random;
 
-/// Longer than a heartbeat, and than two of them.
+/// Returns a time between 1 and 12 seconds: from less than one heartbeat (5 s) to more than two.
 fn a_long_while(random: &mut Random) -> Duration {
     Duration::from_millis(1_000 + random.below(11_000))
 }
@@ -44,7 +44,7 @@ impl Ground {
         .await
     }
 
-    /// The connection ends at some byte, of the greeting or of a message.
+    /// Closes the connection at some byte of the greeting or of a message.
     pub(super) async fn cut_in_a_message(&self, random: &mut Random) -> Outcome {
         let before: usize = self.proxies.iter().map(Proxy::connections).sum();
         for proxy in &self.proxies {
@@ -117,7 +117,8 @@ impl Ground {
     pub(super) async fn kill_all_nats(&self) {
         let [first, second, third] = self.cluster.servers();
         tokio::join!(first.kill(), second.kill(), third.kill());
-        // None of them answers before it has found the others.
+        // None of them answers before it has found the others, so they have to start at the same
+        // time.
         tokio::join!(first.start(), second.start(), third.start());
     }
 

@@ -2,12 +2,12 @@
 
 use super::Fault;
 
-/// The area of a fault. Two faults of the same area would interfere.
+/// The area of a fault. Two faults of the same area would interfere with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Realm {
     /// The database server.
     Server,
-    /// Actions of other users in it.
+    /// Actions of other users in the database.
     Database,
     /// The network between worker and NATS.
     Network,
@@ -71,22 +71,22 @@ impl Fault {
         }
     }
 
-    /// Returns true if both may be inflicted at the same time.
+    /// Returns whether both may be inflicted at the same time.
     pub fn goes_with(self, other: Self) -> bool {
         self.realm() != other.realm() && self.bears(other) && other.bears(self)
     }
 
     fn bears(self, other: Self) -> bool {
         match self {
-            // Compares several states before and after it.
+            // It compares several states before and after the restore.
             Self::RestoreBackup => false,
             // A worker that starts meanwhile has no position.
             Self::ExtensionAnew => other.realm() == Realm::Network,
-            // Needs connections, and no locks of others.
+            // They need connections, and no locks of others.
             Self::KillWorkerInLock | Self::LosePower | Self::FailOver => {
                 other.realm() != Realm::Database
             }
-            // Its message must be delivered, and stay.
+            // The message must be delivered, and must stay in the stream.
             Self::CrashingMessage => other.realm() != Realm::Streams && other != Self::SetBack,
             // Messages that are removed meanwhile would come back.
             Self::SetBack => other.realm() != Realm::Streams,

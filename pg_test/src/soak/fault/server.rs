@@ -13,23 +13,23 @@ use crate::postgres::Stop;
 use crate::random::Random;
 use crate::wait::eventually;
 
-/// Messages that are to come between a backup and its restore.
+/// Messages to publish between a backup and its restore.
 const AFTER: u64 = 50;
 
-/// From a third of a second to two.
+/// Returns a time between a third of a second and two seconds.
 pub(super) fn a_while(random: &mut Random) -> Duration {
     Duration::from_millis(300 + random.below(1_700))
 }
 
-/// Those whose streams drop what is acknowledged.
+/// Returns the feeds whose streams drop acknowledged messages.
 fn dropping() -> impl Iterator<Item = Feed> {
     let feeds = Feed::ALL.into_iter();
     feeds.filter(|feed| retention(*feed) != RetentionPolicy::Limits)
 }
 
 impl Ground {
-    /// Messages that were fetched wait for a lock when the process is killed: those that would be
-    /// lost if they were acknowledged already.
+    /// Kills the worker while fetched messages wait for a lock. They would be lost if they were
+    /// already acknowledged.
     pub(super) async fn kill_worker_in_lock(&self) {
         let tables: Vec<_> = dropping().map(Feed::table).collect();
         let tables = tables.join(", ");
@@ -54,11 +54,11 @@ impl Ground {
         drop(session);
     }
 
-    /// A trigger crashes the process at one message, as often as that is tried.
+    /// Lets a trigger crash the process at one message, each time that it is written.
     pub(super) async fn crashing_message(&self, load: &Load) {
         let (feed, table) = (Feed::OtelTraces, Feed::OtelTraces.table());
         let hold = load.hold(feed).await;
-        // Not one that is a dead letter anyway.
+        // It must not become a dead letter for another reason.
         let number = load.next_number(feed).next_multiple_of(97) + 1;
         load.will_crash(feed, number);
         self.lastingly(&format!(
@@ -88,7 +88,7 @@ impl Ground {
             },
         )
         .await;
-        // A server that took over without its dead letter would make a row of it.
+        // A server that takes over without the dead letter would make a row of the message.
         self.standby_has_all().await;
         self.lastingly(&format!("DROP TRIGGER IF EXISTS soak_crash ON {table}"))
             .await;
@@ -118,15 +118,15 @@ impl Ground {
         self.primary().start().await;
     }
 
-    /// Everything that was not flushed to the WAL is lost. The standby may have it, so it is
-    /// created again.
+    /// Cuts the power of the primary: everything that was not flushed to the WAL is lost. The
+    /// standby may have it, so it is created again.
     pub(super) async fn lose_power(&self) {
         self.primary().lose_power().await;
         self.primary().start().await;
         self.new_standby().await;
     }
 
-    /// The primary dies, the standby takes over, and gets a new standby.
+    /// Kills the primary. The standby takes over, and gets a new standby.
     pub(super) async fn fail_over(&self) {
         self.primary().kill_all().await;
         let next = self.standby();
@@ -135,7 +135,7 @@ impl Ground {
         self.new_standby().await;
     }
 
-    /// The worker is told to end, and another one comes.
+    /// Ends the worker, and waits for the next one.
     pub(super) async fn restart_worker(&self) -> Outcome {
         let workers = "SELECT coalesce(array_agg(pid ORDER BY pid), '{}') FROM pg_stat_activity
             WHERE application_name = 'sr_event_writer'";
@@ -148,8 +148,8 @@ impl Ground {
         .await
     }
 
-    /// A backup takes the place of the primary. What an acknowledgement has removed after the
-    /// backup would be gone for good, so only streams that keep everything get messages meanwhile.
+    /// Replaces the primary by a backup. Messages that a stream drops when they are acknowledged
+    /// after the backup would be lost, so meanwhile only streams that keep everything get messages.
     pub(super) async fn restore_backup(&self, load: &Load) {
         let mut quiet = Vec::new();
         for feed in dropping() {
@@ -171,7 +171,7 @@ impl Ground {
         self.new_standby().await;
     }
 
-    /// Acknowledgements have to wait.
+    /// Takes the standby away for a while, so that acknowledgements have to wait.
     pub(super) async fn standby_away(&self, random: &mut Random) {
         self.standby().stop(Stop::Fast).await;
         last(a_while(random)).await;

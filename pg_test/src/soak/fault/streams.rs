@@ -14,7 +14,7 @@ use crate::wait::eventually;
 
 /// Bursts of a flood of headers.
 const FLOOD: u64 = 3;
-/// Messages that a set back takes from each stream, at least.
+/// Number of messages, at least, that a set-back removes from each stream.
 const TAKEN: u64 = 2 * BURST;
 
 pub(super) fn keeps_what_nobody_reads(feed: &Feed) -> bool {
@@ -31,8 +31,8 @@ impl Ground {
         .await
     }
 
-    /// A stream is deleted and made anew when everything in it is recorded, also where another
-    /// server may take over.
+    /// Deletes a stream and creates it again, after everything in it is recorded, also by the
+    /// standby that may take over.
     pub(super) async fn stream_anew(&self, load: &Load, random: &mut Random) {
         let feeds: Vec<_> = Feed::ALL
             .into_iter()
@@ -44,7 +44,7 @@ impl Ground {
         eventually(PATIENCE, "the stream is deleted", async || {
             let context = async_nats::jetstream::new(self.cluster.try_client().await?);
             match context.delete_stream(feed.stream()).await {
-                // The answer to an earlier try may have been lost.
+                // The answer to an earlier attempt may have been lost.
                 Err(error) if error.to_string().contains("not found") => Ok(()),
                 other => other.map(drop).map_err(|error| error.to_string()),
             }
@@ -55,10 +55,10 @@ impl Ground {
         drop(hold);
     }
 
-    /// All servers get back what they had stored a little earlier, so sequences that were read are
-    /// those of other messages from now on.
+    /// Replaces the stores of all NATS servers by copies from a little earlier. From then on,
+    /// sequences that were read belong to other messages.
     ///
-    /// Everything that is taken back was recorded before.
+    /// Everything that is removed was recorded before.
     pub(super) async fn set_back(&self, load: &Load) {
         let servers = self.cluster.servers();
         let quiet = join_all(Feed::ALL.map(|feed| load.hold(feed))).await;
@@ -88,8 +88,8 @@ impl Ground {
         self.has_noticed(back).await;
     }
 
-    /// Waits until each pipeline has recorded a message of after that time. Until then the record
-    /// says that what is new was read.
+    /// Waits until each pipeline has recorded a message published after that time. Until then its
+    /// position claims that the new messages were read.
     async fn has_noticed(&self, since: f64) {
         let sql = format!(
             "SELECT count(DISTINCT pipeline) FROM sr_event_writer.stream_position
@@ -106,7 +106,7 @@ impl Ground {
         self.standby_has_all().await;
     }
 
-    /// One message that the client's library takes the connection for broken at.
+    /// Publishes one message that makes the client library treat the connection as broken.
     pub(super) async fn unreadable_message(&self, load: &Load, feed: Feed, random: &mut Random) {
         let hold = load.hold(feed).await;
         let number = load.next_number(feed) + random.below(BURST);
@@ -118,7 +118,7 @@ impl Ground {
         .await;
     }
 
-    /// Messages with thousands of short headers.
+    /// Publishes messages with thousands of short headers.
     pub(super) async fn header_flood(&self, load: &Load, feed: Feed) {
         load.flood(feed, FLOOD);
         eventually(PATIENCE, "the flood is over", async || {
