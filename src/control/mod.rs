@@ -17,7 +17,7 @@ use crate::error::UserError;
 /// Checks that an active pipeline has this name.
 ///
 /// # Errors
-/// When none has.
+/// When no active pipeline has it.
 fn require_pipeline(name: &str) -> Result<(), UserError> {
     match config::pipeline_names().iter().any(|known| known == name) {
         true => Ok(()),

@@ -42,7 +42,7 @@ fn sr_event_writer_restart() {
     pgrx::register_xact_callback(PgXactCallbackEvent::Prepare, || change(Vec::clear));
 }
 
-/// Applies a change to [`WANTED`].
+/// Applies a change to the list of requests.
 fn change<T>(how: impl FnOnce(&mut Vec<pg_sys::SubTransactionId>) -> T) -> T {
     WANTED.with_borrow_mut(how)
 }

@@ -45,8 +45,7 @@ impl PendingAcks {
         }
     }
 
-    /// Returns the status text if acknowledgements of a pipeline have waited for a standby for
-    /// long.
+    /// Returns the status text if acknowledgements of a pipeline have waited long for a standby.
     pub fn standby_wait(&self, pipeline: Slot) -> Option<&'static str> {
         let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
         self.standby_wait
@@ -108,7 +107,7 @@ fn awaited(after: AckAfter) -> Option<&'static str> {
     }
 }
 
-/// Returns the end of the WAL that counts as durable.
+/// Returns the LSN up to which commits count as durable.
 fn durable(after: AckAfter) -> Lsn {
     let flushed = wal::flushed();
     match after {

@@ -5,7 +5,7 @@ use crate::pg::failure::{Class, Failure};
 use crate::status::BreakerState;
 use std::time::{Duration, Instant};
 
-/// What a pipeline may try.
+/// The extent to which pipelines may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Anything.

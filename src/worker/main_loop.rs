@@ -45,7 +45,7 @@ pub struct Worker {
     remembered: HashMap<String, Positions>,
     /// Oid of the extension when it was last looked up, to notice that it was created again.
     extension: Option<pg_sys::Oid>,
-    /// Value of [`status::generation`] when the control tables were last read.
+    /// Value of [`crate::status::generation`] when the control tables were last read.
     generation: u64,
     /// Time when the control tables are read next.
     next_tick: Instant,

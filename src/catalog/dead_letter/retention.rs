@@ -16,7 +16,7 @@ const BYTES_AT_ONCE: u64 = 32 << 20;
 const SIZE: &str = "(200 + coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(headers), 0)
     + coalesce(pg_column_size(raw_headers), 0) + coalesce(pg_column_size(error), 0))::pg_catalog.int8";
 
-/// What a removal by age has left behind.
+/// The dead letters that a removal by age has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// None that are too old, except locked ones.
@@ -46,7 +46,7 @@ pub fn expire(age: Duration) -> Result<Removed, Failure> {
     })
 }
 
-/// What a removal by size has freed.
+/// The result of a removal by size.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Freed {
     /// Number of dead letters.

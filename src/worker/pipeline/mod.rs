@@ -40,13 +40,14 @@ pub struct Pipeline {
     waiting: VecDeque<Batch>,
     /// Committed position in each of its latest streams; the last entry is the current stream.
     positions: Positions,
-    /// True once the session knows that an operator has requested another position.
+    /// True once the session was made to ask for its position because of a requested seek.
     seeking: bool,
     /// Delay before the next attempt after a failure.
     backoff: Backoff,
     /// Time of the next attempt, if one is planned.
     try_at: Option<Instant>,
-    /// Most messages or rows of a transaction: halved after a timeout, doubled after a success.
+    /// Most messages or rows of a transaction: doubled after a success, halved after a timeout or
+    /// another failure that a smaller transaction may avoid.
     max_messages: usize,
 }
 

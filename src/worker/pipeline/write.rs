@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 8 << 20;
 /// The result of one turn of a pipeline.
 #[derive(Debug, Default)]
 pub struct WriteReport {
-    /// What was committed.
+    /// Everything that was committed.
     pub written: Written,
     /// Messages that had been recorded before.
     pub duplicates: u64,

@@ -117,7 +117,7 @@ impl CrashJournal {
         }
         text.push_str(END);
         text.push('\n');
-        // Without the journal a crash has no consequence but an unknown cause.
+        // Best effort: without the journal, a crash does not show which messages may be its cause.
         let _ = file.write_all_at(text.as_bytes(), 0);
     }
 }

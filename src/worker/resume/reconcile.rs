@@ -11,8 +11,8 @@ use nats::{PositionRequest, Sequences, Testimony, Witness};
 /// Returns where a pipeline continues, and records gaps. Inside a transaction only.
 ///
 /// `remembered` is the position that this process has committed itself; it is used if the database
-/// has none. `fetched` are the sequences fetched and not committed yet, which are no gap even if
-/// the stream has removed them; `newest_fetched` is the newest of these messages.
+/// has none. `fetched` are the sequences fetched and not committed yet, which are not a gap even
+/// if the stream has removed them; `newest_fetched` is the newest of these messages.
 ///
 /// # Errors
 /// Those of the database.
@@ -52,7 +52,7 @@ pub fn reconcile(
         needs => return Ok(needs),
     };
     if is_new {
-        // Messages that were removed before the pipeline existed are no gap.
+        // Messages that were removed before the pipeline existed are not a gap.
         position.raise_floor(request.first_sequence.saturating_sub(1));
         return Ok(Outcome::At(position));
     }

@@ -66,8 +66,8 @@ fn leave_out(
     Ok(())
 }
 
-/// Removes sequences at or after the target that an earlier seek skipped from the position, so that
-/// they are read after all.
+/// Removes from the position what an earlier seek has skipped at or after the target, so that it is
+/// read after all.
 fn take_in_again(
     pipeline: &str,
     stream_id: &StreamId,
