@@ -41,10 +41,12 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
 
 /// A pipeline's position in shared memory.
 struct Shown {
+    /// Name of the JetStream stream.
     stream: String,
     /// Creation time of the stream, in microseconds since 2000-01-01; 0 if no worker has reported
     /// it.
     created: i64,
+    /// Sequence up to which everything is recorded.
     floor: u64,
     /// Highest recorded sequence.
     last: u64,

@@ -17,6 +17,7 @@ const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
 /// Waiting acknowledgements, in the order of their commits.
 #[derive(Default)]
 pub struct PendingAcks {
+    /// One entry for each commit, oldest first.
     lists: VecDeque<List>,
     /// Status text if the oldest commit is flushed here and waits for a standby.
     standby_wait: Option<&'static str>,
@@ -28,7 +29,9 @@ struct List {
     lsn: Lsn,
     /// Time when the commit returned.
     at: Instant,
+    /// Slot of the pipeline that committed.
     pipeline: Slot,
+    /// Acknowledgements of the messages that the commit recorded.
     receipts: Vec<Receipt>,
 }
 

@@ -73,6 +73,7 @@ pub extern "C-unwind" fn sr_event_writer_main(argument: pg_sys::Datum) {
     }
 }
 
+/// Prepares the database session, and publishes the pid and the heartbeat of the process.
 fn prepare_session(number: usize) {
     session_defaults::override_all();
     // SAFETY: main thread, attached to shared memory.

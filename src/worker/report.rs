@@ -131,6 +131,7 @@ pub fn position(pipeline: &Pipeline) {
     status::update_pipeline(pipeline.slot, |stream| show_position(stream, pipeline));
 }
 
+/// Reports the stream and the position of a pipeline.
 fn show_position(stream: &mut PipelineStatus, pipeline: &Pipeline) {
     if let Some((stream_id, position)) = pipeline.position() {
         stream.nats_stream.set(&stream_id.name);
@@ -229,6 +230,7 @@ fn stable(detail: &str) -> &str {
     detail.split(NEXT).next().unwrap_or(detail)
 }
 
+/// Returns the text after a colon, or nothing if it is empty.
 fn colon(detail: &str) -> String {
     if detail.is_empty() {
         String::new()

@@ -139,6 +139,7 @@ impl Upkeep {
         self.next_measure = Instant::now() + LATER;
     }
 
+    /// Logs a warning once that dead letters are removed. Both sizes are in bytes.
     fn warn(&mut self, bytes: u64, most: u64) {
         if !std::mem::replace(&mut self.warned, true) {
             warning!(

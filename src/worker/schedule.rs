@@ -1,5 +1,5 @@
-//! The schedule of a worker's pipelines. They share one connection, and take turns at
-//! writing: one transaction at a time.
+//! The schedule of a worker's pipelines. They share one connection, and take turns at writing: one
+//! transaction at a time.
 
 use super::ack_queue::PendingAcks;
 use super::breaker::{Breaker, Permission};

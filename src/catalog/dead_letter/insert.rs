@@ -18,6 +18,7 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Returns the stage as it is stored in the table.
     fn as_str(self) -> &'static str {
         match self {
             Stage::Decode => "decode",

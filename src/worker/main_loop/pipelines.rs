@@ -125,6 +125,7 @@ impl Worker {
         }
     }
 
+    /// Starts the threads, and all pipelines of this worker.
     fn start(&mut self, config: &Config) {
         let number_of_pipelines = self.share(config).count();
         let waker = self.waker.clone();

@@ -21,7 +21,9 @@ pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &
 
 /// The destinations of one pipeline.
 pub struct Destinations {
+    /// Name of the pipeline.
     pipeline: String,
+    /// Format of the pipeline.
     format: FormatRef,
     /// Name in the settings, which replaces the format's first table.
     chosen: Option<String>,
@@ -142,6 +144,8 @@ impl Destinations {
         }
     }
 
+    /// Looks up whether a destination's columnstore can be written to directly, if the pipeline's
+    /// option asks for that. If it cannot, logs the reason.
     fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
         let found = match self.part {
             config::Columnstore::Default => Columnstore::Unasked,
@@ -183,6 +187,7 @@ impl Destinations {
     }
 }
 
+/// Returns the write method of a table, INSERT if `methods` has no entry.
 fn method_of(methods: &[WriteMethod], table: usize) -> WriteMethod {
     let method = methods.get(table).copied();
     method.unwrap_or(WriteMethod::Insert)

@@ -91,12 +91,14 @@ impl Pipeline {
         }
     }
 
+    /// Ends the reason to wait, after a success.
     fn unblock(&mut self) {
         self.blocked = None;
         self.try_at = None;
         self.backoff.reset();
     }
 
+    /// Stops writing because of a failure, and plans the next attempt.
     fn block(&mut self, failure: Failure) {
         if failure.class() == Class::Schema && !self.writer.fits() {
             // Until the table is repaired, other pipelines can use the memory of these messages.

@@ -27,7 +27,9 @@ struct Bisection<'b> {
 
 /// Writes the fetched messages of one pipeline.
 pub struct Writer {
+    /// Name of the pipeline.
     pipeline: String,
+    /// Format of the pipeline.
     format: FormatRef,
     destinations: Destinations,
     /// Number of samples taken, so that each one consists of other messages.

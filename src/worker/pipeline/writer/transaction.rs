@@ -24,7 +24,9 @@ pub(super) struct Step<'s, 'b> {
 
 /// A message that becomes a dead letter, and the reason.
 pub(super) struct Refused<'a> {
+    /// Sequence of the message.
     sequence: u64,
+    /// The reason.
     failure: &'a Failure,
 }
 
