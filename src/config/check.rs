@@ -1,11 +1,13 @@
-//! Check hooks: a bad value is refused when it is set, with a DETAIL that says what is wrong.
+//! Check hooks of settings: an invalid value is refused when it is set, with a DETAIL that gives
+//! the reason.
 
 use super::parse;
 use pgrx::guc::GucCheckError;
 use pgrx::prelude::*;
 use std::ffi::{CStr, c_char, c_void};
 
-/// Defines a check hook of PostgreSQL's form around a function that judges the text.
+/// Defines a check hook, with the signature that PostgreSQL requires, around a function that checks
+/// the text.
 macro_rules! check_hook {
     ($(#[$doc:meta])* $name:ident, $judge:expr) => {
         $(#[$doc])*
@@ -23,22 +25,22 @@ macro_rules! check_hook {
 }
 
 check_hook!(
-    /// `streams`
+    /// Checks `sr_event_writer.streams`.
     streams,
     |text| parse::streams(text).map(drop)
 );
 check_hook!(
-    /// `nats_url`
+    /// Checks `sr_event_writer.nats_url`.
     servers,
     |text| parse::servers(text).map(drop)
 );
 check_hook!(
-    /// `nats_domain`
+    /// Checks `sr_event_writer.nats_domain`.
     domain,
     parse::token
 );
 check_hook!(
-    /// `consumer`
+    /// Checks `sr_event_writer.consumer`.
     consumer,
     |text| match text.is_empty() {
         true => Err(parse::ParseError("It may not be empty.".to_owned())),
@@ -46,16 +48,18 @@ check_hook!(
     }
 );
 check_hook!(
-    /// `dead_letter_subject`
+    /// Checks `sr_event_writer.dead_letter_subject`.
     subject,
     parse::subject_prefix
 );
 check_hook!(
-    /// `stream_NAME`
+    /// Checks `sr_event_writer.stream_NAME`.
     options,
     |text| parse::options(text).map(drop)
 );
 
+/// Checks a proposed value with `judge`, and sets the DETAIL if it is refused.
+///
 /// # Safety
 /// `value` points to NULL or to a NUL-terminated string; the caller is a check hook.
 unsafe fn judge(

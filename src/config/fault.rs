@@ -1,34 +1,34 @@
-//! Faults that a test build can be told to have, so that tests can show that the checks of the soak
-//! run find what they are there to find. Only with cargo feature `faults`, which no installed build
-//! has; without it [`fault`] is a constant and the code behind it is not there.
+//! Faults that a test build commits on request. They show that the checks of the soak run detect
+//! what they exist for. Only with cargo feature `faults`, which no installed build has; without it
+//! [`fault`] is a constant, and the compiler removes the code of the faults.
 
 use pgrx::guc::PostgresGucEnum;
 
-/// What is done wrong on purpose.
+/// A fault that is committed on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PostgresGucEnum)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     #[default]
     #[name = c"none"]
     None,
     /// Messages are acknowledged before they are written.
     #[name = c"ack_before_commit"]
     AckBeforeCommit,
-    /// The recorded position is not looked at.
+    /// The recorded position is ignored.
     #[name = c"forget_position"]
     ForgetPosition,
     /// The main thread panics.
     #[name = c"panic_on_main_thread"]
     PanicOnMainThread,
-    /// A thread of the NATS side panics.
+    /// The NATS thread panics.
     #[name = c"panic_on_other_thread"]
     PanicOnOtherThread,
-    /// What the decoders leave NULL counts as absent.
+    /// Cells that the decoders leave NULL are written as absent.
     #[name = c"null_is_absent"]
     NullIsAbsent,
 }
 
-/// Returns what is done wrong at the moment.
+/// Returns the fault to commit at present.
 #[cfg(not(feature = "faults"))]
 pub const fn fault() -> Fault {
     Fault::None
@@ -54,7 +54,7 @@ mod setting {
         FAULT.define();
     }
 
-    /// Returns what is done wrong at the moment.
+    /// Returns the fault to commit at present.
     pub fn fault() -> Fault {
         FAULT.get()
     }

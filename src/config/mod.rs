@@ -1,5 +1,5 @@
-//! Settings: the only place that reads a GUC. Everything else gets an immutable [`Config`], made on
-//! the main thread and made anew after a reload.
+//! Settings. This is the only place that reads a GUC. All other code gets an immutable [`Config`],
+//! which the main thread creates, and creates again after a reload.
 
 mod check;
 mod fault;
@@ -18,31 +18,31 @@ use nats::{Pipeline, Settings};
 use pgrx::guc::PostgresGucEnum;
 use std::time::Duration;
 
-/// How far a commit must have come before its messages are acknowledged.
+/// The stage of durability that a commit must reach before its messages are acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
 pub enum AckAfter {
-    /// On this server's disk.
+    /// The commit is flushed to this server's disk.
     #[name = c"flush"]
     Flush,
-    /// Also on the disks of the synchronous standbys.
+    /// It is also flushed to the disks of the synchronous standbys.
     #[name = c"replicated"]
     Replicated,
-    /// Also visible on the synchronous standbys.
+    /// It is also applied on the synchronous standbys, so that its rows are visible there.
     #[name = c"applied"]
     Applied,
 }
 
-/// Which part of a hypertable rows are written into.
+/// The part of a hypertable that rows are written into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Columnstore {
-    /// What TimescaleDB's own settings say; usually the rowstore.
+    /// The part that TimescaleDB's own settings select, usually the rowstore.
     #[default]
     Default,
     /// The columnstore, where that is safe.
     Direct,
 }
 
-/// All settings at one moment.
+/// All settings, as they were when they were read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Whether anything is consumed at all.
@@ -55,43 +55,46 @@ pub struct Config {
     pub write: WriteConfig,
 }
 
-/// One pipeline: the NATS side of it, and its destination.
+/// The settings of one pipeline: its NATS side and its destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
-    /// Where its messages come from and how they become rows.
+    /// The source of its messages, and the format that turns them into rows.
     pub nats: Pipeline,
-    /// Destination instead of the format's own table, as given: perhaps schema-qualified.
+    /// The destination, if it is not the format's own table. As given by the user, perhaps
+    /// schema-qualified.
     pub table: Option<String>,
-    /// Which part of the destination rows are written into.
+    /// The part of the destination that rows are written into.
     pub columnstore: Columnstore,
 }
 
 /// Settings of the main thread's work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteConfig {
-    /// Rows that a transaction may grow to under backlog.
+    /// The number of rows up to which batches are merged into one transaction when there is a
+    /// backlog.
     pub max_batch_rows: usize,
-    /// A batch that takes longer is cancelled and tried again smaller.
+    /// The timeout of a transaction. A batch that takes longer is cancelled and tried again with
+    /// fewer messages.
     pub insert_timeout: Duration,
-    /// How far a commit must have come before its messages are acknowledged.
+    /// The stage of durability that a commit must reach before its messages are acknowledged.
     pub ack_after: AckAfter,
-    /// First delay after a database error.
+    /// The first delay after a database error.
     pub retry_min: Duration,
-    /// Longest delay after a database error.
+    /// The longest delay after a database error.
     pub retry_max: Duration,
-    /// Consecutive failures that open the circuit breaker.
+    /// The number of consecutive server errors that open the circuit breaker.
     pub breaker_failures: u32,
-    /// How long the breaker stays open before a probe.
+    /// The time that the circuit breaker stays open before it lets a probe through.
     pub breaker_reset: Duration,
-    /// Dead letters are also published below this subject.
+    /// The subject below which dead letters are also published; `None` for nowhere.
     pub dead_letter_subject: Option<String>,
-    /// Age at which dead letters are removed; `None` keeps them.
+    /// The age at which dead letters are removed; `None` keeps them.
     pub dead_letter_retention: Option<Duration>,
     /// Bytes of dead letters above which the oldest are removed; `None` for no limit.
     pub dead_letter_max_size: Option<u64>,
 }
 
-/// Makes all settings known to PostgreSQL. To be called once, from `_PG_init`.
+/// Defines all settings in PostgreSQL. Call it once, from `_PG_init`.
 pub fn define() {
     for setting in settings::SETTINGS {
         setting.define();
@@ -105,7 +108,7 @@ pub fn define() {
 /// Reads the current settings.
 ///
 /// # Errors
-/// Two settings contradict each other; each alone was checked when it was set.
+/// When two settings contradict each other; each one by itself was checked when it was set.
 pub fn read() -> Result<Config, ParseError> {
     let write = read_write();
     let pipelines = read_pipelines()?;
@@ -120,6 +123,7 @@ pub fn read() -> Result<Config, ParseError> {
     })
 }
 
+/// Reads the settings of the NATS side.
 fn read_nats() -> Result<Settings, ParseError> {
     let (retry_min, retry_max) = read_retry_delays();
     let ack_wait = settings::INSERT_TIMEOUT.duration() * 2;
@@ -134,12 +138,13 @@ fn read_nats() -> Result<Settings, ParseError> {
     })
 }
 
-/// Returns the first and the longest delay; the longest is never below the first.
+/// Returns the first and the longest delay, in this order; the longest is never below the first.
 fn read_retry_delays() -> (Duration, Duration) {
     let first = settings::RETRY_MIN_DELAY.duration();
     (first, settings::RETRY_MAX_DELAY.duration().max(first))
 }
 
+/// Reads the settings of the main thread.
 fn read_write() -> WriteConfig {
     let (retry_min, retry_max) = read_retry_delays();
     WriteConfig {
@@ -156,6 +161,7 @@ fn read_write() -> WriteConfig {
     }
 }
 
+/// Reads the settings of the active pipelines.
 fn read_pipelines() -> Result<Vec<PipelineConfig>, ParseError> {
     let general = resolve::General {
         batch_size: settings::BATCH_SIZE.size(),
@@ -178,7 +184,7 @@ pub fn workers() -> usize {
     settings::WORKERS.size().max(1)
 }
 
-/// Returns the bytes of dead letters above which the oldest are removed.
+/// Returns the bytes of dead letters above which the oldest are removed; `None` for no limit.
 pub fn dead_letter_max_size() -> Option<u64> {
     settings::DEAD_LETTER_MAX_SIZE.size_limit()
 }

@@ -1,5 +1,5 @@
 //! The settings of single pipelines, `sr_event_writer.stream_NAME`: one for each preset, and one
-//! for whatever else `streams` named when the server started.
+//! for each other name that `streams` contained when the server started.
 
 use super::check;
 use super::parse::{self, Options, ParseError};
@@ -9,9 +9,11 @@ use super::settings::STREAMS;
 use std::ffi::{CStr, CString};
 use std::sync::OnceLock;
 
+/// The name of each pipeline that has a setting, and that setting.
 static PIPELINES: OnceLock<Vec<(String, &'static Text)>> = OnceLock::new();
 
-/// Defines them. `streams` must be defined already: the names in it decide which ones exist.
+/// Defines these settings. `streams` must be defined before, because the names in it decide which
+/// of them exist.
 pub(super) fn define() {
     let presets = PRESETS
         .iter()
@@ -28,13 +30,15 @@ pub(super) fn define() {
         .chain(others)
         .map(|(name, guc)| (name, define_one(guc)))
         .collect();
-    // A second call would mean a second _PG_init, which PostgreSQL does not make.
+    // Fails only on a second call, which would need a second _PG_init, and PostgreSQL makes none.
     let _ = PIPELINES.set(defined);
 }
 
+/// Defines the setting `guc` of one pipeline.
 fn define_one(guc: &'static CStr) -> &'static Text {
     let setting = Text::new(guc, c"Options of a pipeline, as key=value pairs.", c"");
-    // It lives as long as the process; there is one for each pipeline.
+    // PostgreSQL needs it as long as the process lives; the leak is bounded by the number of
+    // pipelines.
     let setting: &'static Text = Box::leak(Box::new(setting.checked(Some(check::options))));
     setting.define();
     setting
@@ -42,11 +46,11 @@ fn define_one(guc: &'static CStr) -> &'static Text {
 
 /// Returns the names of the active pipelines, in order.
 pub(super) fn names() -> Vec<String> {
-    // It was checked when it was set.
+    // Never fails, because the value was checked when it was set.
     parse::streams(&STREAMS.get()).unwrap_or_default()
 }
 
-/// Reads the options that a pipeline was given.
+/// Reads the options of one pipeline.
 pub(super) fn options(name: &str) -> Result<Options, ParseError> {
     let settings = PIPELINES.get().map(Vec::as_slice).unwrap_or_default();
     let text = settings

@@ -1,5 +1,6 @@
-//! What holds for a pipeline: its own options before the preset's, and these before the general
-//! settings. Also what must hold between pipelines. Pure, like [`super::parse`].
+//! Determines the settings of a pipeline: its own options take precedence over the preset's, and
+//! these over the general settings. Also checks the pipelines against each other. Pure, like
+//! [`super::parse`].
 
 use super::parse::{self, Options, ParseError, refuse};
 use super::preset::{self, Preset};
@@ -7,7 +8,7 @@ use super::{Pipeline, PipelineConfig};
 use decode::FormatRef;
 use std::time::Duration;
 
-/// The general settings: those of a pipeline that says nothing else.
+/// The general settings, for pipelines without an option or preset of their own.
 pub(super) struct General {
     pub(super) batch_size: usize,
     pub(super) batch_timeout: Duration,
@@ -53,6 +54,7 @@ pub(super) fn pipeline(
     })
 }
 
+/// Returns the pipeline's format: that of its options, else the preset's.
 fn format(name: &str, options: &Options, preset: Option<&Preset>) -> Result<FormatRef, ParseError> {
     match (&options.processor, preset) {
         (Some(format), _) => Ok(format.clone()),
@@ -61,14 +63,15 @@ fn format(name: &str, options: &Options, preset: Option<&Preset>) -> Result<Form
     }
 }
 
+/// Returns the error that a pipeline has neither a preset nor this option.
 fn missing<T>(name: &str, option: &str) -> Result<T, ParseError> {
     refuse(format!(
         "Pipeline \"{name}\" is not a preset, so sr_event_writer.stream_{name} must give its {option}."
     ))
 }
 
-/// Refuses a `dead_letter_subject` below which a pipeline reads: a dead letter's message that is
-/// read again would become a dead letter, and that another message.
+/// Refuses a `dead_letter_subject` below which a pipeline reads: a published dead letter that is
+/// read as a message would become another dead letter, and so on without end.
 pub(super) fn keep_apart(prefix: &str, pipelines: &[PipelineConfig]) -> Result<(), ParseError> {
     for pipeline in pipelines {
         let subject = format!("{prefix}.{}", pipeline.nats.name);

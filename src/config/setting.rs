@@ -1,5 +1,5 @@
-//! The kinds of settings. A setting is one static: its name, what it means, its default, the values
-//! that it takes and, once PostgreSQL knows it, its value.
+//! The types of settings. Each setting is one static with its name, description, default and
+//! permitted values, and with its current value once it is defined in PostgreSQL.
 
 use pgrx::guc::{GucContext, GucEnum, GucFlags, GucRegistry, GucSetting};
 use pgrx::prelude::*;
@@ -7,19 +7,19 @@ use std::ffi::{CStr, CString};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// A setting that PostgreSQL can be told about.
+/// A setting that can be defined in PostgreSQL.
 pub(super) trait Setting: Sync {
-    /// Makes the setting known to PostgreSQL.
+    /// Defines the setting in PostgreSQL.
     fn define(&'static self);
 }
 
-/// Makes a misspelt name with this prefix an error, from here on.
+/// Reserves a prefix: from here on, an unknown name with it is an error.
 pub(super) fn reserve_prefix(prefix: &'static CStr) {
     // SAFETY: a string that ends with NUL; it is only read.
     unsafe { pg_sys::MarkGUCPrefixReserved(prefix.as_ptr()) };
 }
 
-/// When a changed value is used.
+/// When a changed value takes effect.
 #[derive(Clone, Copy)]
 enum Change {
     /// After a reload of the configuration.
@@ -29,6 +29,7 @@ enum Change {
 }
 
 impl Change {
+    /// Returns PostgreSQL's term for it.
     fn context(self) -> GucContext {
         match self {
             Self::Reload => GucContext::Sighup,
@@ -37,10 +38,10 @@ impl Change {
     }
 }
 
-/// What PostgreSQL counts a [`Number`] in when it is given without a unit.
+/// The unit of a [`Number`] that is given without one.
 #[derive(Clone, Copy)]
 pub(super) enum Unit {
-    /// Things, not an amount of anything.
+    /// None: the number counts things.
     Count,
     Kilobytes,
     Milliseconds,
@@ -48,6 +49,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
+    /// Returns PostgreSQL's flag for it.
     fn flags(self) -> GucFlags {
         match self {
             Self::Count => GucFlags::empty(),
@@ -57,7 +59,7 @@ impl Unit {
         }
     }
 
-    /// Converts a value into things, bytes or milliseconds.
+    /// Converts a value to bytes or milliseconds; a count is left unchanged.
     fn base(self, value: u64) -> u64 {
         match self {
             Self::Count | Self::Milliseconds => value,
@@ -67,7 +69,7 @@ impl Unit {
     }
 }
 
-/// A whole number, perhaps with a unit.
+/// A setting that is a whole number, perhaps with a unit.
 pub(super) struct Number {
     name: &'static CStr,
     doc: &'static CStr,
@@ -79,6 +81,7 @@ pub(super) struct Number {
 }
 
 impl Number {
+    /// Creates a number that takes effect after a reload. Default and range are in `unit`.
     pub(super) const fn new(
         name: &'static CStr,
         doc: &'static CStr,
@@ -97,27 +100,28 @@ impl Number {
         }
     }
 
+    /// Makes a change take effect only after a restart of the server.
     pub(super) const fn at_restart(self) -> Self {
         let change = Change::Restart;
         Self { change, ..self }
     }
 
-    /// Returns the value in things, bytes or milliseconds.
+    /// Returns the value in bytes or milliseconds, or the count.
     fn base(&self) -> u64 {
         self.unit.base(u64::try_from(self.value.get()).unwrap_or(0))
     }
 
-    /// Returns the number of things.
+    /// Returns the count.
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.base()).unwrap_or(u32::MAX)
     }
 
-    /// Returns the number of things in memory, or of bytes.
+    /// Returns the value as a size in memory: bytes, or a count.
     pub(super) fn size(&self) -> usize {
         usize::try_from(self.base()).unwrap_or(usize::MAX)
     }
 
-    /// Returns the bytes, or nothing for 0, which means no limit.
+    /// Returns the bytes, or `None` for 0, which means no limit.
     pub(super) fn size_limit(&self) -> Option<u64> {
         Some(self.base()).filter(|&bytes| bytes > 0)
     }
@@ -127,7 +131,7 @@ impl Number {
         Duration::from_millis(self.base())
     }
 
-    /// Returns the time, or nothing for 0, which means no limit.
+    /// Returns the time, or `None` for 0, which means no limit.
     pub(super) fn time_limit(&self) -> Option<Duration> {
         Some(self.duration()).filter(|time| !time.is_zero())
     }
@@ -148,7 +152,7 @@ impl Setting for Number {
     }
 }
 
-/// A text, perhaps with a check hook of [`super::check`].
+/// A setting that is a text, perhaps with a check hook of [`super::check`].
 pub(super) struct Text {
     name: &'static CStr,
     doc: &'static CStr,
@@ -158,6 +162,7 @@ pub(super) struct Text {
 }
 
 impl Text {
+    /// Creates a text that takes effect after a reload.
     pub(super) const fn new(
         name: &'static CStr,
         doc: &'static CStr,
@@ -172,15 +177,18 @@ impl Text {
         }
     }
 
+    /// Adds a check hook.
     pub(super) const fn checked(self, check: pg_sys::GucStringCheckHook) -> Self {
         Self { check, ..self }
     }
 
+    /// Makes a change take effect only after a restart of the server.
     pub(super) const fn at_restart(self) -> Self {
         let change = Change::Restart;
         Self { change, ..self }
     }
 
+    /// Returns the text.
     pub(super) fn get(&self) -> String {
         let text = self.value.get();
         text.map(|text| text.to_string_lossy().into_owned())
@@ -212,7 +220,7 @@ impl Setting for Text {
     }
 }
 
-/// On or off.
+/// A setting that is on or off.
 pub(super) struct Switch {
     name: &'static CStr,
     doc: &'static CStr,
@@ -220,11 +228,13 @@ pub(super) struct Switch {
 }
 
 impl Switch {
+    /// Creates a switch.
     pub(super) const fn new(name: &'static CStr, doc: &'static CStr, default: bool) -> Self {
         let value = GucSetting::<bool>::new(default);
         Self { name, doc, value }
     }
 
+    /// Returns whether it is on.
     pub(super) fn get(&self) -> bool {
         self.value.get()
     }
@@ -243,11 +253,11 @@ impl Setting for Switch {
     }
 }
 
-/// One of a few words.
+/// A setting that is one of a few words.
 pub(super) struct Choice<E: GucEnum> {
     name: &'static CStr,
     doc: &'static CStr,
-    /// What each word means.
+    /// The description of each word.
     words: &'static CStr,
     value: GucSetting<E>,
 }
@@ -268,6 +278,7 @@ impl<E: GucEnum> Choice<E> {
         }
     }
 
+    /// Returns the chosen word.
     pub(super) fn get(&self) -> E {
         self.value.get()
     }

@@ -1,6 +1,6 @@
-//! Every setting, each in one place, in the order of docs/settings.md. To add one: its static, a
-//! line in [`SETTINGS`], and a field of [`super::Config`] that is read from it. Settings of single
-//! pipelines are in [`super::pipelines`].
+//! All settings, each defined in one place, in the order of docs/settings.md. To add one: its
+//! static, a line in [`SETTINGS`], and a field of [`super::Config`] that is read from it. Settings
+//! of single pipelines are in [`super::pipelines`].
 
 use super::AckAfter;
 use super::check;
@@ -8,14 +8,17 @@ use super::parse::{BATCH_SIZE_MAX, BATCH_TIMEOUT_MAX};
 use super::preset::DEFAULT_STREAMS;
 use super::setting::{Choice, Number, Setting, Switch, Text, Unit};
 
-/// Background workers that the pipelines may be spread over.
+/// The largest number of background workers that the pipelines are distributed over.
 pub const WORKERS_MAX: usize = 16;
 
+/// Seconds in a day.
 const DAY: i32 = 86_400;
-/// Fifty years: longer ages mean "for ever", which 0 says better.
+/// Seconds in fifty years, the largest age: to keep things for ever, use 0.
 const AGE_MAX: i32 = 50 * 365 * DAY;
+/// Milliseconds in an hour.
 const HOUR_MS: i32 = 3_600_000;
 
+/// All settings but those of single pipelines.
 pub(super) static SETTINGS: &[&dyn Setting] = &[
     &ENABLED,
     &DATABASE,

@@ -1,5 +1,5 @@
-//! Text of a setting → values. Pure: what is refused here is refused when the setting is set, with
-//! the same words.
+//! Parses the texts of settings. Pure. An invalid text is refused when the setting is set, with the
+//! reason given here.
 
 mod names;
 mod options;
@@ -12,15 +12,17 @@ pub(super) use options::{BATCH_SIZE_MAX, BATCH_TIMEOUT_MAX, Options, options, pr
 pub(super) use servers::servers;
 pub(super) use subjects::subject_prefix;
 
-/// Why a setting's text was refused: a whole sentence, for the DETAIL of an error.
+/// The reason why a setting's text was refused: a complete sentence, for the DETAIL of an error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseError(pub String);
 
+/// Returns a [`ParseError`] with this reason.
 pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, ParseError> {
     Err(ParseError(reason.into()))
 }
 
+/// Returns the reason of an error, for tests.
 #[cfg(test)]
 fn reason<T>(result: Result<T, ParseError>) -> String {
     result.err().unwrap().0

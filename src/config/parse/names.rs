@@ -2,12 +2,13 @@
 
 use super::{ParseError, refuse};
 
-/// Longest pipeline name: it becomes part of a consumer's name, a setting's name and of rows.
+/// Bytes of the longest name: a pipeline's name becomes part of a consumer's name, of a setting's
+/// name and of rows.
 const NAME_MAX: usize = 40;
-/// Pipelines that one server can have.
+/// The largest number of pipelines of one server.
 pub const PIPELINES_MAX: usize = 32;
 
-/// Reads `streams`: names separated by commas.
+/// Parses `streams`: names separated by commas.
 pub(in crate::config) fn streams(text: &str) -> Result<Vec<String>, ParseError> {
     let mut names: Vec<String> = Vec::new();
     for name in text
@@ -34,7 +35,7 @@ pub(in crate::config) fn streams(text: &str) -> Result<Vec<String>, ParseError> 
     Ok(names)
 }
 
-/// Checks `consumer` or `nats_domain`: one token of a NATS subject.
+/// Checks `consumer` or `nats_domain`: a single token of a NATS subject. An empty text is accepted.
 pub(in crate::config) fn token(text: &str) -> Result<(), ParseError> {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     match text.bytes().all(valid) && text.len() <= NAME_MAX {
@@ -45,6 +46,7 @@ pub(in crate::config) fn token(text: &str) -> Result<(), ParseError> {
     }
 }
 
+/// Parses the option `nats_stream`: the name of a JetStream stream.
 pub(super) fn stream_name(value: &str) -> Result<String, ParseError> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c);
     match value.is_empty() || value.contains(bad) {

@@ -7,27 +7,40 @@ use crate::config::Columnstore;
 use decode::FormatRef;
 use std::time::Duration;
 
+/// Messages per second, the largest `max_rate`.
 const RATE_MAX: u32 = 100_000_000;
+/// Messages, the largest `batch_size`.
 pub(in crate::config) const BATCH_SIZE_MAX: usize = 100_000;
+/// The longest `batch_timeout`.
 pub(in crate::config) const BATCH_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
-/// Options of one pipeline; what is `None` comes from the preset or the general setting.
+/// The options of one pipeline. Those that are `None` are taken from the preset or the general
+/// settings.
 #[derive(Clone, Default)]
 pub(in crate::config) struct Options {
+    /// The format.
     pub(in crate::config) processor: Option<FormatRef>,
+    /// The JetStream stream; if `None`, it is found by the first subject.
     pub(in crate::config) nats_stream: Option<String>,
+    /// The subject filters.
     pub(in crate::config) subjects: Option<Vec<String>>,
+    /// The destination, perhaps schema-qualified.
     pub(in crate::config) table: Option<String>,
+    /// Messages in a batch.
     pub(in crate::config) batch_size: Option<usize>,
+    /// The age of the oldest message at which a batch is handed over.
     pub(in crate::config) batch_timeout: Option<Duration>,
+    /// Messages per second; 0 for no limit.
     pub(in crate::config) max_rate: Option<u32>,
+    /// The part of the destination that rows are written into.
     pub(in crate::config) columnstore: Columnstore,
 }
 
-/// Reads the value of the option with this name.
+/// Parses the value of an option into a field. The arguments are the options, the option's name and
+/// the value.
 type Set = fn(&mut Options, &str, &str) -> Result<(), ParseError>;
 
-/// Every option, and how it is read.
+/// Every option: its name, and the function that parses its value.
 const OPTIONS: [(&str, Set); 8] = [
     ("processor", |options, _, value| {
         processor(value).map(|format| options.processor = Some(format))
@@ -55,7 +68,7 @@ const OPTIONS: [(&str, Set); 8] = [
     }),
 ];
 
-/// Reads a pipeline's own options: `key=value` pairs separated by white space.
+/// Parses a pipeline's own options: `key=value` pairs separated by white space.
 pub(in crate::config) fn options(text: &str) -> Result<Options, ParseError> {
     let mut options = Options::default();
     let mut seen: Vec<String> = Vec::new();
@@ -70,7 +83,7 @@ pub(in crate::config) fn options(text: &str) -> Result<Options, ParseError> {
     Ok(options)
 }
 
-/// Splits `a=b c=d`. A comma-separated list may hold spaces after its commas.
+/// Splits `a=b c=d` into pairs. A comma-separated list may have spaces after its commas.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, ParseError> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for word in text.split_whitespace() {
@@ -83,6 +96,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, ParseError> {
     Ok(pairs)
 }
 
+/// Parses the value of the option `key`.
 fn set(options: &mut Options, key: &str, value: &str) -> Result<(), ParseError> {
     match OPTIONS.iter().find(|(known, _)| *known == key) {
         Some((_, set)) => set(options, key, value),
@@ -93,6 +107,7 @@ fn set(options: &mut Options, key: &str, value: &str) -> Result<(), ParseError> 
     }
 }
 
+/// Parses the option `processor`: the name of a format.
 pub(in crate::config) fn processor(value: &str) -> Result<FormatRef, ParseError> {
     let known = || {
         decode::formats()
@@ -109,6 +124,7 @@ pub(in crate::config) fn processor(value: &str) -> Result<FormatRef, ParseError>
     })
 }
 
+/// Parses the option `columnstore`.
 fn columnstore(value: &str) -> Result<Columnstore, ParseError> {
     match value {
         "default" => Ok(Columnstore::Default),
@@ -119,6 +135,7 @@ fn columnstore(value: &str) -> Result<Columnstore, ParseError> {
     }
 }
 
+/// Parses the option `table`: a name, perhaps with a schema.
 fn table(value: &str) -> Result<String, ParseError> {
     let parts: Vec<&str> = value.split('.').collect();
     match parts.len() > 2 || parts.iter().any(|part| part.is_empty()) {
@@ -129,6 +146,7 @@ fn table(value: &str) -> Result<String, ParseError> {
     }
 }
 
+/// Parses a whole number from `min` to `max`.
 fn number<N>(key: &str, value: &str, min: N, max: N) -> Result<N, ParseError>
 where
     N: std::str::FromStr + PartialOrd + std::fmt::Display,
@@ -141,7 +159,7 @@ where
     }
 }
 
-/// Reads a number with one of PostgreSQL's units of time; without a unit, milliseconds.
+/// Parses a number with one of PostgreSQL's units of time; without a unit, milliseconds.
 fn duration(key: &str, value: &str) -> Result<Duration, ParseError> {
     let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (amount, unit) = value.split_at(digits);

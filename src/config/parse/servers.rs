@@ -1,9 +1,9 @@
-//! Addresses of NATS servers.
+//! Parses the addresses of NATS servers.
 
 use super::{ParseError, refuse};
 use nats::ServerAddr;
 
-/// Reads `nats_url`: server addresses separated by commas.
+/// Parses `nats_url`: server addresses separated by commas.
 pub(in crate::config) fn servers(text: &str) -> Result<Vec<ServerAddr>, ParseError> {
     let addresses = text.split(',').map(str::trim).filter(|s| !s.is_empty());
     let servers = addresses.map(server).collect::<Result<Vec<_>, _>>()?;
@@ -13,8 +13,9 @@ pub(in crate::config) fn servers(text: &str) -> Result<Vec<ServerAddr>, ParseErr
     }
 }
 
+/// Parses one address.
 fn server(address: &str) -> Result<ServerAddr, ParseError> {
-    // Before anything that would repeat the address.
+    // Checked first, because the other errors repeat the address and thus the password.
     if address.contains('@') {
         return refuse(
             "An address may not hold a user or password: settings are visible to others.",

@@ -1,4 +1,4 @@
-//! Subjects of NATS.
+//! Parses subjects of NATS.
 
 use super::{ParseError, refuse};
 
@@ -13,6 +13,7 @@ pub(in crate::config) fn subject_prefix(text: &str) -> Result<(), ParseError> {
     refuse(format!("\"{text}\" is not a NATS subject to publish to."))
 }
 
+/// Parses the option `subject`: subject filters separated by commas.
 pub(super) fn subjects(value: &str) -> Result<Vec<String>, ParseError> {
     let subjects: Vec<String> = value.split(',').map(str::trim).map(str::to_owned).collect();
     for subject in &subjects {
