@@ -27,7 +27,7 @@ CREATE SCHEMA sr_event_writer;
 COMMENT ON SCHEMA sr_event_writer IS
     'Position, dead letters and status of the sr_event_writer extension';
 
--- Requests of operators. The workers read them once a second, and at once when
+-- Requests of operators. The workers read them once a second, and immediately when
 -- sr_event_writer_pause() or _resume() commits. A pipeline without a row is not paused.
 CREATE TABLE sr_event_writer.pipeline_control (
     pipeline    text        NOT NULL PRIMARY KEY,
@@ -47,10 +47,11 @@ COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_time IS
 COMMENT ON COLUMN sr_event_writer.pipeline_control.seek_force IS
     'Whether messages from there on are written again even if they are recorded';
 
--- Position of each pipeline: every sequence up to `floor`, and those in the ranges `above` it, are
--- recorded as rows or as dead letters. The transaction that writes those also updates this row, so
--- it is correct after every crash, restore and failover, and destinations need no unique key.
--- A stream that is deleted and created again has another creation time, and a row of its own.
+-- The position of each pipeline: all sequences up to `floor`, and those in the ranges `above` it,
+-- are recorded: written, a dead letter, a gap, or of no concern to the pipeline. The transaction
+-- that writes rows and dead letters also updates this row, so it is correct after every crash,
+-- restore and failover, and destinations need no unique key. A stream that is deleted and created
+-- again has another creation time, and a row of its own.
 --
 -- The table has a handful of rows, each updated with every batch, many times a second:
 --   * no index contains a column that changes, so all updates are heap-only (HOT);
@@ -268,7 +269,7 @@ COMMENT ON FUNCTION sr_event_writer_restart() IS
     'Ends the workers when the transaction commits; PostgreSQL starts them again after a second';
 
 -- Both need payloads and tables that the caller may not be allowed to read, so they run with the
--- rights of the extension's owner. Like the worker, they write rows as the owner of the table.
+-- rights of the extension's owner. Like the worker, replay writes rows as the owner of the table.
 CREATE FUNCTION sr_event_writer_replay(
     stream   text     DEFAULT NULL,
     ids      bigint[] DEFAULT NULL,

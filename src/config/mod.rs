@@ -70,8 +70,8 @@ pub struct PipelineConfig {
 /// Settings of the main thread's work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WriteConfig {
-    /// The number of rows up to which batches are merged into one transaction when there is a
-    /// backlog.
+    /// The number of rows or messages, whichever is larger, up to which batches are merged into one
+    /// transaction when there is a backlog.
     pub max_batch_rows: usize,
     /// The timeout of a transaction. A batch that takes longer is cancelled and tried again with
     /// fewer messages.

@@ -1,5 +1,5 @@
-//! The SQL functions that show the status. They work on a standby, in a read-only transaction and
-//! without the worker.
+//! The SQL functions that show the status. They also work on a standby, in a read-only transaction
+//! and while no worker runs.
 
 use super::row::{self, Row, object, row};
 use super::shared_memory::{self, SharedStatus};
@@ -11,14 +11,14 @@ use pgrx::JsonB;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
-/// Returns the version of this library; the version of the SQL objects may be older after an image
-/// upgrade.
+/// Returns the version of this library. The version of the SQL objects may be older, after an
+/// upgrade of the image.
 #[pg_extern(immutable, parallel_safe)]
 fn sr_event_writer_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Returns the state of everything as one object.
+/// Returns the state of the whole writer as one JSON object.
 #[pg_extern]
 fn sr_event_writer_status() -> JsonB {
     let status = shared_memory::snapshot();
@@ -50,11 +50,13 @@ fn extension_version() -> Option<String> {
     })
 }
 
+/// Returns the workers that the settings ask for.
 fn active(status: &SharedStatus) -> impl Iterator<Item = &WorkerStatus> {
     status.workers.iter().take(config::workers())
 }
 
-/// Returns the connection; with several workers, the one that is worst off.
+/// Returns the state of the connection; with several workers, that of one which is not connected,
+/// if there is any.
 fn nats(status: &SharedStatus) -> Value {
     let worst = active(status).max_by_key(|worker| worker.connection != ConnectionState::Connected);
     let state = worst.map(|worker| worker.connection).unwrap_or_default();
@@ -69,6 +71,7 @@ fn nats(status: &SharedStatus) -> Value {
     })
 }
 
+/// Returns the circuit breaker of the worker with the most failures in a row.
 fn breaker(status: &SharedStatus) -> Value {
     let worst = active(status).max_by_key(|worker| worker.breaker_failures);
     let state = worst.map(|worker| worker.breaker).unwrap_or_default();
@@ -78,7 +81,8 @@ fn breaker(status: &SharedStatus) -> Value {
     })
 }
 
-/// Returns what dead letters take and have cost, where their size has a limit.
+/// Returns the size of the dead letters, its limit, and how many were removed because of it; `None`
+/// if there is no limit.
 fn dead_letters(status: &SharedStatus) -> Option<Value> {
     let limit = config::dead_letter_max_size()?;
     let size = status.workers.first().map(|worker| worker.dead_letters)?;
@@ -89,7 +93,8 @@ fn dead_letters(status: &SharedStatus) -> Option<Value> {
     }))
 }
 
-/// Returns one row per pipeline; the view `sr_event_writer.stream_status` is this.
+/// Returns one row for each active pipeline. The view `sr_event_writer.stream_status` shows these
+/// rows.
 #[pg_extern]
 fn sr_event_writer_stream_status() -> Rows {
     let status = shared_memory::snapshot();
@@ -97,5 +102,5 @@ fn sr_event_writer_stream_status() -> Rows {
     TableIterator::new(rows)
 }
 
-/// Not spelt out in the function's signature, where pgrx would want all columns once more.
+/// An alias, because in the signature itself pgrx would require all columns once more.
 type Rows = TableIterator<'static, Row>;

@@ -1,17 +1,22 @@
-//! Durations of batches in buckets, so that a mean and a percentile cost a few bytes.
+//! Durations of batches, counted in buckets, so that a mean and a percentile need only a few bytes.
 
 use std::time::Duration;
 
-/// Four buckets to each doubling, from 0.1 ms to about two hours.
+/// The number of buckets: four for each doubling, from 0.1 ms to about two hours.
 const BUCKETS: usize = 104;
+/// Buckets for each doubling of the duration.
 const PER_DOUBLING: f64 = 4.0;
+/// Milliseconds, the lower bound of the first bucket.
 const FIRST_MS: f64 = 0.1;
 
-/// Counts of durations. Old ones fade: when the counts get large they are halved.
+/// Counts of durations. Old ones lose weight: when the counts get large, all are halved.
 #[derive(Clone, Copy)]
 pub struct Latency {
+    /// The count of each bucket.
     buckets: [u32; BUCKETS],
+    /// The sum of all buckets.
     count: u32,
+    /// The sum of all durations, in milliseconds.
     sum_ms: f64,
 }
 
@@ -26,17 +31,17 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// Batches that weigh in the figures before the oldest half fades.
+    /// The number of durations at which all counts are halved.
     const WINDOW: u32 = 2_000;
 
-    /// Adds one duration.
+    /// Records one duration.
     pub fn add(&mut self, duration: Duration) {
         if self.count >= Self::WINDOW {
             self.fade();
         }
         let ms = duration.as_secs_f64() * 1_000.0;
         let octaves = (ms / FIRST_MS).max(1.0).log2() * PER_DOUBLING;
-        // A float cast saturates, so any duration finds a bucket.
+        // A float cast saturates, so every duration has a bucket.
         let bucket = (octaves as usize).min(BUCKETS - 1);
         if let Some(count) = self.buckets.get_mut(bucket) {
             *count += 1;
@@ -45,6 +50,7 @@ impl Latency {
         self.sum_ms += ms;
     }
 
+    /// Halves all counts, and the sum accordingly.
     fn fade(&mut self) {
         let before = self.count;
         for count in &mut self.buckets {
@@ -54,13 +60,13 @@ impl Latency {
         self.sum_ms *= f64::from(self.count) / f64::from(before.max(1));
     }
 
-    /// Returns the mean in milliseconds.
+    /// Returns the mean in milliseconds; `None` without a batch.
     pub fn mean_ms(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_ms / f64::from(self.count))
     }
 
-    /// Returns the milliseconds that 99 of 100 batches stay within, to the width of a bucket
-    /// (19 %).
+    /// Returns the 99th percentile in milliseconds, accurate to the width of a bucket (19 %);
+    /// `None` without a batch.
     pub fn p99_ms(&self) -> Option<f64> {
         let wanted = f64::from(self.count) * 0.99;
         let mut seen = 0.0;

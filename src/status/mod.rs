@@ -1,5 +1,5 @@
-//! What operators see: shared memory, and the SQL functions that read it. Nothing here changes
-//! anything else, waits, or needs a writable server.
+//! The status that operators see: the shared memory, and the SQL functions that read it. Nothing
+//! here changes anything else, waits, or needs a writable server.
 
 mod functions;
 mod latency;
@@ -17,8 +17,7 @@ pub use processes::{announce, generation, heartbeat, pids, set_pid};
 pub use shared_memory::{Slot, dead_letters, pipeline, update_pipeline, update_worker};
 pub use state::{BreakerState, ConnectionState, State};
 
-/// Asks for the shared memory. To be called once, from `_PG_init` under
-/// `shared_preload_libraries`.
+/// Requests the shared memory. Call it once, from `_PG_init` under `shared_preload_libraries`.
 pub fn request() {
     shared_memory::request();
     processes::request();

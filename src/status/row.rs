@@ -1,4 +1,4 @@
-//! One pipeline as the status functions show it: the columns of the view
+//! Pipelines as the status functions show them: the columns of the view
 //! `sr_event_writer.stream_status`, which are also the keys in `sr_event_writer_status()`.
 
 use super::pipeline_status::PipelineStatus;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 const MICROS_PER_SECOND: f64 = 1e6;
 
-/// Defines [`Row`], [`row`] and [`object`] from one list of columns: name, type, and how the value
-/// comes from a [`ShownPipeline`].
+/// Defines [`Row`], [`row`] and [`object`] from one list of columns, each with its name, its type,
+/// and a function that gets its value from a [`ShownPipeline`].
 macro_rules! columns {
     ($($name:ident: $type:ty = $value:expr,)*) => {
         /// A row of the view.
@@ -27,7 +27,7 @@ macro_rules! columns {
             },)*)
         }
 
-        /// Returns the same as an object, with the columns' names as keys.
+        /// Returns the same values as a JSON object, with the columns' names as keys.
         pub fn object(shown: &ShownPipeline<'_>) -> Value {
             Value::Object([$({
                 let value: fn(&ShownPipeline<'_>) -> $type = $value;
@@ -37,7 +37,7 @@ macro_rules! columns {
     };
 }
 
-// In the order of the view's columns.
+// The order is that of the view's columns.
 columns! {
     name: String = |p| p.status.name.get().to_owned(),
     processor: String = |p| p.status.processor.get().to_owned(),
@@ -65,14 +65,15 @@ columns! {
     last_error_at: Option<TimestampWithTimeZone> = |p| time(p.status.last_error_at),
 }
 
-/// One pipeline, and whether its worker still tells about it.
+/// The status of one pipeline, and whether its worker still reports it.
 pub struct ShownPipeline<'a> {
-    /// What the worker told last.
+    /// The status that the worker last reported.
     status: &'a PipelineStatus,
+    /// Set when the worker has been silent for too long.
     silence: Option<Silence>,
 }
 
-/// Returns the active pipelines.
+/// Returns the active pipelines whose workers have started.
 pub fn pipelines(status: &SharedStatus) -> impl Iterator<Item = ShownPipeline<'_>> {
     let active = config::pipeline_names().len();
     let pipelines = status.pipelines.iter().take(active).enumerate();
@@ -84,6 +85,7 @@ pub fn pipelines(status: &SharedStatus) -> impl Iterator<Item = ShownPipeline<'_
 }
 
 impl ShownPipeline<'_> {
+    /// Returns the state to show.
     fn state(&self) -> State {
         match self.silence {
             Some(_) => State::Unresponsive,
@@ -91,6 +93,7 @@ impl ShownPipeline<'_> {
         }
     }
 
+    /// Returns the reason for the state, as text.
     fn detail(&self) -> Option<String> {
         match &self.silence {
             Some(silence) => Some(silence.to_string()),
@@ -98,15 +101,16 @@ impl ShownPipeline<'_> {
         }
     }
 
-    /// Returns the messages that are not recorded, as far as it is known: there may be some now
-    /// where a silent worker saw none.
+    /// Returns how many messages are pending. `None` when that is unknown: if a silent worker last
+    /// saw none, there may be some by now.
     fn pending(&self) -> Option<u64> {
         let known = self.silence.is_none() || self.status.pending > 0;
         known.then_some(self.status.pending)
     }
 
-    /// Returns the age of the newest message that is recorded while others are pending, as far as
-    /// it is known.
+    /// Returns the lag in seconds: the age of the newest message that is recorded, while others are
+    /// pending. When a silent worker last saw none pending, that is the time since its last
+    /// heartbeat. `None` when it is unknown.
     fn lag_seconds(&self) -> Option<f64> {
         let since = match (&self.silence, self.status.pending) {
             (None, 0) => return Some(0.0),
@@ -118,7 +122,7 @@ impl ShownPipeline<'_> {
     }
 }
 
-/// Returns a count as SQL's bigint.
+/// Converts a count to SQL's bigint.
 fn bigint(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,31 +1,33 @@
-//! What the status functions show as one of a few words.
+//! States that the status functions show as single words.
 
-/// What a worker, or a pipeline, is doing.
+/// The state of a worker or a pipeline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
     /// `sr_event_writer.enabled` is off.
     Disabled,
-    /// On its way to the first message.
+    /// It is starting: it has not reached its first message yet.
     Starting,
-    /// Working.
+    /// It works without a problem.
     Running,
-    /// Working on the way back from a fault.
+    /// It has a problem: it tries again by itself, or recovers from a fault.
     Degraded,
-    /// Stopped on request, or because the destination does not fit.
+    /// It is stopped, on request or because the destination does not fit.
     Paused,
-    /// No worker is there.
+    /// No worker process is running.
     #[default]
     Stopped,
     /// The settings contradict each other.
     Misconfigured,
     /// This server is a standby; only the primary consumes.
     Standby,
-    /// The worker is there, and shows no sign of life. Only readers can say that.
+    /// The worker process exists but its heartbeat has stopped. Only the functions that read the
+    /// status can detect this.
     Unresponsive,
 }
 
 impl State {
-    /// States from best to worst; an operator has to see the worst first.
+    /// States from best to worst. The worst one is shown, because that is the one an operator has
+    /// to see.
     const ORDER: [Self; 9] = [
         Self::Running,
         Self::Paused,
@@ -38,7 +40,7 @@ impl State {
         Self::Stopped,
     ];
 
-    /// Returns how bad it is: the higher, the worse.
+    /// Returns how bad the state is: higher is worse.
     pub(super) fn rank(self) -> Option<usize> {
         Self::ORDER.iter().position(|state| *state == self)
     }
@@ -59,15 +61,15 @@ impl State {
     }
 }
 
-/// State of a worker's connection to NATS.
+/// The state of a worker's connection to NATS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConnectionState {
-    /// There is none; attempts are under way.
+    /// There is no connection; it is being established.
     #[default]
     Disconnected,
-    /// There is one.
+    /// There is a connection.
     Connected,
-    /// There is one, to a server that is about to shut down.
+    /// There is a connection, to a server that is about to shut down.
     LameDuck,
 }
 
@@ -82,15 +84,15 @@ impl ConnectionState {
     }
 }
 
-/// State of a worker's circuit breaker.
+/// The state of a worker's circuit breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BreakerState {
     /// Everything is written.
     #[default]
     Closed,
-    /// Nothing is written for a while.
+    /// Pipelines that have failed write nothing for a while.
     Open,
-    /// One small batch is tried.
+    /// A probe is tried: a single message.
     HalfOpen,
 }
 

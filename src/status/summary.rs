@@ -1,4 +1,5 @@
-//! All workers together: the state of the one that is worst off, and whether they are alive.
+//! The state of the writer, which is that of the worker in the worst state, and the detection of
+//! silent workers.
 
 use super::processes;
 use super::shared_memory::SharedStatus;
@@ -11,21 +12,21 @@ use pgrx::prelude::*;
 use std::fmt::{self, Display, Formatter};
 use std::sync::atomic::Ordering;
 
-/// Microseconds without a sign of life after which a worker, which shows one every second, is
+/// Microseconds without a heartbeat after which a worker, which writes one every second, is
 /// unresponsive.
 const SILENT_AFTER: i64 = 10_000_000;
 
-/// State of all workers together, and why.
+/// The state of all workers together, and its reason.
 pub struct Overall {
     /// The worst state of any worker.
     pub state: State,
-    /// The cause and what happens next, in words.
+    /// The reason for the state and what happens next, as text.
     pub reason: String,
-    /// Time since which that is so, in microseconds since 2000-01-01; 0 when unknown.
+    /// The time when it entered this state, in microseconds since 2000-01-01; 0 when unknown.
     pub since: i64,
 }
 
-/// Returns the state of the worker that is worst off.
+/// Returns the state of the worker in the worst state.
 pub fn overall(status: &SharedStatus) -> Overall {
     if server::is_standby() {
         let reason = "this server is a standby; only the primary consumes".to_owned();
@@ -46,6 +47,7 @@ pub fn overall(status: &SharedStatus) -> Overall {
         })
 }
 
+/// Returns the state of one worker.
 fn one(number: usize, worker: &WorkerStatus) -> Overall {
     if let Some(silence) = Silence::of(number) {
         return Overall {
@@ -69,18 +71,21 @@ fn one(number: usize, worker: &WorkerStatus) -> Overall {
     }
 }
 
-/// What a worker's process does not show any more: a sign of life.
+/// The silence of a worker whose process exists but writes no heartbeat any more.
 pub struct Silence {
+    /// The process that is silent.
     pid: i32,
-    /// Its last sign of life, as PostgreSQL stores it.
+    /// The time of its last heartbeat, in microseconds since 2000-01-01.
     since: i64,
+    /// Seconds since then.
     seconds: i64,
 }
 
 impl Silence {
     /// Returns the silence of worker number `worker`, if its process is silent.
     pub fn of(worker: usize) -> Option<Self> {
-        // The process first: it shows itself after its first sign of life.
+        // The process id is read first, because the process writes its first heartbeat before its
+        // id.
         let pid = processes::pid(worker)?;
         let since = processes::heartbeat(worker)?.load(Ordering::Relaxed);
         let age = now().checked_sub(since)?;
@@ -91,7 +96,7 @@ impl Silence {
         })
     }
 
-    /// Returns the time of the last sign of life, as PostgreSQL stores it.
+    /// Returns the time of the last heartbeat, in microseconds since 2000-01-01.
     pub fn since(&self) -> i64 {
         self.since
     }
@@ -107,12 +112,12 @@ impl Display for Silence {
     }
 }
 
-/// Returns whether any of the workers shows no sign of life, so that its status is old.
+/// Returns whether any worker is silent, so that its status is out of date.
 pub fn any_silent() -> bool {
     (0..config::workers()).any(|worker| Silence::of(worker).is_some())
 }
 
-/// Returns a point in time, or `None` for 0, which is "never".
+/// Converts microseconds since 2000-01-01; `None` for 0, which means never.
 pub fn time(at: i64) -> Option<TimestampWithTimeZone> {
     (at != 0)
         .then(|| TimestampWithTimeZone::try_from(at).ok())

@@ -1,6 +1,6 @@
 //! Text of bounded length for shared memory.
 
-/// UTF-8 text of at most `N` bytes; longer text is cut at a character.
+/// UTF-8 text of at most `N` bytes. Longer text is truncated at a character boundary.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     /// Bytes in use.

@@ -1,42 +1,41 @@
-//! What shared memory holds of one worker.
+//! The status of one worker in shared memory.
 
 use super::state::{BreakerState, ConnectionState, State};
 use super::text::Text;
 
-/// One worker, as it told last.
+/// The status of one worker, as it last reported it.
 #[derive(Clone, Copy, Default)]
 pub struct WorkerStatus {
-    /// What it is doing.
+    /// The state that it is in.
     pub state: State,
-    /// The cause and what happens next, in words.
+    /// The reason for the state and what happens next, as text.
     pub reason: Text<400>,
-    /// Time since which it is in this state, in microseconds since 2000-01-01; 0 stands for
-    /// "never".
+    /// The time when it entered this state, in microseconds since 2000-01-01; 0 means never.
     pub since: i64,
-    /// Its connection to NATS.
+    /// The state of its connection to NATS.
     pub connection: ConnectionState,
-    /// Address of the NATS server, while connected.
+    /// The address of the NATS server, while connected.
     pub server: Text<120>,
-    /// How often the connection was made again.
+    /// The number of times that the connection was established again.
     pub reconnects: u64,
     /// The last error that the connection reported.
     pub nats_error: Text<300>,
-    /// Its circuit breaker.
+    /// The state of its circuit breaker.
     pub breaker: BreakerState,
     /// Server errors in a row.
     pub breaker_failures: u32,
     /// Bytes of `sr_event_writer.buffer_memory` that are in use.
     pub memory_bytes: u64,
-    /// Dead letters, where `sr_event_writer.dead_letter_max_size` limits them. Only the first
-    /// worker looks after them.
+    /// The size of the dead letters, if `sr_event_writer.dead_letter_max_size` limits it. Only the
+    /// first worker measures and enforces it.
     pub dead_letters: DeadLetterSize,
 }
 
-/// What dead letters take, and what the limit has cost.
+/// The size of the dead letters, and how many were removed because of its limit.
 #[derive(Clone, Copy, Default)]
 pub struct DeadLetterSize {
     /// Bytes that they took when they were last measured.
     pub bytes: u64,
-    /// How many were removed to make room, since the server started.
+    /// Dead letters that were removed to make room, since the server started.
     pub removed: u64,
 }
