@@ -1,4 +1,4 @@
-//! What a format is, whatever its payloads look like.
+//! The interface of formats: what is common to all of them, whatever their payloads look like.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,16 +9,17 @@ use row::{RowSet, Table};
 
 use crate::{Message, Reject, RowSink};
 
-/// One payload format: which tables it fills, and how a message becomes rows of them.
+/// A payload format: the tables that it fills, and the rules by which a message becomes rows of
+/// them.
 pub trait Format: Send + Sync {
-    /// Name in settings and status, such as `OtelMetrics`.
+    /// Returns the name in settings and status, such as `OtelMetrics`.
     fn name(&self) -> &str;
 
-    /// The tables that are filled, in the order of [`RowSink::table`].
+    /// Returns the tables that it fills, in the order of [`RowSink::table`].
     fn tables(&self) -> &[Arc<Table>];
 
-    /// Appends the rows of one message to `out`. Called through [`decode_message`] only, which cuts
-    /// off what a message leaves behind that is rejected half-way.
+    /// Appends the rows of one message to `out`. Call it through [`decode_message`] only, which
+    /// removes the rows of a message that is rejected half-way.
     ///
     /// # Errors
     ///
@@ -26,12 +27,13 @@ pub trait Format: Send + Sync {
     fn decode(&self, message: &Message<'_>, out: &mut RowSink<'_>) -> Result<(), Reject>;
 }
 
-/// A format as settings hold it: shared, and equal to no other one, however alike they are.
+/// A shared format, as used in settings. Two are equal only if they share the same format, so
+/// formats of the same name and content can differ.
 #[derive(Clone)]
 pub struct FormatRef(Arc<dyn Format>);
 
 impl FormatRef {
-    /// Shares a format.
+    /// Creates a shared format.
     pub fn new(format: impl Format + 'static) -> Self {
         Self(Arc::new(format))
     }
@@ -57,14 +59,14 @@ impl fmt::Debug for FormatRef {
     }
 }
 
-/// Appends the rows of one message to `out`, which was made for [`Format::tables`]: all of them, or
-/// none.
+/// Appends the rows of one message to `out`, which must have been created for [`Format::tables`]:
+/// all of them, or none.
 ///
-/// A decoder that panics, against all intentions, costs only this message.
+/// Decoders must not panic. If one does, only this message is rejected.
 ///
 /// # Errors
 ///
-/// When the payload does not fit the format; `out` is then as it was before.
+/// When the payload does not fit the format; `out` is then unchanged.
 pub fn decode_message(
     format: &dyn Format,
     message: &Message<'_>,
@@ -72,7 +74,7 @@ pub fn decode_message(
 ) -> Result<(), Reject> {
     out.mark();
     let mut sink = RowSink::new(out, message.window);
-    // What a panic may leave half done is cut off below.
+    // A panic may leave a row incomplete; it is removed below.
     let decoded = catch_unwind(AssertUnwindSafe(|| format.decode(message, &mut sink)))
         .unwrap_or_else(|_| {
             Err(Reject::payload(

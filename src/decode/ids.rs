@@ -1,11 +1,12 @@
-//! Ids for rows that came without one. They are derived from the message's place in its stream,
-//! never drawn: a redelivered message must become the same row.
+//! Ids for rows whose payload has none. They are derived from the message's place in its stream and
+//! never random, because a redelivered message must give the same row.
 
 use sha2::{Digest, Sha256};
 
 use crate::Message;
 
-/// An id in the form of a UUID of version 8 (RFC 9562) for object number `index` of a message.
+/// Returns an id in the form of a UUID of version 8 (RFC 9562), for object number `index` of a
+/// message.
 pub(crate) fn uuid(message: &Message<'_>, index: usize) -> String {
     const VERSION: u64 = 0x8000;
     const VARIANT: u64 = 0x8000_0000_0000_0000;
@@ -22,20 +23,21 @@ pub(crate) fn uuid(message: &Message<'_>, index: usize) -> String {
     )
 }
 
-/// A trace id of 16 hexadecimal digits for object number `index` of a message.
+/// Returns a trace id of 16 hexadecimal digits, for object number `index` of a message.
 pub(crate) fn trace(message: &Message<'_>, index: usize) -> String {
     let [first, ..] = digest(message, index);
     format!("{first:016x}")
 }
 
-/// A span id of 16 hexadecimal digits for object number `index` of a message.
+/// Returns a span id of 16 hexadecimal digits, for object number `index` of a message.
 pub(crate) fn span(message: &Message<'_>, index: usize) -> String {
     let [_, second, ..] = digest(message, index);
     format!("{second:016x}")
 }
 
+/// Returns the SHA-256 hash of the stream's name, the message's sequence and the object's index.
 fn digest(message: &Message<'_>, index: usize) -> [u64; 4] {
-    // The numbers have a fixed width, so no two places give the same input.
+    // The numbers have a fixed width, so different places never give the same input.
     let mut hash = Sha256::new();
     hash.update(message.sequence.to_be_bytes());
     hash.update((index as u64).to_be_bytes());
@@ -85,7 +87,7 @@ mod tests {
         assert_ne!(trace(&first, 0), span(&first, 0));
     }
 
-    /// A redelivery is the same row also after an upgrade: these never change.
+    /// A redelivery gives the same row even after an upgrade, so these values must never change.
     #[test]
     fn ids_are_those_of_every_version() {
         let message = message(b"{}");

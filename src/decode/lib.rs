@@ -1,12 +1,12 @@
-//! Payloads become typed rows, or a [`Reject`] that says what is wrong.
+//! Decodes payloads into typed rows, or into a [`Reject`] that gives the reason.
 //!
-//! A reader who wants to know what a payload turns into opens `formats/`: one small file per
-//! format, each a table of columns, keys and conversions. `json_object/` carries such a table
-//! out, `json/` finds the keys without building a tree.
+//! To see what becomes of a payload, read `formats/`: one small file for each format, which is a
+//! table of columns, keys and conversions. `json_object/` applies such a table to JSON objects, and
+//! `json/` finds the keys without building a tree.
 //!
-//! Decoding is pure: the same message gives the same rows, so no clock and no random number is
-//! used here, and neither NATS nor PostgreSQL may be named. It must not panic, and must not
-//! recurse as deep as a payload is nested, whatever the bytes are.
+//! Decoding is pure: the same message always gives the same rows, so this crate uses no clock and
+//! no random number, and knows neither NATS nor PostgreSQL. It must not panic, and must not recurse
+//! as deep as a payload is nested, whatever the bytes are.
 
 #![forbid(unsafe_code)]
 

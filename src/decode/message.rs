@@ -1,26 +1,27 @@
-//! What a decoder is given. A message holds everything that its rows may depend on.
+//! The input of a decoder. A message contains everything that its rows may depend on.
 
 use row::Timestamp;
 
-/// One message of a stream, as far as its rows depend on it.
+/// A message of a stream: those parts that its rows may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
-    /// Subject it was published on.
+    /// The subject that it was published on.
     pub subject: &'a str,
     /// The bytes to decode.
     pub payload: &'a [u8],
-    /// Name of the stream that stores it.
+    /// The name of the stream that stores it.
     pub stream: &'a str,
-    /// Its number in that stream.
+    /// Its sequence in that stream.
     pub sequence: u64,
-    /// When the stream stored it. Stands for "now", because a redelivery must give the same row.
+    /// The time at which the stream stored it. It is used as the current time, because a redelivery
+    /// must give the same row.
     pub published: Timestamp,
-    /// Times that its rows may carry.
+    /// The times that its rows may have.
     pub window: Window,
 }
 
-/// Limits for a row's time column, so that one wrong clock does not create chunks all over the
-/// calendar. Both ends are allowed values; the default has no limits.
+/// The range of times that is accepted in a row's time column. It prevents that one wrong clock
+/// creates chunks for arbitrary times. Both ends are inclusive; the default accepts every time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Window {
     /// Rows before this time are rejected.
@@ -30,12 +31,12 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether every time is accepted.
+    /// Returns whether every time is accepted.
     pub(crate) fn is_open(&self) -> bool {
         self.oldest.is_none() && self.newest.is_none()
     }
 
-    /// Why a row of this time is not accepted, if it is not.
+    /// Returns the reason why a row of this time is not accepted, or `None` if it is.
     pub(crate) fn objection(&self, time: Timestamp) -> Option<&'static str> {
         if self.oldest.is_some_and(|oldest| time < oldest) {
             Some("older than the oldest time accepted")

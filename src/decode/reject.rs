@@ -1,38 +1,42 @@
-//! Why a message became no rows. The text ends up in dead letters and logs, so it names the field
-//! and never carries more than a few words of the payload.
+//! The reason why a message gave no rows. The text is written to dead letters and logs, so it names
+//! the field and never repeats more than `EXCERPT` characters of the payload.
 
 use std::fmt;
 
-/// Most characters of a payload that a reject repeats.
+/// The largest number of characters of a payload that a reject repeats.
 const EXCERPT: usize = 60;
 
-/// What is wrong with a payload, such as
+/// The refusal of a payload, with the reason, such as
 /// `element 3, field "if_index": expected a 32-bit integer, got 3.5`.
 ///
-/// Boxed, because every field of every message comes with the possibility of one, and what is large
-/// is copied slowly.
+/// Boxed to keep results small: each field of each message returns one, and large values are slow
+/// to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject(Box<Particulars>);
 
+/// The content of a [`Reject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Particulars {
+    /// The index of the object in the payload's array.
     element: Option<usize>,
+    /// The key or the column.
     field: Option<String>,
+    /// What is wrong.
     problem: String,
 }
 
 impl Reject {
-    /// The payload as a whole is unusable.
+    /// Creates the reject of a payload that is unusable as a whole.
     pub(crate) fn payload(problem: impl Into<String>) -> Self {
         Self::new(None, problem.into())
     }
 
-    /// What surrounds the payload is unusable.
+    /// Creates the reject of a message that is unusable for a reason outside its payload.
     pub fn message(problem: impl Into<String>) -> Self {
         Self::new(None, problem.into())
     }
 
-    /// One field is unusable.
+    /// Creates the reject of one unusable field.
     pub(crate) fn field(name: &str, problem: impl Into<String>) -> Self {
         Self::new(Some(name.to_owned()), problem.into())
     }
@@ -45,7 +49,7 @@ impl Reject {
         }))
     }
 
-    /// The same, found in one object of an array.
+    /// Adds the index of the object, in the payload's array, that the reject is about.
     pub(crate) fn in_element(mut self, index: usize) -> Self {
         self.0.element = Some(index);
         self
@@ -66,7 +70,7 @@ impl fmt::Display for Reject {
 
 impl std::error::Error for Reject {}
 
-/// The start of a value, for a reject that repeats it.
+/// Returns the start of a value, for a reject that repeats it.
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

@@ -1,22 +1,23 @@
-//! Where a decoder puts its rows. Each row's time is checked here, at its end, so that no kind of
-//! format can forget it.
+//! Receives the rows of a decoder. The time of each row is checked here when the row ends, so that
+//! no format can forget it.
 
 use row::{Cell, RowSet, Rows};
 
 use crate::{Reject, Window};
 
-/// Takes the rows of one message.
+/// Receives the rows of one message.
 pub struct RowSink<'a> {
     rows: &'a mut RowSet,
     window: Window,
 }
 
 impl<'a> RowSink<'a> {
+    /// Creates a sink that appends to `rows` and accepts times within `window`.
     pub(crate) fn new(rows: &'a mut RowSet, window: Window) -> Self {
         Self { rows, window }
     }
 
-    /// Gives access to table number `index` of the format.
+    /// Returns the sink of the format's table number `index`.
     ///
     /// # Errors
     ///
@@ -30,7 +31,7 @@ impl<'a> RowSink<'a> {
     }
 }
 
-/// Takes rows of one table.
+/// Receives rows of one table.
 pub struct TableSink<'a> {
     rows: &'a mut Rows,
     window: Window,
@@ -47,7 +48,7 @@ impl TableSink<'_> {
     ///
     /// # Errors
     ///
-    /// When its time lies outside of the window.
+    /// When its time is outside the window.
     pub fn end_row(&mut self) -> Result<(), Reject> {
         self.rows.end_row();
         if self.window.is_open() {
@@ -74,7 +75,7 @@ mod tests {
     use crate::testing::{message, tables_of};
     use crate::{Format, Message};
 
-    /// Payloads of bytes, not of text: each byte is an hour, an even one for the second table.
+    /// Decodes binary payloads: each byte is an hour, and an even one goes to the second table.
     struct Hours([Arc<Table>; 2]);
 
     fn hours() -> Hours {

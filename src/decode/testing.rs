@@ -1,5 +1,5 @@
-//! For tests: rows as text. Values are compared by what a reader of formats.md sees, a timestamp
-//! that stands for "now" as `now`.
+//! Helpers for tests: rows as text, for comparison with the descriptions in docs/formats.md. A
+//! timestamp that is the message's publish time is shown as `now`.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use row::{Cell, RowSet, Rows, Table, Timestamp};
 
 use crate::{Format, Message, Window, decode_message, format};
 
-/// A message with a fixed place and time.
+/// Returns a message with a fixed place and time.
 pub(crate) fn message(payload: &[u8]) -> Message<'_> {
     Message {
         subject: "subject",
@@ -19,14 +19,14 @@ pub(crate) fn message(payload: &[u8]) -> Message<'_> {
     }
 }
 
-/// When that message was published.
+/// Returns the publish time of that message.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_767_225_600_000_001).unwrap()
 }
 
 type Row<'f> = Vec<(&'f str, String)>;
 
-/// The rows that a message becomes in each of a format's tables, without their NULLs.
+/// Returns the rows that a message gives in each of a format's tables, without their NULLs.
 pub(crate) fn tables_of<'f>(
     format: &'f dyn Format,
     message: &Message<'_>,
@@ -53,19 +53,19 @@ fn named<'f>(table: &'f Table, row: row::Row<'_>) -> Row<'f> {
         .collect()
 }
 
-/// The rows of a message of a format that has one table.
+/// Returns the rows of a message, for a format with one table.
 pub(crate) fn rows_of(name: &str, message: &Message<'_>) -> Result<Vec<Row<'static>>, String> {
     let tables = tables_of(&**format(name).unwrap(), message)?;
     let [rows] = <[_; 1]>::try_from(tables).unwrap();
     Ok(rows)
 }
 
-/// The rows of a payload, without their NULLs.
+/// Returns the rows of a payload, without their NULLs.
 pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<Row<'static>>, String> {
     rows_of(name, &message(payload.as_bytes()))
 }
 
-/// Asserts that a payload gives one row, and every value of it that is not NULL.
+/// Asserts that a payload gives exactly one row, with exactly these values that are not NULL.
 #[track_caller]
 pub(crate) fn assert_row(name: &str, payload: &str, expected: &[(&str, &str)]) {
     let rows = rows(name, payload).unwrap();
@@ -79,7 +79,7 @@ pub(crate) fn assert_row(name: &str, payload: &str, expected: &[(&str, &str)]) {
     assert_eq!(row, expected);
 }
 
-/// One value of the only row of a payload; `None` for NULL.
+/// Returns one value of a payload's only row; `None` for NULL.
 #[track_caller]
 pub(crate) fn cell(name: &str, payload: &str, column: &str) -> Option<String> {
     let rows = rows(name, payload).unwrap();
@@ -91,7 +91,7 @@ pub(crate) fn cell(name: &str, payload: &str, column: &str) -> Option<String> {
         .map(|(_, text)| text.clone())
 }
 
-/// Why a payload is rejected.
+/// Returns the reason why a payload is rejected.
 #[track_caller]
 pub(crate) fn reject(name: &str, payload: &str) -> String {
     rows(name, payload).unwrap_err()
@@ -114,7 +114,7 @@ fn render(cell: Cell<'_>) -> Option<String> {
 fn render_time(time: Timestamp) -> String {
     let seconds = time.unix_micros().div_euclid(1_000_000);
     let micros = u32::try_from(time.unix_micros().rem_euclid(1_000_000)).unwrap();
-    // Larger numbers speedate takes for milliseconds.
+    // speedate takes larger numbers for milliseconds.
     if seconds.abs() > 20_000_000_000 {
         return format!("second {seconds}");
     }

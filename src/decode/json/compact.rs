@@ -1,20 +1,20 @@
-//! Documents for jsonb and for JSON kept as text. Only what carries no meaning is changed, and
-//! what PostgreSQL would refuse: a number keeps every digit it was written with.
+//! Compacts documents for jsonb columns and for JSON in text columns. It changes only what has no
+//! meaning, and what PostgreSQL would refuse; numbers keep every digit.
 
 use std::borrow::Cow;
 
 use super::escape::{Edit, REPLACEMENT, escape};
 
-/// Deepest nesting that is let through: PostgreSQL's parser recurses and must never reach the
+/// The deepest nesting that is accepted. PostgreSQL's parser recurses, and must never reach the
 /// limit of its stack.
 pub(crate) const DEEPEST: usize = 100;
 
-/// The document is nested deeper than [`DEEPEST`].
+/// The error for a document that is nested deeper than [`DEEPEST`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooDeep;
 
-/// A valid JSON document without white space between its tokens and without escapes of U+0000 or
-/// of half a surrogate pair.
+/// Returns a valid JSON document without white space between its tokens, and with U+FFFD in place
+/// of escapes of U+0000 and of unpaired surrogates.
 pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
     let mut edit = Edit::new(document);
     let mut depth = 0_usize;
@@ -37,13 +37,14 @@ pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
     Ok(edit.finish())
 }
 
-/// Length of the literal, or the comma or colon, that `rest` starts with.
+/// Returns the length of the literals, commas and colons that `rest` starts with.
 fn scalar(rest: &str) -> usize {
     let end = |byte: u8| b"\" \t\n\r{}[]".contains(&byte);
     rest.bytes().position(end).unwrap_or(rest.len())
 }
 
-/// Passes over the string that `edit` has come to.
+/// Copies the string that starts at the current position of `edit`, and replaces escapes that
+/// PostgreSQL refuses.
 fn string(edit: &mut Edit<'_>) {
     edit.keep(1);
     while let Some(at) = edit.rest().find(['"', '\\']) {

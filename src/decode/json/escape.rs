@@ -1,12 +1,12 @@
-//! Escapes in JSON strings. What PostgreSQL can store in neither text nor jsonb, U+0000 and half
-//! a surrogate pair, becomes U+FFFD instead of costing the message.
+//! Escapes in JSON strings. U+0000 and unpaired surrogates, which PostgreSQL can store neither in
+//! text nor in jsonb, become U+FFFD instead of making the message a dead letter.
 
 use std::borrow::Cow;
 
-/// Stands for what cannot be stored.
+/// The replacement for characters that cannot be stored.
 pub(super) const REPLACEMENT: char = '\u{FFFD}';
 
-/// The characters that the inside of a JSON string stands for.
+/// Returns the characters that the inside of a JSON string represents.
 pub(super) fn unescape(source: &str) -> Cow<'_, str> {
     let mut edit = Edit::new(source);
     while let Some(at) = edit.rest().find('\\') {
@@ -17,7 +17,7 @@ pub(super) fn unescape(source: &str) -> Cow<'_, str> {
     edit.finish()
 }
 
-/// Length and meaning of the escape that `text` starts with.
+/// Returns the length in bytes, and the character, of the escape that `text` starts with.
 pub(super) fn escape(text: &[u8]) -> (usize, char) {
     match text.get(1) {
         Some(b'u') => code_point(text),
@@ -31,6 +31,7 @@ pub(super) fn escape(text: &[u8]) -> (usize, char) {
     }
 }
 
+/// Returns length and character of a `\uXXXX`, or of the pair of them that a surrogate pair takes.
 fn code_point(text: &[u8]) -> (usize, char) {
     let (length, code) = match (unit(text, 0), unit(text, 6)) {
         (Some(high @ 0xD800..0xDC00), Some(low @ 0xDC00..0xE000)) => {
@@ -47,7 +48,7 @@ fn code_point(text: &[u8]) -> (usize, char) {
     )
 }
 
-/// The UTF-16 code unit of a `\uXXXX` at `at`.
+/// Returns the UTF-16 code unit of the `\uXXXX` at `at`, if there is one.
 fn unit(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
     digits.iter().try_fold(0, |code, digit| {
@@ -55,17 +56,18 @@ fn unit(text: &[u8], at: usize) -> Option<u32> {
     })
 }
 
-/// A copy with changes of a text, made only when there is a change.
+/// A changed copy of a text, which is created only when there is a change.
 pub(super) struct Edit<'a> {
     source: &'a str,
-    /// Everything before this is in `copy`, if there is one.
+    /// Offset in `source`; everything before it is in `copy`, if there was a change.
     copied: usize,
-    /// Everything before this was looked at.
+    /// Offset in `source`; everything before it is processed.
     seen: usize,
     copy: String,
 }
 
 impl<'a> Edit<'a> {
+    /// Starts at the beginning of `source`, without a change.
     pub fn new(source: &'a str) -> Self {
         Self {
             source,
@@ -75,17 +77,17 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// What was not looked at yet.
+    /// Returns the part that is not processed yet.
     pub fn rest(&self) -> &'a str {
         self.source.get(self.seen..).unwrap_or_default()
     }
 
-    /// Lets the next `bytes` bytes stand.
+    /// Keeps the next `bytes` bytes.
     pub fn keep(&mut self, bytes: usize) {
         self.seen += bytes;
     }
 
-    /// Puts `text` in the place of the next `bytes` bytes.
+    /// Replaces the next `bytes` bytes by `text`.
     pub fn replace(&mut self, bytes: usize, text: &str) {
         if self.copied == 0 {
             self.copy.reserve(self.source.len());
@@ -97,6 +99,7 @@ impl<'a> Edit<'a> {
         self.copied = self.seen;
     }
 
+    /// Returns the result, which is `source` itself if nothing was replaced.
     pub fn finish(mut self) -> Cow<'a, str> {
         if self.copied == 0 {
             return Cow::Borrowed(self.source);

@@ -1,34 +1,39 @@
-//! The keys that a format asks for, arranged for looking them up. Built once per format.
+//! The keys that a format uses, arranged for lookup. Built once for each format.
 
-/// Between the names of a key inside a nested object: `data/level`.
+/// The separator between the names of a key inside a nested object: `data/level`.
 pub(crate) const SEPARATOR: char = '/';
 
 /// A set of keys, each with a slot for its value.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
+    /// The key of each slot.
     paths: Vec<&'static str>,
+    /// The keys in the object itself.
     top: Level,
+    /// The objects inside it that have keys.
     inner: Vec<Inner>,
 }
 
-/// The keys looked for in one object.
+/// The keys to find in one object.
 #[derive(Debug, Default)]
 pub(super) struct Level {
     /// Names and their slots, by the length of the name.
     names: Vec<Vec<(&'static str, usize)>>,
 }
 
-/// An object that is the value of another key.
+/// A nested object: the value of another key.
 #[derive(Debug)]
 pub(super) struct Inner {
+    /// The key of the object.
     path: &'static str,
     /// The slot that holds the object.
     pub slot: usize,
+    /// The keys to find in it.
     pub level: Level,
 }
 
 impl Keys {
-    /// The slot of a key, which is added when it is new.
+    /// Returns the slot of a key, which is added if it is new.
     pub fn add(&mut self, path: &'static str) -> usize {
         if let Some(slot) = self.paths.iter().position(|known| *known == path) {
             return slot;
@@ -50,21 +55,22 @@ impl Keys {
         }
     }
 
-    /// Number of slots.
+    /// Returns the number of slots.
     pub fn len(&self) -> usize {
         self.paths.len()
     }
 
+    /// Returns the keys in the object itself.
     pub(super) fn top(&self) -> &Level {
         &self.top
     }
 
-    /// Objects inside the top one, each before those inside it.
+    /// Returns the objects inside the top one, each before those inside it.
     pub(super) fn inner_objects(&self) -> &[Inner] {
         &self.inner
     }
 
-    /// Position of an inner object, which is added when it is new.
+    /// Returns the index of an inner object, which is added if it is new.
     fn inner(&mut self, path: &'static str) -> usize {
         if let Some(known) = self.inner.iter().position(|inner| inner.path == path) {
             return known;
@@ -78,6 +84,7 @@ impl Keys {
         self.inner.len() - 1
     }
 
+    /// Adds a slot for a key.
     fn next_slot(&mut self, path: &'static str) -> usize {
         self.paths.push(path);
         self.paths.len() - 1
@@ -85,6 +92,7 @@ impl Keys {
 }
 
 impl Level {
+    /// Adds a name with its slot.
     fn add(&mut self, name: &'static str, slot: usize) {
         if self.names.len() <= name.len() {
             self.names.resize_with(name.len() + 1, Vec::new);
@@ -94,7 +102,7 @@ impl Level {
         }
     }
 
-    /// The slot of a name, if the format asks for it.
+    /// Returns the slot of a name, if the format uses it.
     pub fn slot(&self, name: &str) -> Option<usize> {
         let names = self.names.get(name.len())?;
         names

@@ -1,5 +1,5 @@
-//! Reads a payload once and hands out, object by object, the values of the keys asked for.
-//! Values are skipped over, not parsed: serde_json does that in constant stack.
+//! Reads a payload once and gives, object by object, the values of the keys that a format uses.
+//! Values are skipped, not parsed: serde_json does that in constant stack.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use super::keys::{Keys, Level};
 use super::raw::{Quoted, Raw};
 use crate::Reject;
 
-/// Values found in one object, by slot. Of a key that occurs twice, the later value counts.
+/// The values found in one object, by slot. If a key occurs twice, the later value counts.
 pub(crate) type Slots<'a> = [Option<Raw<'a>>];
 
-/// Calls `each` with number and values of every object: of the one that the payload is, or of
-/// those in the array that it is.
+/// Calls `each` with the index and the values of every object: the payload itself, or the elements
+/// of the array that it is.
 pub(crate) fn each_object<'a>(
     payload: &'a str,
     keys: &Keys,
@@ -50,7 +50,8 @@ pub(crate) fn each_object<'a>(
     }
 }
 
-/// serde_json's own text for a wrong type repeats the value, however long it is.
+/// Turns an error of serde_json into a reject. Its own text for a wrong type would repeat the
+/// value, however long it is.
 fn invalid(error: &serde_json::Error) -> Reject {
     if error.is_data() {
         Reject::payload("expected a JSON object")
@@ -59,14 +60,14 @@ fn invalid(error: &serde_json::Error) -> Reject {
     }
 }
 
-/// The objects of an array, each handed on as soon as it was read.
+/// The objects of an array, each passed on as soon as it is read.
 struct Elements<'k, 's, 'a, F> {
     keys: &'k Keys,
     slots: &'s mut Slots<'a>,
     each: F,
-    /// Number of the element being read.
+    /// The index of the element being read.
     at: usize,
-    /// What `each` said, because serde's error cannot carry it.
+    /// The reject that `each` returned, because serde's error cannot contain it.
     reject: Option<Reject>,
 }
 
@@ -98,7 +99,7 @@ where
     }
 }
 
-/// One object with everything asked for in it and in the objects inside it.
+/// One object, of which the values of all keys are read, also those in nested objects.
 struct Object<'k, 's, 'a> {
     keys: &'k Keys,
     slots: &'s mut Slots<'a>,
@@ -127,7 +128,7 @@ impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
     }
 }
 
-/// The members of one object on one level.
+/// The members of one object, without those of nested objects.
 struct Members<'k, 's, 'a> {
     level: &'k Level,
     slots: &'s mut Slots<'a>,
@@ -142,7 +143,8 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
 
     fn visit_map<A: MapAccess<'a>>(self, mut object: A) -> Result<(), A::Error> {
         while let Some(key) = object.next_key::<&'a RawValue>()? {
-            // The key is taken as text too: one with half a surrogate pair is no reason to fail.
+            // Like the values, the key is read as raw text, because serde_json would fail for one
+            // with an unpaired surrogate.
             let key = Quoted::new(key.get());
             let known = self
                 .level
@@ -161,7 +163,7 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
 mod tests {
     use super::*;
 
-    /// The values of `a` and `o/b` in each object of a payload.
+    /// Returns the values of `a` and `o/b` in each object of a payload.
     fn read<'a>(payload: &'a str) -> Result<Vec<[Option<Raw<'a>>; 2]>, String> {
         let mut keys = Keys::default();
         let slots = [keys.add("a"), keys.add("o/b")];

@@ -1,15 +1,18 @@
-//! A JSON value that is still text. Nothing is converted and nothing is copied here.
+//! JSON values as the text of the payload. Nothing is converted and nothing is copied here.
 
 use std::borrow::Cow;
 
 use super::escape::unescape;
 
-/// A value as it stands in the payload. `null` counts as absent, so it has no variant.
+/// A value as it is written in the payload. `null` is treated like a missing key, so it has no
+/// variant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Raw<'a> {
+    /// The literal `true` or `false`.
     Bool(bool),
     /// The literal, exactly as written.
     Number(&'a str),
+    /// A string, with its escapes.
     String(Quoted<'a>),
     /// The text from brace to brace.
     Object(&'a str),
@@ -18,7 +21,8 @@ pub(crate) enum Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Takes the text of one valid JSON value without white space around it.
+    /// Classifies the text of one valid JSON value, without white space around it. Returns `None`
+    /// for `null`.
     pub fn new(text: &'a str) -> Option<Self> {
         Some(match text.as_bytes().first()? {
             b'n' => return None,
@@ -32,12 +36,12 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A string as it stands in the payload, without the quotes around it.
+/// A string as it is written in the payload, without the quotes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Quoted<'a>(&'a str);
 
 impl<'a> Quoted<'a> {
-    /// Takes the text of one valid JSON string with its quotes.
+    /// Creates one from the text of a valid JSON string with its quotes.
     pub fn new(text: &'a str) -> Self {
         Self(
             text.get(1..text.len().saturating_sub(1))
@@ -45,17 +49,18 @@ impl<'a> Quoted<'a> {
         )
     }
 
-    /// The text between the quotes, escapes and all.
+    /// Returns the text between the quotes, including escapes.
     pub fn source(self) -> &'a str {
         self.0
     }
 
-    /// The characters that it stands for, if there is no escape among them.
+    /// Returns the characters that it represents, if it contains no escape.
     pub fn plain(self) -> Option<&'a str> {
         (!self.0.as_bytes().contains(&b'\\')).then_some(self.0)
     }
 
-    /// The characters that it stands for, without U+0000.
+    /// Returns the characters that it represents, with U+FFFD in place of those that PostgreSQL
+    /// cannot store.
     pub fn text(self) -> Cow<'a, str> {
         self.plain().map_or_else(|| unescape(self.0), Cow::Borrowed)
     }

@@ -1,6 +1,6 @@
-//! The conversions that formats share. Each keeps the value whole or rejects it: nothing is
-//! rounded, cut or guessed here. The exceptions are the document columns, where formats.md has
-//! what is not a document become NULL.
+//! The conversions that formats share. Each keeps the value or rejects it: nothing is truncated or
+//! guessed, and only a number in a `Float8` column is rounded, to the nearest double. The
+//! exceptions are document columns, where docs/formats.md makes whatever is not a document NULL.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::{Found, Value, whole};
 use crate::Reject;
 use crate::json::{Raw, TooDeep, compact, is_valid};
 
-/// A string; a number or truth value as the text it is written as.
+/// Converts to text: a string as it is, and a number or Boolean as it is written.
 pub(crate) fn text(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::String(string) => Ok(Value::Text(string.text())),
@@ -18,7 +18,7 @@ pub(crate) fn text(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
-/// A whole number of 32 bits.
+/// Converts to a whole number of 32 bits.
 pub(crate) fn int4(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = integer(found).and_then(|number| i32::try_from(number).ok());
     number
@@ -26,7 +26,7 @@ pub(crate) fn int4(found: Found<'_>) -> Result<Value<'_>, Reject> {
         .ok_or_else(|| found.expected("a 32-bit integer"))
 }
 
-/// A whole number of 64 bits.
+/// Converts to a whole number of 64 bits.
 pub(crate) fn int8(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = integer(found).and_then(|number| i64::try_from(number).ok());
     number
@@ -34,7 +34,7 @@ pub(crate) fn int8(found: Found<'_>) -> Result<Value<'_>, Reject> {
         .ok_or_else(|| found.expected("a 64-bit integer"))
 }
 
-/// A whole number, or a string that holds one.
+/// Returns the value of a whole number, or of a string that contains one.
 pub(crate) fn integer(found: Found<'_>) -> Option<i128> {
     match found.raw {
         Raw::Number(literal) => whole(literal),
@@ -43,12 +43,12 @@ pub(crate) fn integer(found: Found<'_>) -> Option<i128> {
     }
 }
 
-/// A finite number, or a string that holds one.
+/// Converts a finite number, or a string that contains one.
 pub(crate) fn float8(found: Found<'_>) -> Result<Value<'_>, Reject> {
     number(found).map(Value::Float8)
 }
 
-/// A finite number, or a string that holds one.
+/// Returns the value of a finite number, or of a string that contains one.
 pub(crate) fn number(found: Found<'_>) -> Result<f64, Reject> {
     let parsed = match found.raw {
         Raw::Number(literal) => literal.parse::<f64>().ok(),
@@ -60,7 +60,7 @@ pub(crate) fn number(found: Found<'_>) -> Result<f64, Reject> {
         .ok_or_else(|| found.expected("a number"))
 }
 
-/// A truth value, also as a string or as 0 and 1.
+/// Converts a Boolean, which may also be a string `true` or `false`, or the number 0 or 1.
 pub(crate) fn boolean(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let value = match found.raw {
         Raw::Bool(value) => Some(value),
@@ -77,7 +77,8 @@ pub(crate) fn boolean(found: Found<'_>) -> Result<Value<'_>, Reject> {
         .ok_or_else(|| found.expected("a boolean"))
 }
 
-/// A document: an object, an array, or a string that holds any JSON. Anything else is NULL.
+/// Converts a document: an object, an array, or a string that contains any JSON. Anything else is
+/// NULL.
 pub(crate) fn json(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Array(source) => document(found, source.into()).map(Value::Json),
@@ -85,7 +86,7 @@ pub(crate) fn json(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
-/// A document: an object, or a string that holds any JSON. Anything else is NULL.
+/// Converts a document: an object, or a string that contains any JSON. Anything else is NULL.
 pub(crate) fn json_object(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Object(source) => document(found, source.into()).map(Value::Json),
@@ -100,7 +101,7 @@ pub(crate) fn json_object(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
-/// A document for a text column: an object or an array as compact JSON, a string as it is.
+/// Converts a document for a text column: an object or an array to compact JSON, a string as it is.
 /// Anything else is NULL.
 pub(crate) fn json_text(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
@@ -110,6 +111,7 @@ pub(crate) fn json_text(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
+/// Compacts a document, and rejects one that is nested too deep.
 fn document<'a>(found: Found<'a>, source: Cow<'a, str>) -> Result<Cow<'a, str>, Reject> {
     let compacted = match source {
         Cow::Borrowed(source) => compact(source),

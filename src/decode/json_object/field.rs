@@ -1,57 +1,64 @@
-//! The lines of which a format's table is made: a column, the keys it is filled from in order of
-//! preference, the conversion, and what stands there when no key gives a value.
+//! The lines of a format's table: a column, the keys that it is filled from in order of preference,
+//! the conversion, and the default for when no key has a value.
 
 use row::{Cell, Column, Kind};
 
 use super::{Found, Source, Value, convert};
 use crate::{Message, Reject};
 
-/// Turns the value of one key into the value of a column.
+/// A function that converts the value of one key to the value of a column.
 pub(crate) type Convert = for<'a> fn(Found<'a>) -> Result<Value<'a>, Reject>;
-/// Makes the value of a column out of several keys.
+/// A function that computes the value of a column from several keys.
 pub(crate) type Compute = for<'a> fn(Source<'_, 'a>) -> Result<Value<'a>, Reject>;
-/// Makes a text for object number N of a message.
+/// A function that derives a text from a message's place in its stream and the index of an object
+/// in it.
 pub(crate) type Derive = fn(&Message<'_>, usize) -> String;
 
-/// How one column is filled.
+/// The rule by which one column is filled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
-    /// Name of the column.
+    /// The name of the column.
     pub name: &'static str,
-    /// Another name of it in other schema versions.
+    /// Its name in other versions of the schema.
     alias: Option<&'static str>,
-    /// Natural type of the column.
+    /// The natural type of the column.
     pub kind: Kind,
     /// Whether the destination must have it.
     required: bool,
+    /// The keys that it is filled from, in order of preference.
     pub keys: &'static [&'static str],
+    /// The use of the keys.
     pub rule: Rule,
+    /// The default for when the keys give no value.
     pub otherwise: Otherwise,
 }
 
-/// What is done with the keys.
+/// The use of a column's keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rule {
-    /// The first key that has a value is converted.
+    /// The value of the first key that has one is converted.
     Convert(Convert),
-    /// The same for text, by [`convert::text`]; most columns are that.
+    /// The same, with [`convert::text`] as the conversion. Most columns are filled this way.
     Text,
-    /// The keys are looked at together.
+    /// The value is computed from all keys together.
     Compute(Compute),
 }
 
-/// What stands in the column when the keys give nothing.
+/// The default of a column for when the keys give no value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Otherwise {
+    /// This cell.
     Cell(Cell<'static>),
     /// The time at which the stream stored the message.
     Published,
+    /// A text that is derived from the message's place in its stream.
     Derived(Derive),
-    /// Nothing will do: the message is rejected.
+    /// There is no default: the message is rejected.
     Reject,
 }
 
 impl Field {
+    /// Creates an optional column whose default is NULL.
     const fn new(
         name: &'static str,
         kind: Kind,
@@ -69,38 +76,38 @@ impl Field {
         }
     }
 
-    /// The destination must have the column.
+    /// Requires that the destination has the column.
     pub const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// The column has another name in other schema versions.
+    /// Sets the column's name in other versions of the schema.
     pub const fn or_named(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
     }
 
-    /// Stands there when the keys give nothing.
+    /// Sets the default for when the keys give no value.
     pub const fn or(mut self, cell: Cell<'static>) -> Self {
         self.otherwise = Otherwise::Cell(cell);
         self
     }
 
-    /// Made from the message's place in the stream when the keys give nothing.
+    /// Derives the value from the message's place in its stream when the keys give none.
     pub const fn or_derived(mut self, derive: Derive) -> Self {
         self.otherwise = Otherwise::Derived(derive);
         self
     }
 
-    /// The message is rejected when the keys give nothing.
+    /// Rejects the message when the keys give no value.
     pub const fn or_reject(mut self) -> Self {
         self.otherwise = Otherwise::Reject;
         self
     }
 }
 
-/// The columns of a table, in the order of its fields.
+/// Returns the columns of a table, in the order of its fields.
 pub(crate) fn columns(fields: &[Field]) -> Vec<Column> {
     let column = |field: &Field| Column {
         name: field.name.to_owned(),
@@ -111,7 +118,7 @@ pub(crate) fn columns(fields: &[Field]) -> Vec<Column> {
     fields.iter().map(column).collect()
 }
 
-/// A column with a conversion of its own.
+/// Creates a column with a conversion of its own.
 pub(crate) const fn converted(
     name: &'static str,
     kind: Kind,
@@ -121,7 +128,7 @@ pub(crate) const fn converted(
     Field::new(name, kind, keys, Rule::Convert(convert))
 }
 
-/// A column made out of several keys together.
+/// Creates a column whose value is computed from several keys.
 pub(crate) const fn computed(
     name: &'static str,
     kind: Kind,
@@ -131,7 +138,8 @@ pub(crate) const fn computed(
     Field::new(name, kind, keys, Rule::Compute(compute))
 }
 
-/// A point in time, "now" when the keys give none. `convert` is from `time`.
+/// Creates a column of times. The default is the message's publish time. `convert` is one of the
+/// conversions in [`super::time`].
 pub(crate) const fn timestamp(
     name: &'static str,
     keys: &'static [&'static str],
@@ -142,37 +150,42 @@ pub(crate) const fn timestamp(
     field
 }
 
+/// Creates a text column.
 pub(crate) const fn text(name: &'static str, keys: &'static [&'static str]) -> Field {
     Field::new(name, Kind::Text, keys, Rule::Text)
 }
 
+/// Creates a column of 32-bit integers.
 pub(crate) const fn int4(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Int4, keys, convert::int4)
 }
 
+/// Creates a column of 64-bit integers.
 pub(crate) const fn int8(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Int8, keys, convert::int8)
 }
 
+/// Creates a column of floating-point numbers.
 pub(crate) const fn float8(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Float8, keys, convert::float8)
 }
 
+/// Creates a column of Booleans.
 pub(crate) const fn boolean(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Bool, keys, convert::boolean)
 }
 
-/// An object or an array, or a string that holds any JSON document.
+/// Creates a JSON column, for an object, an array, or a string that contains any JSON document.
 pub(crate) const fn json(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Json, keys, convert::json)
 }
 
-/// An object, or a string that holds any JSON document.
+/// Creates a JSON column, for an object, or a string that contains any JSON document.
 pub(crate) const fn json_object(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Json, keys, convert::json_object)
 }
 
-/// JSON kept as text: an object or an array, or a string as it is.
+/// Creates a text column for an object or an array, as JSON, or a string as it is.
 pub(crate) const fn json_text(name: &'static str, keys: &'static [&'static str]) -> Field {
     converted(name, Kind::Text, keys, convert::json_text)
 }

@@ -1,7 +1,7 @@
-//! From the keys of an object to the columns of a row, as a table of [`Field`]s says.
+//! Converts the keys of an object to the columns of a row, as a table of [`Field`]s defines.
 //!
-//! A format is such a table, one line per column: `text("unit", &["unit"])`. This module carries
-//! the table out; knowledge of a particular format does not belong here.
+//! A format is such a table, one line for each column: `text("unit", &["unit"])`. This module
+//! applies the table; it must not contain knowledge of a particular format.
 
 pub(crate) mod convert;
 mod field;

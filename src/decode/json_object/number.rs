@@ -1,8 +1,8 @@
-//! Whole numbers out of decimal notation, exactly: a number that a float cannot hold must neither
-//! change nor pass for whole.
+//! Exact parsing of whole numbers in decimal notation: a number that a float cannot represent must
+//! neither change nor be taken for a whole number.
 
-/// The whole number that a decimal notation stands for: `3`, `3.0`, `30e-1`. `None` when it is
-/// not a number, not whole, or beyond 128 bits.
+/// Returns the whole number that a decimal notation represents: `3`, `3.0`, `30e-1`. `None` when it
+/// is not a number, not whole, or beyond 128 bits.
 pub(crate) fn whole(notation: &str) -> Option<i128> {
     if let Ok(number) = notation.parse::<i64>() {
         return Some(i128::from(number));

@@ -1,4 +1,5 @@
-//! A format whose messages are JSON objects, one row each, described by a table of fields.
+//! Formats whose messages are JSON objects, each of which gives one row, described by a table of
+//! fields.
 
 use std::sync::Arc;
 
@@ -9,30 +10,30 @@ use super::{Field, Source};
 use crate::json::each_object;
 use crate::{Format, Message, Reject, RowSink};
 
-/// One row per object of a message.
+/// A format that gives one row for each object of a message.
 pub(crate) struct ObjectFormat {
     name: &'static str,
     tables: [Arc<Table>; 1],
     plan: Plan,
 }
 
-/// Objects that fill some columns in another way.
+/// A kind of object that fills some columns in another way.
 pub(crate) struct Variant {
-    /// The keys by which such an object is known.
+    /// The keys by which such an object is recognized.
     pub keys: &'static [&'static str],
-    /// Whether an object is one.
+    /// Returns whether an object is of this kind.
     pub applies: fn(Source<'_, '_>, &Message<'_>) -> bool,
-    /// Stand in for the fields of the same columns.
+    /// The fields that replace those of the same columns.
     pub fields: &'static [Field],
 }
 
 impl ObjectFormat {
-    /// Fills `table`, whose columns were made of `fields`.
+    /// Creates a format that fills `table`, whose columns were created from `fields`.
     pub fn new(name: &'static str, table: Table, fields: &'static [Field]) -> Self {
         Self::with_variants(name, table, fields, &[])
     }
 
-    /// Does so with special kinds of objects, of which the first that applies is taken.
+    /// Creates a format with special kinds of objects; the first one that applies is used.
     pub fn with_variants(
         name: &'static str,
         table: Table,

@@ -1,4 +1,4 @@
-//! Carries out a table of fields: its keys are looked up once, and each object becomes a row.
+//! Applies a table of fields: its keys are resolved to slots once, and each object becomes a row.
 
 use row::Cell;
 
@@ -7,20 +7,23 @@ use super::{Source, Value, Variant, convert};
 use crate::json::{Keys, Slots};
 use crate::{Message, Reject, TableSink};
 
-/// A table of fields with the slots of their keys.
+/// A table of fields, with the slots of their keys.
 pub(super) struct Plan {
+    /// All keys of the format.
     keys: Keys,
+    /// The fields of ordinary objects.
     steps: Vec<Step>,
+    /// The fields of special kinds of objects.
     special: Vec<Special>,
 }
 
-/// One field, in the order of the columns.
+/// One field, with the slots of its keys.
 struct Step {
     field: &'static Field,
     slots: Vec<usize>,
 }
 
-/// A variant, and the steps for objects to which it applies.
+/// A variant, and the steps for objects that it applies to.
 struct Special {
     variant: &'static Variant,
     slots: Vec<usize>,
@@ -30,13 +33,16 @@ struct Special {
 /// One object of a message.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'o, 'a> {
+    /// The message that contains it.
     pub message: &'o Message<'o>,
-    /// Its number in the message's array.
+    /// Its index in the message's array.
     pub index: usize,
+    /// The values of its keys, by slot.
     pub values: &'o Slots<'a>,
 }
 
 impl Plan {
+    /// Resolves the keys of all fields and variants.
     pub fn new(fields: &'static [Field], variants: &'static [Variant]) -> Self {
         let mut keys = Keys::default();
         let steps = resolve(&mut keys, fields, &[]);
@@ -55,6 +61,7 @@ impl Plan {
         }
     }
 
+    /// Returns all keys of the format.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -69,7 +76,8 @@ impl Plan {
     }
 }
 
-/// The steps for `fields`, of which those in `instead` replace the ones of the same column.
+/// Returns the steps for `fields`, in the order of the columns. Fields in `instead` replace those
+/// of the same column.
 fn resolve(keys: &mut Keys, fields: &'static [Field], instead: &'static [Field]) -> Vec<Step> {
     let step = |field: &'static Field| {
         let same_column = |other: &&Field| other.name == field.name;
@@ -82,11 +90,13 @@ fn resolve(keys: &mut Keys, fields: &'static [Field], instead: &'static [Field])
     fields.iter().map(step).collect()
 }
 
+/// Returns the slots of keys.
 fn slots(keys: &mut Keys, names: &[&'static str]) -> Vec<usize> {
     names.iter().map(|name| keys.add(name)).collect()
 }
 
 impl Special {
+    /// Returns whether the variant applies to an object.
     fn applies(&self, object: Object<'_, '_>) -> bool {
         let Self { variant, slots, .. } = self;
         let source = Source {
@@ -100,6 +110,7 @@ impl Special {
 }
 
 impl Step {
+    /// Appends the cell of one column.
     fn append(&self, object: Object<'_, '_>, rows: &mut TableSink<'_>) -> Result<(), Reject> {
         let Object {
             message,

@@ -1,4 +1,4 @@
-//! What one field sees of one object: the values of its own keys and nothing else.
+//! The view that one field has of one object: the values of its own keys and nothing else.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,28 @@ use crate::reject::excerpt;
 /// The values of a field's keys in one object.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'s, 'a> {
+    /// The values of the object, by slot.
     pub values: &'s Slots<'a>,
-    /// The field's keys in order of preference, and beside each its slot in `values`.
+    /// The field's keys, in order of preference.
     pub keys: &'static [&'static str],
+    /// The slot in `values` of each key.
     pub slots: &'s [usize],
-    /// Whether `false` is a value. Outside boolean columns it counts as absent.
+    /// Whether `false` is a value. In fields of columns that are not Boolean it is treated like a
+    /// missing key.
     pub keep_false: bool,
 }
 
-/// The value of a key, with the key's name for the case that it is wrong.
+/// The value of a key, with the key's name for a reject.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'a> {
+    /// The key.
     pub key: &'static str,
+    /// Its value.
     pub raw: Raw<'a>,
 }
 
 impl<'s, 'a> Source<'s, 'a> {
-    /// The keys that have a value, the preferred one first.
+    /// Returns the keys that have a value, in order of preference.
     pub fn found(self) -> impl Iterator<Item = Found<'a>> + use<'s, 'a> {
         self.keys
             .iter()
@@ -37,12 +42,12 @@ impl<'s, 'a> Source<'s, 'a> {
             })
     }
 
-    /// The value of one of the keys.
+    /// Returns the value of one of the keys.
     pub fn get(self, key: &str) -> Option<Found<'a>> {
         self.found().find(|found| found.key == key)
     }
 
-    /// The text of one of the keys, empty when there is none.
+    /// Returns the text of one of the keys, which is empty if it has none.
     pub fn text(self, key: &str) -> Cow<'a, str> {
         match self.get(key).map(convert::text) {
             Some(Ok(Value::Text(text))) => text,
@@ -50,8 +55,8 @@ impl<'s, 'a> Source<'s, 'a> {
         }
     }
 
-    /// The first value, if it is a string that stands for itself. It is taken without a [`Value`]
-    /// in between, whose way through memory costs more than all the rest.
+    /// Returns the first value, if it is a string without escapes. This avoids a [`Value`], because
+    /// copying that costs more than all the rest.
     pub fn plain_text(self) -> Option<&'a str> {
         match self.found().next()?.raw {
             Raw::String(string) => string.plain(),
@@ -59,10 +64,10 @@ impl<'s, 'a> Source<'s, 'a> {
         }
     }
 
-    /// The first value, converted.
+    /// Returns the first value, converted.
     ///
-    /// Objects inside an event are the sender's own business, and the same word may mean
-    /// something else there: a value in one that does not convert is passed over.
+    /// The content of objects inside an event is up to the sender, and the same key may have
+    /// another meaning there. So a value in such an object that cannot be converted is skipped.
     #[inline]
     pub fn convert(
         self,
@@ -79,7 +84,7 @@ impl<'s, 'a> Source<'s, 'a> {
 }
 
 impl Found<'_> {
-    /// The reject of a value that should have been something else.
+    /// Creates the reject of a value that is not `expected`.
     pub fn expected(self, expected: &str) -> Reject {
         let got = match self.raw {
             Raw::Bool(value) => value.to_string(),

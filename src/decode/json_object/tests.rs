@@ -1,11 +1,11 @@
-//! The rules that all formats share, shown on fields of the formats that use them.
+//! Tests of the rules that all formats share, with fields of formats that use them.
 
 use row::Timestamp;
 
 use crate::testing::{cell, message, reject, rows, rows_of};
 use crate::{Message, Window};
 
-/// Asserts what a value in the key `key` becomes: a text, `None` for NULL, or a reject.
+/// Asserts the result for each value of the key `key`: a text, `None` for NULL, or a reject.
 #[track_caller]
 fn assert_converted(format: &str, key: &str, cases: &[(&str, Result<Option<&str>, ()>)]) {
     for (json, expected) in cases {
@@ -243,7 +243,7 @@ fn a_row_outside_the_window_is_rejected() {
         decode(r#"[{"timestamp":1500},{"timestamp":2001}]"#).unwrap_err(),
         r#"element 1, field "timestamp": newer than the newest time accepted"#
     );
-    // Only the row's own time counts.
+    // Only the row's own time is checked against the window.
     let swept = Message {
         window,
         ..message(br#"{"ip":"h","last_sweep_time":1500,"first_seen":1}"#)

@@ -1,6 +1,6 @@
-//! Points in time out of payloads. A value that is no point in time gives NULL, for which the
-//! caller puts "now"; only an integer beyond what PostgreSQL can hold is an error. Units follow
-//! the original processors, which tell them apart by size.
+//! Conversion of points in time. A value that is not a point in time gives NULL, for which the
+//! caller uses the message's publish time. Only a number beyond what PostgreSQL can hold is an
+//! error. Units are distinguished by the size of the number, as in the original processors.
 
 use row::Timestamp;
 use speedate::{DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
@@ -9,13 +9,14 @@ use super::{Found, Value};
 use crate::Reject;
 use crate::json::Raw;
 
-/// Integers above this are milliseconds, else seconds.
+/// The largest integer that means seconds; larger ones are milliseconds.
 const LARGEST_SECONDS: i128 = 1_000_000_000_000;
-/// Integers above this are nanoseconds, else milliseconds.
+/// The largest integer that means milliseconds; larger ones are nanoseconds.
 const LARGEST_MILLIS: i128 = 1_000_000_000_000_000_000;
+/// Microseconds in a second.
 const MICROS: i64 = 1_000_000;
 
-/// A date, or an integer of seconds or milliseconds.
+/// Converts a date, or an integer in seconds or milliseconds.
 pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
     instant(found, |number| {
         let unit = if number > LARGEST_SECONDS {
@@ -27,7 +28,7 @@ pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
     })
 }
 
-/// A date, or an integer of milliseconds or nanoseconds.
+/// Converts a date, or an integer in milliseconds or nanoseconds.
 pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
     instant(found, |number| {
         if number > LARGEST_MILLIS {
@@ -38,7 +39,7 @@ pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
     })
 }
 
-/// A date, or any number of seconds, of which everything below a microsecond is cut off.
+/// Converts a date, or any number of seconds, truncated to a microsecond.
 pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Number(literal) if !is_integer(literal) => in_range(found, decimal_micros(literal)),
@@ -46,7 +47,7 @@ pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
-/// A date, or an integer that `micros` turns into microseconds since the Unix epoch.
+/// Converts a date, or an integer that `micros` converts to microseconds since the Unix epoch.
 fn instant(found: Found<'_>, micros: impl Fn(i128) -> Option<i128>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Number(literal) if is_integer(literal) => {
@@ -57,6 +58,7 @@ fn instant(found: Found<'_>, micros: impl Fn(i128) -> Option<i128>) -> Result<Va
     }
 }
 
+/// Converts microseconds since the Unix epoch, and rejects a time that PostgreSQL cannot hold.
 fn in_range(found: Found<'_>, unix_micros: Option<i128>) -> Result<Value<'_>, Reject> {
     unix_micros
         .and_then(|micros| Timestamp::from_unix_micros(i64::try_from(micros).ok()?))
@@ -64,18 +66,19 @@ fn in_range(found: Found<'_>, unix_micros: Option<i128>) -> Result<Value<'_>, Re
         .ok_or_else(|| found.expected("a time that PostgreSQL can hold"))
 }
 
+/// Returns whether a number is written without fraction and exponent.
 fn is_integer(literal: &str) -> bool {
     !literal.contains(['.', 'e', 'E'])
 }
 
-/// Microseconds of a decimal number of seconds. Digit by digit, because a float would turn
-/// 1767026614.123456 into …455 when it is cut off.
+/// Returns the microseconds of a decimal number of seconds. Digits are converted one by one,
+/// because a float would make 1767026614.123456 into …455 when it is truncated.
 fn decimal_micros(literal: &str) -> Option<i128> {
     let Some((seconds, fraction)) = literal
         .split_once('.')
         .filter(|_| !literal.contains(['e', 'E']))
     else {
-        // The cast saturates, far outside of what a timestamp can be.
+        // The cast saturates, far outside the range of a timestamp.
         return Some((literal.parse::<f64>().ok()? * 1e6) as i128);
     };
     let seconds: i128 = seconds.parse::<i64>().ok()?.into();
@@ -91,7 +94,7 @@ fn decimal_micros(literal: &str) -> Option<i128> {
     )
 }
 
-/// An ISO 8601 date and time with an offset. What is below a microsecond is cut off.
+/// Parses an ISO 8601 date and time with an offset, truncated to a microsecond.
 fn date(text: &str) -> Option<Timestamp> {
     const CONFIG: TimeConfig = TimeConfig {
         microseconds_precision_overflow_behavior: MicrosecondsPrecisionOverflowBehavior::Truncate,
@@ -100,7 +103,7 @@ fn date(text: &str) -> Option<Timestamp> {
     let parse = |text: &str| DateTime::parse_bytes_rfc3339_with_config(text.as_bytes(), &CONFIG);
     let date = parse(text)
         .ok()
-        // PostgreSQL writes offsets of whole hours like +00, which speedate does not read.
+        // PostgreSQL writes offsets of whole hours like +00, which speedate cannot parse.
         .or_else(|| parse(&format!("{text}:00")).ok())
         .filter(|date| date.time.tz_offset.is_some())?;
     let micros = date.timestamp_tz() * MICROS + i64::from(date.time.microsecond);
@@ -111,7 +114,7 @@ fn date(text: &str) -> Option<Timestamp> {
 mod tests {
     use crate::testing::{cell, reject};
 
-    /// What a value of the time key becomes, as text.
+    /// Returns the time that a value of the time key gives, as text.
     fn time(format: &str, json: &str) -> String {
         let column = if format == "Events" {
             "event_timestamp"
@@ -176,7 +179,7 @@ mod tests {
     fn units_follow_the_size() {
         for (format, json, expected) in [
             ("Telemetry", "1000000000001", "2001-09-09T01:46:40.001000"),
-            // The boundary itself is of the larger unit still.
+            // The boundary itself still has the larger unit.
             ("Telemetry", "1000000000000", "second 1000000000000"),
             ("NetFlow", "0", "1970-01-01T00:00:00.000000"),
             ("Telemetry", "-1", "1969-12-31T23:59:59.000000"),

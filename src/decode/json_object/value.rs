@@ -1,10 +1,11 @@
-//! A converted value that may own its text. [`Cell`] can only borrow, because rows copy anyway.
+//! Converted values, which may own their text. A [`Cell`] only borrows its text, because rows copy
+//! it anyway.
 
 use std::borrow::Cow;
 
 use row::{Cell, Timestamp};
 
-/// What a conversion gives: a cell that may own its text.
+/// The result of a conversion: a cell that may own its text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value<'a> {
     Null,
@@ -18,6 +19,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl Value<'_> {
+    /// Returns the value as a cell that borrows its text.
     pub fn cell(&self) -> Cell<'_> {
         match self {
             Value::Null => Cell::Null,

@@ -1,4 +1,5 @@
-//! Whatever the bytes are, decoding ends without a panic in whole rows or in a short reject.
+//! Tests that decoding of any bytes ends without a panic, either in complete rows or in a short
+//! reject.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -6,7 +7,7 @@ use row::{Cell, RowSet, Timestamp};
 use serde_json::Value;
 use sr_decode::{Format, Message, Reject, Window, decode_message, format, formats};
 
-/// One payload or more per format, with the shapes that its decoder tells apart.
+/// One or more payloads of each format, one for each shape that its decoder distinguishes.
 const SAMPLES: [&str; 12] = [
     r#"{"timestamp":"2025-12-29T16:43:34.123456Z","poller_id":"p","value":"45.5%","tags":{"if":["eth0",{"a":null}]},"is_delta":false,"if_index":3,"scale":1.5e3,"metadata":"{\"oid\":\"1.3\"}"}"#,
     r#"[{"timestamp":1767026614123,"name":"cpu","unit":"\ud83d\ude00"},{"value":null}]"#,
@@ -22,7 +23,7 @@ const SAMPLES: [&str; 12] = [
     r#"{"body":[1,2],"timestamp":-1,"severity_number":"9"}"#,
 ];
 
-/// Pieces that mean something somewhere in a payload.
+/// Pieces of text that have a meaning somewhere in a payload.
 const PIECES: [&str; 24] = [
     "{",
     "}",
@@ -50,7 +51,7 @@ const PIECES: [&str; 24] = [
     "Z",
 ];
 
-/// Decodes a payload, and asserts what holds for every outcome.
+/// Decodes a payload, and asserts the properties that hold for every result.
 fn decode(format: &dyn Format, payload: &[u8]) -> Result<RowSet, Reject> {
     let message = Message {
         subject: "events.poller.health",
@@ -74,7 +75,8 @@ fn decode(format: &dyn Format, payload: &[u8]) -> Result<RowSet, Reject> {
     }
 }
 
-/// The value of a column in the only row that Telemetry makes of an object with this member.
+/// Returns the value of a column in the only row that Telemetry gives for an object with this
+/// member.
 fn telemetry(key: &str, json: &str, column: &str) -> Result<Option<String>, Reject> {
     let Some(format) = format("Telemetry") else {
         return Ok(None);
@@ -90,7 +92,7 @@ fn telemetry(key: &str, json: &str, column: &str) -> Result<Option<String>, Reje
     )
 }
 
-/// Returns how many formats took the payload.
+/// Returns the number of formats that accept the payload.
 fn decode_with_every_format(payload: &[u8]) -> usize {
     formats()
         .iter()
@@ -116,7 +118,7 @@ fn assert_rows_are_whole(out: &RowSet) {
                 }
                 if let Cell::Json(text) = cell {
                     let parsed = serde_json::from_str::<Value>(text);
-                    // A number beyond a double is valid JSON all the same.
+                    // A number beyond the range of a double is still valid JSON.
                     let out_of_range = |e: &serde_json::Error| e.to_string().contains("range");
                     assert!(parsed.as_ref().err().is_none_or(out_of_range), "{text}");
                 }
@@ -125,7 +127,7 @@ fn assert_rows_are_whole(out: &RowSet) {
     }
 }
 
-/// Runs the same cases every time.
+/// Runs `test` with cases of `strategy`, the same ones every time.
 fn check<S: Strategy>(cases: u32, strategy: &S, test: impl Fn(S::Value)) {
     let config = ProptestConfig {
         cases,
@@ -204,7 +206,8 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Every key of every format with values of every kind: what a mutation seldom hits.
+/// Decodes every key of every format with values of every type, which mutations of samples seldom
+/// produce.
 #[test]
 fn arbitrary_values_under_known_keys() {
     let key =
