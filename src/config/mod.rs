@@ -45,7 +45,7 @@ pub enum Columnstore {
 /// All settings, as they were when they were read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Whether anything is consumed at all.
+    /// False if nothing is consumed at all.
     pub enabled: bool,
     /// Settings of the NATS side that all pipelines share.
     pub nats: Settings,

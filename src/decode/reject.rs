@@ -21,7 +21,7 @@ struct Particulars {
     element: Option<usize>,
     /// The key or the column.
     field: Option<String>,
-    /// What is wrong.
+    /// The problem, as text.
     problem: String,
 }
 

@@ -83,7 +83,7 @@ struct Relation {
     owner: pg_sys::Oid,
     schema: String,
     name: String,
-    /// Whether COPY can write to it: COPY ignores rules, and refuses a table whose row security
+    /// True if COPY can write to it: COPY ignores rules, and refuses a table whose row security
     /// applies to the owner as well.
     takes_copy: bool,
 }

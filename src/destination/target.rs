@@ -15,13 +15,13 @@ pub struct TableColumn {
     pub type_oid: pg_sys::Oid,
     /// Its type as SQL, with schema and modifier.
     pub type_name: String,
-    /// Whether it takes text without an explicit cast.
+    /// True if it takes text without an explicit cast.
     pub is_string: bool,
-    /// Whether a row without a value for it gets a default, or the next number of an identity.
+    /// True if a row without a value for it gets a default, or the next number of an identity.
     pub has_default: bool,
-    /// Whether each row must have a value for it: it is NOT NULL, without a default.
+    /// True if each row must have a value for it: it is NOT NULL, without a default.
     pub must_be_given: bool,
-    /// Whether a statement may give it a value: it is neither generated nor `GENERATED ALWAYS AS
+    /// True if a statement may give it a value: it is neither generated nor `GENERATED ALWAYS AS
     /// IDENTITY`.
     pub can_be_given: bool,
 }
@@ -30,7 +30,7 @@ pub struct TableColumn {
 /// if the destination lacks it.
 pub type Matched = Option<(TableColumn, String)>;
 
-/// What the INSERT does with a row whose key exists already.
+/// The action of the INSERT for a row whose key exists already.
 #[derive(Debug)]
 pub enum OnConflict {
     /// No ON CONFLICT clause: the table has no key, or one with which PostgreSQL does not allow the
@@ -60,7 +60,7 @@ pub struct Target {
     pub path: SearchPath,
     /// The destination's column for each column of the format.
     pub matched: Vec<Matched>,
-    /// What to do with a row whose key exists already.
+    /// The action for a row whose key exists already.
     pub on_conflict: OnConflict,
     /// The COPY statement, or `None` where COPY would not give the same rows.
     pub copy: Option<CopyTarget>,

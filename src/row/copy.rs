@@ -9,7 +9,7 @@ const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The field count that marks the end of the data.
 const END: i16 = -1;
 
-/// How one encoded cell goes into the COPY data.
+/// The treatment of one encoded cell in the COPY data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     /// It is left out, because the destination has no such column.
@@ -26,7 +26,7 @@ pub enum Field {
 pub struct CopyFormat {
     fields: Vec<Field>,
     count: [u8; 2],
-    /// Whether every cell is copied unchanged, so that a row can be copied as a whole.
+    /// True if every cell is copied unchanged, so that a row can be copied as a whole.
     whole: bool,
 }
 

@@ -18,7 +18,7 @@ pub struct Rows {
     open: usize,
     /// Number of rows at the last [`RowSet::mark`].
     mark: usize,
-    /// Whether an absent cell was ever appended.
+    /// True once an absent cell was appended.
     has_absent: bool,
 }
 

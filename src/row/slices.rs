@@ -55,7 +55,7 @@ impl<'a> RowSlices<'a> {
     }
 
     /// Returns a copy of the rows in which every NULL is absent, or `None` when there are no rows.
-    /// For tests of rows with absent cells, since no format leaves a cell out yet.
+    /// It is used by tests of rows with absent cells, since no format leaves a cell out yet.
     pub fn with_nulls_absent(&self) -> Option<Rows> {
         let (first, _) = self.slices.first()?;
         let mut rows = first.successor();

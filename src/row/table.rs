@@ -30,8 +30,8 @@ pub struct Column {
     pub alias: Option<String>,
     /// The natural type of the cells.
     pub kind: Kind,
-    /// Whether rows would be meaningless without this column. If the destination lacks it, the
-    /// pipeline pauses instead of writing incomplete rows.
+    /// True if rows are meaningless without this column. If the destination lacks it, the pipeline
+    /// pauses instead of writing incomplete rows.
     pub required: bool,
 }
 
@@ -55,7 +55,7 @@ impl Column {
     }
 }
 
-/// What an insert does when a row with the same key exists already.
+/// The action of an INSERT when a row with the same key exists already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// Keep the existing row.
@@ -79,7 +79,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The name of the hypertable's time column.
     pub time: String,
-    /// What to do with a row whose key exists already.
+    /// The action for a row whose key exists already.
     pub conflict: Conflict,
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Field {
     alias: Option<&'static str>,
     /// The natural type of the column.
     pub kind: Kind,
-    /// Whether the destination must have it.
+    /// True if the destination must have it.
     required: bool,
     /// The keys that it is filled from, in order of preference.
     pub keys: &'static [&'static str],

@@ -16,7 +16,7 @@ pub(crate) struct Source<'s, 'a> {
     pub keys: &'static [&'static str],
     /// The slot in `values` of each key.
     pub slots: &'s [usize],
-    /// Whether `false` is a value. In fields of columns that are not Boolean it is treated like a
+    /// True if `false` is a value. In fields of columns that are not Boolean it is treated like a
     /// missing key.
     pub keep_false: bool,
 }
