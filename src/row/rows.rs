@@ -308,6 +308,40 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_empty_until_one_is_finished_in_any_table() {
+        let mut set = RowSet::new(&[table(), table()]);
+        let rows = set.table_mut(1).unwrap();
+        rows.push(cells(1)[0]);
+        assert!(rows.is_empty() && set.is_empty());
+        let rows = set.table_mut(1).unwrap();
+        cells(1)[1..].iter().for_each(|cell| rows.push(*cell));
+        rows.end_row();
+        assert!(!rows.is_empty() && !set.is_empty());
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_cells_and_of_the_ends_of_the_rows_in_all_tables() {
+        let mut set = RowSet::new(&[table(), table()]);
+        assert_eq!(set.size(), 0);
+        append(set.table_mut(0).unwrap(), 1);
+        append(set.table_mut(0).unwrap(), 2);
+        append(set.table_mut(1).unwrap(), 3);
+        let row = set.tables()[0].get(0).unwrap().bytes().len();
+        assert_eq!(set.tables()[0].size(), 2 * row + 2 * size_of::<usize>());
+        assert_eq!(set.size(), 3 * row + 3 * size_of::<usize>());
+    }
+
+    #[test]
+    fn the_last_time_is_that_of_the_row_finished_last() {
+        let mut rows = Rows::new(table());
+        assert_eq!(rows.last_time(), None);
+        append(&mut rows, 7);
+        append(&mut rows, 5);
+        rows.push(cells(9)[0]);
+        assert_eq!(rows.last_time(), Timestamp::from_postgres_micros(5));
+    }
+
+    #[test]
     fn json_carries_the_version_byte_that_copy_wants() {
         let mut bytes = Vec::new();
         Cell::Json("{}").encode(&mut bytes);
