@@ -91,63 +91,6 @@ async fn a_member_of_pg_monitor_can_read_the_status_and_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn public_and_pg_monitor_have_no_privilege_that_is_not_meant() {
-    let stack = Stack::builder().disabled().start().await;
-    for (role, functions, relations) in [
-        ("public", &["sr_event_writer_version"][..], &[][..]),
-        (
-            "pg_monitor",
-            &[
-                "sr_event_writer_status",
-                "sr_event_writer_stream_status",
-                "sr_event_writer_version",
-            ],
-            &[
-                "stream_gap SELECT",
-                "stream_position SELECT",
-                "stream_status SELECT",
-            ],
-        ),
-    ] {
-        assert_eq!(executable(&stack, role).await, functions, "{role}");
-        assert_eq!(accessible(&stack, role).await, relations, "{role}");
-    }
-}
-
-/// Returns the functions of the extension that a role may execute, found in the catalog, so that a
-/// new one cannot be forgotten.
-async fn executable(stack: &Stack, role: &str) -> Vec<String> {
-    let sql = format!(
-        "SELECT ARRAY(SELECT proname::text FROM pg_proc p
-             JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
-             JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass
-                 AND d.refobjid = e.oid AND d.deptype = 'e'
-             WHERE e.extname = 'sr_event_writer'
-                 AND has_function_privilege('{role}', p.oid, 'EXECUTE')
-             ORDER BY proname)"
-    );
-    stack.pg.value(&sql).await
-}
-
-/// Returns the tables, views and sequences of the extension that a role may use, and how.
-async fn accessible(stack: &Stack, role: &str) -> Vec<String> {
-    let sql = format!(
-        "SELECT ARRAY(SELECT relname || ' ' || privilege FROM pg_class c
-             JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid
-             JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass
-                 AND d.refobjid = e.oid AND d.deptype = 'e',
-             unnest(CASE relkind WHEN 'S' THEN '{{USAGE,SELECT,UPDATE}}'
-                 ELSE '{{SELECT,INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER}}' END::text[])
-                 AS privilege
-             WHERE e.extname = 'sr_event_writer' AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                 AND CASE relkind WHEN 'S' THEN has_sequence_privilege('{role}', c.oid, privilege)
-                     ELSE has_table_privilege('{role}', c.oid, privilege) END
-             ORDER BY relname, privilege)"
-    );
-    stack.pg.value(&sql).await
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_worker_shows_itself_in_pg_stat_activity() {
     let stack = Stack::start().await;
     let pid = stack.pg.worker_pid().await;

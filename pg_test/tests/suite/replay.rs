@@ -1,9 +1,14 @@
 //! Dead letters are resolved: replayed, each exactly once, or discarded.
 
+mod destination;
+mod grants;
+mod sessions;
+
 use pg_test::feed::Feed;
-use pg_test::messages::{Defect, Generator, Message};
+use pg_test::messages::{Defect, Generator};
+use pg_test::postgres::Failure;
 use pg_test::stack::{SOON, Stack};
-use pg_test::wait::{eventually, eventually_equal};
+use pg_test::wait::eventually_equal;
 
 /// Netflow has no unique key, so a row that is written twice is there twice.
 const FEED: Feed = Feed::Netflow;
@@ -21,7 +26,7 @@ struct Outcome {
 async fn replay_on(client: &tokio_postgres::Client, arguments: &str) -> Vec<Outcome> {
     let sql = format!("SELECT * FROM sr_event_writer_replay({arguments})");
     let rows = client.query(&sql, &[]).await;
-    let rows = rows.unwrap_or_else(|e| panic!("{}", pg_test::postgres::Failure::from(e)));
+    let rows = rows.unwrap_or_else(|e| panic!("{}", Failure::from(e)));
     let outcome = |row: &tokio_postgres::Row| Outcome {
         id: row.get(0),
         ok: row.get(1),
@@ -166,214 +171,6 @@ async fn letters_are_chosen_by_pipeline_by_number_and_some_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sessions_that_replay_the_same_letters_write_each_once() {
-    let stack = five_refused().await;
-    mend(&stack).await;
-    let first = stack.pg.connect().await;
-    first.batch_execute("BEGIN").await.unwrap();
-    assert_eq!(ids(&replay_on(&first, "ids => ARRAY[1, 2]").await), [1, 2]);
-    // It neither waits for the first one nor does its work again.
-    assert_eq!(ids(&replay(&stack, "").await), [3, 4, 5]);
-    first.batch_execute("COMMIT").await.unwrap();
-    stack.expect_rows(FEED, 10, SOON).await;
-
-    stack
-        .pg
-        .execute(
-            "UPDATE sr_event_writer.dead_letter SET resolved_at = NULL, resolution = NULL;
-             TRUNCATE netflow_metrics",
-        )
-        .await;
-    let together = (0..8).map(|_| replay(&stack, ""));
-    let mut all = Vec::new();
-    for outcomes in futures_util::future::join_all(together).await {
-        all.extend(ids(&outcomes));
-    }
-    all.sort_unstable();
-    assert_eq!(all, [1, 2, 3, 4, 5]);
-    stack.expect_rows(FEED, 5, SOON).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_leaves_a_replay_done_or_not_done() {
-    let stack = five_refused().await;
-    mend(&stack).await;
-    // Two letters are written, and the third one takes for ever.
-    stack
-        .pg
-        .execute(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-             CREATE TRIGGER dawdle BEFORE INSERT ON netflow_metrics
-             FOR EACH ROW WHEN (NEW.octets = 5) EXECUTE FUNCTION dawdle()",
-        )
-        .await;
-    let client = stack.pg.connect().await;
-    let running = tokio::spawn(async move {
-        let sql = "SELECT * FROM sr_event_writer_replay()";
-        client.query(sql, &[]).await.map(drop)
-    });
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    eventually_equal(SOON, "sleepers", 1_i64, async || {
-        stack.pg.try_value(sql).await
-    })
-    .await;
-    stack.pg.kill_all().await;
-    running.await.unwrap().unwrap_err();
-    stack.pg.start().await;
-    stack.expect_rows(FEED, 5, SOON).await;
-    assert_eq!(resolutions(&stack).await, [const { None }; 5]);
-
-    stack
-        .pg
-        .execute("DROP TRIGGER dawdle ON netflow_metrics")
-        .await;
-    assert_eq!(ids(&replay(&stack, "").await), [1, 2, 3, 4, 5]);
-    stack.pg.kill_all().await;
-    stack.pg.start().await;
-    assert_eq!(replay(&stack, "").await, []);
-    stack.expect_rows(FEED, 10, SOON).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cancelled_replay_is_undone_as_a_whole() {
-    let stack = five_refused().await;
-    mend(&stack).await;
-    stack
-        .pg
-        .execute(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM pg_sleep(600); RETURN NEW; END $$;
-             CREATE TRIGGER dawdle BEFORE INSERT ON netflow_metrics
-             FOR EACH ROW WHEN (NEW.octets = 5) EXECUTE FUNCTION dawdle()",
-        )
-        .await;
-    let client = stack.pg.connect().await;
-    client
-        .batch_execute("SET statement_timeout = '1s'")
-        .await
-        .unwrap();
-    let failure = client
-        .query("SELECT sr_event_writer_replay()", &[])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        pg_test::postgres::Failure::from(failure).sqlstate(),
-        "57014"
-    );
-    // The session is usable, and nothing was done.
-    client.batch_execute("SELECT 1").await.unwrap();
-    stack.expect_rows(FEED, 5, SOON).await;
-    assert_eq!(resolutions(&stack).await, [const { None }; 5]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ids_and_times_are_those_of_the_first_time() {
-    let stack = Stack::builder().disabled().start().await;
-    // No span id and no time: both are derived from the message's place and publish time.
-    let bare = || Message::plain("logs.bare", r#"{"body":"bare"}"#);
-    stack.nats.publish_messages([bare(), bare()]).await;
-    stack
-        .pg
-        .execute(
-            "CREATE TABLE seen AS SELECT * FROM logs;
-             ALTER TABLE logs ADD CONSTRAINT none CHECK (body <> 'bare')",
-        )
-        .await;
-    stack.enable().await;
-    letters(&stack, 2).await;
-    stack
-        .pg
-        .execute("ALTER TABLE logs DROP CONSTRAINT none")
-        .await;
-    let outcomes = replay(&stack, "").await;
-    assert!(outcomes.iter().all(|outcome| outcome.ok), "{outcomes:?}");
-    // The worker reads them again, as others: the same rows, which the primary key refuses.
-    stack
-        .pg
-        .execute(
-            "UPDATE sr_event_writer.dead_letter SET resolved_at = NULL, resolution = NULL;
-             INSERT INTO seen SELECT * FROM logs; TRUNCATE logs",
-        )
-        .await;
-    stack
-        .pg
-        .execute(
-            "SELECT sr_event_writer_pause('logs');
-             SELECT sr_event_writer_seek('logs', 1, true); SELECT sr_event_writer_resume('logs')",
-        )
-        .await;
-    eventually_equal(SOON, "rows", 2, async || stack.rows(Feed::Logs).await).await;
-    let sql = "SELECT count(*) FROM logs JOIN seen USING (timestamp, trace_id, span_id)";
-    assert_eq!(stack.pg.value::<i64>(sql).await, 2);
-    let outcomes = replay(&stack, "").await;
-    let rows: Vec<_> = outcomes.iter().map(|outcome| outcome.rows).collect();
-    assert_eq!(rows, [Some(0), Some(0)], "{outcomes:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_go_to_the_worker_s_table_as_its_owner_whatever_the_caller_s_path_is() {
-    let stack = Stack::builder().disabled().without_tables().start().await;
-    stack
-        .pg
-        .execute(
-            "CREATE SCHEMA platform; CREATE ROLE app; GRANT ALL ON SCHEMA platform TO app;
-             ALTER DATABASE postgres SET search_path = platform, public",
-        )
-        .await;
-    let client = stack.pg.connect().await;
-    client
-        .batch_execute(
-            "SELECT sr_event_writer_create_tables('platform');
-             ALTER TABLE netflow_metrics OWNER TO app;
-             CREATE TABLE platform.written (by name); ALTER TABLE platform.written OWNER TO app;
-             CREATE FUNCTION platform.who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 IF NEW.octets = 1 AND NOT EXISTS (SELECT FROM written) THEN
-                     RAISE EXCEPTION 'not yet';
-                 END IF;
-                 INSERT INTO written VALUES (current_user); RETURN NEW; END $$;
-             CREATE TRIGGER who BEFORE INSERT ON netflow_metrics
-                 FOR EACH ROW EXECUTE FUNCTION platform.who();",
-        )
-        .await
-        .unwrap();
-    // The worker's session has to begin after the change to the path.
-    stack.pg.restart().await;
-    let messages = Generator::new(43).range(FEED, 1..2);
-    stack.nats.publish_messages(messages).await;
-    stack.enable().await;
-    letters(&stack, 1).await;
-
-    let client = stack.pg.connect().await;
-    client
-        .batch_execute(
-            "INSERT INTO platform.written VALUES ('somebody');
-             CREATE ROLE operator LOGIN;
-             GRANT EXECUTE ON FUNCTION sr_event_writer_replay TO operator",
-        )
-        .await
-        .unwrap();
-    let operator = stack.pg.connect_as("operator", "postgres").await;
-    operator
-        .batch_execute(
-            "CREATE TEMP TABLE netflow_metrics (nothing text);
-             CREATE TEMP TABLE written (nothing text); SET search_path = public",
-        )
-        .await
-        .unwrap();
-    let outcomes = replay_on(&operator, "").await;
-    assert_eq!(
-        outcomes[0].table.as_deref(),
-        Some("platform.netflow_metrics"),
-        "{outcomes:?}"
-    );
-    let sql = "SELECT string_agg(by, ' ' ORDER BY by) FROM platform.written";
-    assert_eq!(stack.pg.value::<String>(sql).await, "app somebody");
-    let path = operator.query_one("SHOW search_path", &[]).await.unwrap();
-    assert_eq!(path.get::<_, String>(0), "public");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn discarded_letters_are_resolved_and_never_replayed() {
     let stack = five_refused().await;
     mend(&stack).await;
@@ -385,50 +182,4 @@ async fn discarded_letters_are_resolved_and_never_replayed() {
     let sql = "SELECT sr_event_writer_discard(ARRAY[1])";
     assert_eq!(stack.pg.value::<i64>(sql).await, 0, "it was replayed");
     stack.expect_rows(FEED, 8, SOON).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_who_was_granted_it_may_replay_discard_move_wait_and_restart() {
-    let stack = five_refused().await;
-    mend(&stack).await;
-    stack
-        .pg
-        .execute("CREATE ROLE nobody_special LOGIN; CREATE ROLE watcher LOGIN IN ROLE pg_monitor")
-        .await;
-    let calls = [
-        "SELECT sr_event_writer_wait('netflow', 1)",
-        "SELECT sr_event_writer_restart()",
-        "SELECT * FROM sr_event_writer_replay(dry_run => true)",
-        "SELECT * FROM sr_event_writer_replay(ids => ARRAY[1])",
-        "SELECT sr_event_writer_discard(ARRAY[2])",
-        "SELECT sr_event_writer_pause('netflow')",
-        "SELECT sr_event_writer_seek('netflow', 1)",
-        "SELECT sr_event_writer_seek('netflow', now())",
-    ];
-    for role in ["nobody_special", "watcher"] {
-        let client = stack.pg.connect_as(role, "postgres").await;
-        for sql in calls {
-            let failure = client.batch_execute(sql).await.unwrap_err();
-            let failure = pg_test::postgres::Failure::from(failure);
-            assert_eq!(failure.sqlstate(), "42501", "{role}: {sql}: {failure}");
-        }
-    }
-    stack
-        .pg
-        .execute(
-            "GRANT EXECUTE ON FUNCTION sr_event_writer_wait, sr_event_writer_restart,
-                 sr_event_writer_replay, sr_event_writer_discard, sr_event_writer_pause,
-                 sr_event_writer_seek(text, bigint, boolean),
-                 sr_event_writer_seek(text, timestamptz, boolean) TO nobody_special",
-        )
-        .await;
-    let client = stack.pg.connect_as("nobody_special", "postgres").await;
-    for sql in calls {
-        let done = client.batch_execute(sql).await;
-        done.unwrap_or_else(|e| panic!("{sql}: {}", pg_test::postgres::Failure::from(e)));
-    }
-    eventually(SOON, "letter 1 is replayed", async || {
-        resolutions(&stack).await[0].as_deref() == Some("replayed")
-    })
-    .await;
 }
