@@ -3,6 +3,7 @@
 
 mod access;
 mod cluster;
+mod options;
 mod publish;
 mod raw;
 
@@ -18,59 +19,14 @@ use async_nats::jetstream;
 pub use self::access::Access;
 use self::access::WITHIN;
 pub use self::cluster::Cluster;
+use self::options::PROGRAM;
+pub use self::options::{Options, old_program};
 pub use self::raw::RawPublisher;
 use crate::directory::Directory;
 use crate::port::Port;
 use crate::postgres::tail;
 use crate::process::{Lifetime, Process, Signal};
 use crate::wait;
-
-/// The server that all tests use unless they choose another one.
-const PROGRAM: &str = "nats-server";
-/// Path of a nats-server in the testbed that is too old for the extension.
-const OLD_PROGRAM: &str = "/opt/nats-server-old";
-/// File that exists only in the testbed.
-const TESTBED: &str = "/etc/sr_event_writer-testbed";
-
-/// Returns the path of a nats-server that is too old, or `None` outside the testbed.
-pub fn old_program() -> Option<PathBuf> {
-    Path::new(TESTBED)
-        .exists()
-        .then(|| PathBuf::from(OLD_PROGRAM))
-}
-
-/// Options of a server. Start from [`Options::default`].
-#[derive(Debug)]
-pub struct Options {
-    /// Additional lines of its configuration file.
-    pub configuration: String,
-    /// Path of the program.
-    pub program: PathBuf,
-    /// JetStream domain.
-    pub domain: Option<&'static str>,
-    /// User and password of the tests' own connections, if the configuration restricts others.
-    pub login: Option<(&'static str, &'static str)>,
-    /// Permanent directory, instead of a temporary one.
-    pub home: Option<PathBuf>,
-    /// Port, instead of a free one.
-    pub port: Option<Port>,
-    /// Lifetime of the process if nobody stops it.
-    pub lifetime: Lifetime,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            configuration: String::new(),
-            program: PathBuf::from(PROGRAM),
-            domain: None,
-            login: None,
-            home: None,
-            port: None,
-            lifetime: Lifetime::Tied(Signal::SIGKILL),
-        }
-    }
-}
 
 /// A server. Dropping it kills the process, unless it is detached, and removes a temporary store.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 //! process loses nothing by that, only a machine that fails would.
 
 mod installation;
+mod options;
 mod power;
 mod session;
 mod small_disk;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 pub use self::installation::Installation;
+pub use self::options::{Options, Stop};
 pub use self::session::Failure;
 pub use self::small_disk::SmallDisk;
 use crate::directory::{self, Directory};
@@ -29,45 +31,6 @@ use crate::wait;
 
 /// Timeout of a start. The longest one is crash recovery after a kill with much unflushed WAL.
 const START_WITHIN: Duration = Duration::from_secs(60);
-
-/// Options of a cluster. Start from [`Options::default`].
-#[derive(Debug)]
-pub struct Options {
-    /// `shared_preload_libraries`.
-    pub preload: String,
-    /// Additional settings, as in postgresql.conf, without quotes. If one occurs twice, the last
-    /// wins.
-    pub settings: Vec<(String, String)>,
-    /// Permanent directory, instead of a temporary one.
-    pub home: Option<PathBuf>,
-    /// Port, instead of a free one.
-    pub port: Option<Port>,
-    /// Lifetime of the server if nobody stops it.
-    pub lifetime: Lifetime,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            preload: "timescaledb,sr_event_writer".to_owned(),
-            settings: Vec::new(),
-            home: None,
-            port: None,
-            lifetime: Lifetime::Tied(Signal::SIGQUIT),
-        }
-    }
-}
-
-/// Modes of `pg_ctl stop -m`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// Waits until all sessions have ended on their own; refuses new ones.
-    Smart,
-    /// Ends all sessions, rolls back their transactions, and makes a checkpoint.
-    Fast,
-    /// Ends all processes at once; the next start recovers.
-    Immediate,
-}
 
 /// A cluster. Dropping it stops the server, unless it is detached, and removes a temporary
 /// directory.
