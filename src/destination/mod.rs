@@ -8,6 +8,7 @@ mod insert;
 mod lookup;
 mod statement;
 mod target;
+mod tuple;
 
 pub use columnstore::Columnstore;
 pub use copy::Stdin;
