@@ -14,7 +14,7 @@ const SINCE: (u32, u32) = (2, 29);
 /// that are too small to be useful.
 const ROWS: usize = 1_000;
 
-/// The use of the columnstore by COPY into a destination.
+/// The decision whether COPY writes directly into the columnstore of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Columnstore {
     /// The pipeline does not ask for it, and TimescaleDB's own settings are left unchanged.

@@ -5,9 +5,9 @@
 use super::WriteMethod;
 
 /// Batches that are inserted after the first duplicate key, before COPY is tried again. Each
-/// further one doubles the number, …
+/// further duplicate key doubles the number.
 const FIRST_BATCHES: u32 = 16;
-/// … up to this number.
+/// The largest number of batches that are inserted before COPY is tried again.
 const MOST_BATCHES: u32 = 4_096;
 
 /// The number of batches that are inserted before COPY is tried again.

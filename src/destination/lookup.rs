@@ -48,9 +48,9 @@ pub fn lookup_destination(
     })
 }
 
-/// Returns the order of the oldest B-tree index that begins with a column of the format other than
-/// the time. If there are several such indexes, this order makes the entries of the others neither
-/// more nor less scattered.
+/// Returns the sort key for the oldest B-tree index that begins with a column of the format other
+/// than the time. If there are several such indexes, this order makes the entries of the others
+/// neither more nor less scattered.
 fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
@@ -83,8 +83,8 @@ struct Relation {
     owner: pg_sys::Oid,
     schema: String,
     name: String,
-    /// True if COPY can write to it: COPY ignores rules, and refuses a table whose row security
-    /// applies to the owner as well.
+    /// True if the table can be written by COPY, which ignores rules, and refuses a table whose row
+    /// security applies to the owner as well.
     takes_copy: bool,
 }
 

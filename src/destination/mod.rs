@@ -90,8 +90,8 @@ impl Destination {
         }
     }
 
-    /// Copies rows with different absent columns, group by group. The order of groups does not
-    /// matter: of two rows with the same key the second one fails the COPY in any order.
+    /// Copies rows with different absent columns, group by group. Their order does not matter: if
+    /// two rows have the same key, the second one fails the COPY in any order.
     fn write_groups(&mut self, stdin: &mut Stdin, rows: &RowSlices<'_>) -> Result<u64, Failure> {
         let groups = rows.groups(&self.insert.target.defaulted());
         let copies = groups.iter().take(COPY_GROUPS_MAX + 1);

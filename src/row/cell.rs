@@ -101,7 +101,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Returns a field's length word. A field is never longer than its message, which is far below 2
+/// Returns a field's length word. Fields are never longer than their message, which is far below 2
 /// GiB.
 fn length(bytes: usize) -> [u8; 4] {
     i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes()

@@ -71,8 +71,8 @@ impl<'a> RowSlices<'a> {
         Some(rows)
     }
 
-    /// Divides the rows into as few groups as possible, so that in each the same of the columns
-    /// `defaulted` are absent. This changes the order between rows of different groups.
+    /// Groups the rows by which of the columns `defaulted` are absent in them. This changes the
+    /// order between rows of different groups.
     pub fn groups(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
         let mut places: HashMap<Vec<usize>, usize> = HashMap::new();
         let mut groups: Vec<Group<'a>> = Vec::new();
@@ -87,8 +87,8 @@ impl<'a> RowSlices<'a> {
         groups
     }
 
-    /// Divides the rows into runs of neighbours in which the same of the columns `defaulted` are
-    /// absent. This keeps the order of all rows.
+    /// Splits the rows wherever it changes which of the columns `defaulted` are absent. This keeps
+    /// the order of all rows.
     pub fn stretches(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
         let mut stretches: Vec<Group<'a>> = Vec::new();
         for row in self.iter() {
@@ -112,7 +112,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Returns the indexes of those of the columns `defaulted` that are absent in the row.
+/// Returns the indexes of the columns in `defaulted` that are absent in the row.
 fn absent_of(row: Row<'_>, defaulted: &[usize]) -> Vec<usize> {
     let fields = row.fields().enumerate();
     let absent =

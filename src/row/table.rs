@@ -55,7 +55,7 @@ impl Column {
     }
 }
 
-/// The action of an INSERT when a row with the same key exists already.
+/// The action of an INSERT for a row whose key exists already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// Keep the existing row.
