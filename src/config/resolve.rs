@@ -10,10 +10,15 @@ use std::time::Duration;
 
 /// The general settings, for pipelines without an option or preset of their own.
 pub(super) struct General {
+    /// Messages with which a batch is ready.
     pub(super) batch_size: usize,
+    /// The longest time that a message waits before its batch is ready.
     pub(super) batch_timeout: Duration,
+    /// Rows or messages, whichever is larger, up to which a batch grows under backlog.
     pub(super) max_batch_rows: usize,
+    /// The longest time that a row may lie before the publish time; `None` for no limit.
     pub(super) max_age: Option<Duration>,
+    /// The longest time that a row may lie after the publish time; `None` for no limit.
     pub(super) max_future: Option<Duration>,
 }
 

@@ -24,7 +24,9 @@ pub enum Field {
 /// The conversion of one table's rows into COPY data.
 #[derive(Debug)]
 pub struct CopyFormat {
+    /// The treatment of each cell, in column order.
     fields: Vec<Field>,
+    /// The number of cells that are copied, as each row's field count.
     count: [u8; 2],
     /// True if every cell is copied unchanged, so that a row can be copied as a whole.
     whole: bool,

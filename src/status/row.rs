@@ -10,6 +10,7 @@ use crate::pg::clock::now;
 use pgrx::prelude::*;
 use serde_json::{Value, json};
 
+/// Microseconds in a second.
 const MICROS_PER_SECOND: f64 = 1e6;
 
 /// Defines [`Row`], [`row`] and [`object`] from one list of columns, each with its name, its type,
