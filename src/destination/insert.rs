@@ -72,7 +72,7 @@ impl Insert {
         Ok(written)
     }
 
-    /// Inserts rows in all of which the columns `absent` are absent.
+    /// Inserts rows without a value for the columns `absent`.
     fn write_group<'a>(
         &mut self,
         absent: &[usize],
@@ -81,14 +81,15 @@ impl Insert {
         let store = self.fill(rows);
         let as_owner = UserContext::switch_to(self.target.owner, &self.target.path);
         let mut name = BATCH.to_bytes_with_nul().to_vec();
-        // SAFETY: plain data, all of it set below or rightly zero.
+        // SAFETY: plain data, for which zero is valid; the fields that need another value are set
+        // below.
         let mut relation: pg_sys::EphemeralNamedRelationData = unsafe { std::mem::zeroed() };
         relation.md.name = name.as_mut_ptr().cast();
         relation.md.tupdesc = self.shape;
         relation.md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
         relation.reldata = store.cast();
-        // SAFETY: everything registered outlives its use: it is unregistered below, and on an error
-        // the SPI connection that knows it is gone before anything else runs.
+        // SAFETY: everything registered outlives its use: it is unregistered below, and after an
+        // error the SPI connection in which it is registered ends before anything else runs.
         let written = unsafe {
             relation.md.enrtuples = pg_sys::tuplestore_tuple_count(store) as f64;
             check(
@@ -111,8 +112,8 @@ impl Insert {
         Ok(written)
     }
 
-    /// Returns how to copy rows in all of which the columns `absent` are absent; `None` where COPY
-    /// would not give the same rows.
+    /// Returns how to copy rows without a value for the columns `absent`; `None` where COPY would
+    /// not give the same rows.
     ///
     /// # Errors
     /// When a name contains a NUL byte.
@@ -138,7 +139,8 @@ impl Insert {
         let target = &self.target;
         let matched = target.matched_without(absent);
         let insert = statement::insert(&target.name, &matched, &target.on_conflict)?;
-        // SAFETY: inside an SPI connection that knows the batch; the text is NUL-terminated.
+        // SAFETY: inside an SPI connection in which the batch is registered; the text is
+        // NUL-terminated.
         let plan = unsafe {
             let plan = pg_sys::SPI_prepare(insert.as_ptr(), 0, std::ptr::null_mut());
             if plan.is_null() {

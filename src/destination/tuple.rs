@@ -1,4 +1,5 @@
-//! Rows as tuples of PostgreSQL, which a tuplestore takes: the row type of a batch, and its values.
+//! Tuples for a tuplestore: the row type of a batch, and the conversion of rows to values of that
+//! type.
 
 use super::statement::batch_column;
 use pgrx::prelude::*;
@@ -57,7 +58,7 @@ pub struct Tuple<'a> {
 }
 
 impl<'a> Tuple<'a> {
-    /// Creates the buffers, for rows of this type.
+    /// Creates the buffers for rows of this type.
     pub fn new(shape: pg_sys::TupleDesc, columns: usize) -> Self {
         Self {
             shape,
@@ -115,10 +116,10 @@ impl<'a> Tuple<'a> {
     }
 }
 
-/// Writes a 4-byte-header varlena at `free` and moves `free` behind it.
+/// Writes a varlena with a 4-byte header at `free`, and moves `free` behind it.
 ///
 /// # Safety
-/// There are `text.len() + VARLENA_EXTRA` writable bytes at `free`, rounded up to a word.
+/// At `free` there are `text.len() + VARLENA_EXTRA` writable bytes, rounded up to a word.
 unsafe fn varlena(free: &mut *mut u64, text: &str) -> pg_sys::Datum {
     let start = *free;
     let size = text.len() + size_of::<u32>();

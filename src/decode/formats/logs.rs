@@ -1,4 +1,4 @@
-//! Logs: log records as JSON on `logs.>` for `logs` (docs/formats.md, Logs).
+//! Logs: log records as JSON, from `logs.>` to table `logs` (docs/formats.md, Logs).
 
 use row::Cell::Text;
 use row::{Kind, Table};
@@ -33,8 +33,8 @@ static FIELDS: [Field; 13] = [
     json_text("resource_attributes", &["resource_attributes", "resourceAttributes"]),
 ];
 
-/// The body when it is a string or an object, else the message. A body of another kind is kept as
-/// its JSON when there is no message, so that it is not lost.
+/// Returns the body if it is a string or an object, else the message. Any other body is kept as its
+/// JSON text when there is no message, so that it is not lost.
 fn body<'a>(source: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     let body = source.get("body");
     if let Some(body) = body.filter(|found| matches!(found.raw, Raw::String(_) | Raw::Object(_))) {
@@ -46,6 +46,7 @@ fn body<'a>(source: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     }
 }
 
+/// Converts a body that is neither a string nor an object.
 fn other(body: Found<'_>) -> Result<Value<'_>, Reject> {
     match body.raw {
         Raw::Array(_) => convert::json_text(body),

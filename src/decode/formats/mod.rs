@@ -29,13 +29,15 @@ pub fn formats() -> &'static [FormatRef] {
     &*FORMATS
 }
 
-/// The format of a name, whether it is written `OtelMetrics`, `otel_metrics` or `otel-metrics`.
+/// Returns the format with this name, which may be written `OtelMetrics`, `otel_metrics` or
+/// `otel-metrics`.
 pub fn format(name: &str) -> Option<&'static FormatRef> {
     formats()
         .iter()
         .find(|format| letters(format.name()).eq(letters(name)))
 }
 
+/// Returns the characters of a name by which formats are compared.
 fn letters(name: &str) -> impl Iterator<Item = char> {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-'))

@@ -1,5 +1,5 @@
-//! NetFlow: flows as JSON on `netflow.>` for `netflow_metrics` (docs/formats.md, NetFlow).
-//! Addresses stay text, exactly as sent.
+//! NetFlow: flows as JSON, from `netflow.>` to table `netflow_metrics` (docs/formats.md, NetFlow).
+//! Addresses are kept as text, exactly as sent.
 
 use row::Table;
 

@@ -1,6 +1,6 @@
-//! OtelMetrics: metrics derived from spans on `otel.metrics.>` for `otel_metrics`
-//! (docs/formats.md, OtelMetrics). The sender decides whether a span is slow: no threshold applies
-//! here.
+//! OtelMetrics: metrics derived from spans, from `otel.metrics.>` to table `otel_metrics`
+//! (docs/formats.md, OtelMetrics). The sender decides whether a span is slow; no threshold is
+//! applied here.
 
 use row::Cell::{Bool, Text};
 use row::{Kind, Table};
@@ -20,7 +20,7 @@ pub(super) fn format() -> ObjectFormat {
 static FIELDS: [Field; 18] = [
     timestamp("timestamp", &["timestamp"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]),
-    // Part of the key, so not NULL: '' stands for none, as in `db-event-writer`.
+    // Part of the key, so it cannot be NULL; '' means none, as in `db-event-writer`.
     text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
     text("service_name", &["service_name", "serviceName"]).or(Text("unknown")).required(),
     text("span_name", &["span_name", "spanName", "name"]).or(Text("unknown")).required(),
@@ -41,20 +41,24 @@ static FIELDS: [Field; 18] = [
     text("level", &["level"]),
 ];
 
+/// Converts a duration to milliseconds.
 fn milliseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let factor = if in_seconds(found) { 1000.0 } else { 1.0 };
     finite(found, convert::number(found)? * factor)
 }
 
+/// Converts a duration to seconds.
 fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let divisor = if in_seconds(found) { 1.0 } else { 1000.0 };
     finite(found, convert::number(found)? / divisor)
 }
 
+/// Returns whether the key holds seconds; the others hold milliseconds.
 fn in_seconds(found: Found<'_>) -> bool {
     matches!(found.key, "duration_seconds" | "durationSeconds")
 }
 
+/// Rejects a duration that the conversion of its unit has made infinite.
 fn finite(found: Found<'_>, number: f64) -> Result<Value<'_>, Reject> {
     if number.is_finite() {
         Ok(Value::Float8(number))

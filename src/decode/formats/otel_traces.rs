@@ -1,4 +1,4 @@
-//! OtelTraces: spans as JSON on `otel.traces.>` for `otel_traces` (docs/formats.md,
+//! OtelTraces: spans as JSON, from `otel.traces.>` to table `otel_traces` (docs/formats.md,
 //! OtelTraces).
 
 use row::Cell::Text;
@@ -21,7 +21,7 @@ pub(super) fn format() -> ObjectFormat {
 static FIELDS: [Field; 19] = [
     timestamp("timestamp", &["timestamp", "start_time_unix_nano"], time::millis_or_nanos)
         .required(),
-    // Part of the key, so not NULL: '' stands for none, as in `db-event-writer`.
+    // Part of the key, so it cannot be NULL; '' means none, as in `db-event-writer`.
     text("trace_id", &["trace_id", "traceId"]).or(Text("")).required(),
     text("span_id", &["span_id", "spanId"]).or(Text("")).required(),
     text("parent_span_id", &["parent_span_id", "parentSpanId"]),
@@ -44,8 +44,8 @@ static FIELDS: [Field; 19] = [
     json_text("links", &["links"]),
 ];
 
-/// A whole number, or the one that a string starts with, held within 64 bits because senders
-/// count unsigned. Anything else is NULL.
+/// Converts a whole number, or the one that a string starts with. It is clamped to 64 bits, because
+/// senders count unsigned. Anything else is NULL.
 fn nanoseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = match found.raw {
         Raw::Number(literal) => whole(literal),
@@ -57,7 +57,7 @@ fn nanoseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
     Ok(number.map_or(Value::Null, Value::Int8))
 }
 
-/// The sign and digits that a text starts with.
+/// Returns the sign and digits that a text starts with.
 fn leading_integer(text: &str) -> &str {
     let sign = usize::from(text.starts_with(['+', '-']));
     let digits = text

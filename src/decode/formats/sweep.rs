@@ -1,4 +1,5 @@
-//! Sweep: results of network sweeps on `sweep.>` for `sweep_host_states` (docs/formats.md, Sweep).
+//! Sweep: results of network sweeps, from `sweep.>` to table `sweep_host_states` (docs/formats.md,
+//! Sweep).
 
 use row::Cell::Text;
 use row::{Kind, Table};
@@ -38,7 +39,8 @@ static FIELDS: [Field; 16] = [
     json("metadata", &["metadata"]),
 ];
 
-/// The host is what the row is about: an empty one is as bad as none.
+/// Converts the host's address. A row is about a host, so an empty address is rejected like a
+/// missing one.
 fn host(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::String(string) if string.text().is_empty() => Err(found.expected("an address")),

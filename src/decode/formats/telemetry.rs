@@ -1,4 +1,4 @@
-//! Telemetry: measurements on `telemetry.>` for `timeseries_metrics` (docs/formats.md,
+//! Telemetry: measurements, from `telemetry.>` to table `timeseries_metrics` (docs/formats.md,
 //! Telemetry).
 
 use row::Cell::{Bool, Float8, Text};
@@ -37,7 +37,8 @@ static FIELDS: [Field; 15] = [
     json_object("metadata", &["metadata"]),
 ];
 
-/// A number, or the one that a string starts with: "12.5ms" is 12.5. Anything else is 0.
+/// Converts a number, or the one that a string starts with: "12.5ms" is 12.5. Anything else is 0,
+/// but a number beyond a double is rejected.
 fn measured(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Number(_) => convert::float8(found),
@@ -54,7 +55,7 @@ fn measured(found: Found<'_>) -> Result<Value<'_>, Reject> {
     }
 }
 
-/// The decimal number that a text starts with, digits on both sides of its point.
+/// Returns the decimal number that a text starts with. A decimal point counts only between digits.
 fn leading_number(text: &str) -> &str {
     let digits = |from: usize| {
         let rest = text.bytes().skip(from);

@@ -1,5 +1,5 @@
-//! The two CloudEvents whose `data` has a known form (docs/formats.md, Events): some of their
-//! columns are composed from it, with the same result as in `db-event-writer`.
+//! The two kinds of CloudEvents whose `data` has a known form (docs/formats.md, Events). Some of
+//! their columns are composed from it, with the same result as in `db-event-writer`.
 
 use std::borrow::Cow;
 
@@ -12,11 +12,12 @@ use crate::json_object::{
 };
 use crate::{Message, Reject};
 
-/// How such an event is known.
+/// The keys by which such an event is recognized.
 const KEYS: &[&str] = &["type", "subject", "data"];
+/// The version that both kinds get, whatever the event contains.
 const VERSION: Field = text("version", &[]).or(Text("1.1"));
 
-/// A poller became healthy or unhealthy.
+/// A change of a poller's health.
 pub(super) const POLLER_HEALTH: Variant = Variant {
     keys: KEYS,
     applies: |event, message| {
@@ -46,7 +47,7 @@ pub(super) const POLLER_HEALTH: Variant = Variant {
     ],
 };
 
-/// A device came, went or changed.
+/// A device that was added, removed or changed.
 pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
     keys: KEYS,
     applies: |event, message| {
@@ -77,8 +78,8 @@ pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
     ],
 };
 
-/// Whether an event carries an object and has this type or subject. An event without a subject
-/// has that of its message.
+/// Returns whether an event's `data` is an object and the event has this type or subject. An event
+/// without a subject has that of its message.
 fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &str) -> bool {
     let own = event.text("subject");
     let actual = if own.is_empty() {
@@ -90,14 +91,17 @@ fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &
     matches!(data, Some(Raw::Object(_))) && (event.text("type") == event_type || actual == subject)
 }
 
+/// Returns the syslog level of a poller's state.
 fn health_level(state: Found<'_>) -> Result<Value<'_>, Reject> {
     health(state).map(|(level, _)| Value::Int4(level))
 }
 
+/// Returns the severity of a poller's state.
 fn health_severity(state: Found<'_>) -> Result<Value<'_>, Reject> {
     health(state).map(|(_, severity)| Value::Text(severity.into()))
 }
 
+/// Returns the syslog level and the severity of a poller's state.
 fn health(state: Found<'_>) -> Result<(i32, &'static str), Reject> {
     Ok(match convert::text(state)? {
         Value::Text(state) if state == "unhealthy" => (3, "error"),
@@ -106,6 +110,7 @@ fn health(state: Found<'_>) -> Result<(i32, &'static str), Reject> {
     })
 }
 
+/// Composes the message of a poller's change.
 fn health_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     let poller = event.text("data/poller_id");
     let previous = event.text("data/previous_state");
@@ -114,6 +119,7 @@ fn health_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     Ok(Value::Text(message.into()))
 }
 
+/// Composes the message of a device's change.
 fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     let device = event.text("data/device_id");
     let action = match event.text("data/action").to_lowercase() {
@@ -134,7 +140,7 @@ fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     Ok(Value::Text(message.into()))
 }
 
-/// What changed about a device's other names.
+/// Describes the changes of a device's aliases.
 fn changes(event: Source<'_, '_>) -> Vec<String> {
     const PAIRS: [(&str, &str, &str); 3] = [
         (

@@ -1,7 +1,8 @@
-//! Events: CloudEvents and GELF messages on `events.>` for `events` (docs/formats.md, Events).
+//! Events: CloudEvents and GELF messages, from `events.>` to table `events` (docs/formats.md,
+//! Events).
 //!
-//! A value that a CloudEvent itself lacks is taken from the object that it carries, its `data`.
-//! The two events whose `data` has a known form are in `cloud_event`.
+//! A value that is missing in a CloudEvent itself is taken from the object in its `data`. The two
+//! kinds of events whose `data` has a known form are in `cloud_event`.
 
 mod cloud_event;
 #[cfg(test)]
@@ -47,7 +48,7 @@ static FIELDS: [Field; 13] = [
     text("version", &["version", "data/version"]),
 ];
 
-/// Severities of syslog (RFC 5424), by level.
+/// The severities of syslog (RFC 5424), by level.
 const SEVERITIES: [&str; 8] = [
     "emergency",
     "alert",
@@ -59,7 +60,7 @@ const SEVERITIES: [&str; 8] = [
     "debug",
 ];
 
-/// A level as a number or as its word; another word is no level.
+/// Converts a level, given as a number or as its word. Any other word gives NULL.
 fn level(found: Found<'_>) -> Result<Value<'_>, Reject> {
     let number = convert::int4(found);
     let Raw::String(word) = found.raw else {
@@ -74,7 +75,7 @@ fn level(found: Found<'_>) -> Result<Value<'_>, Reject> {
     ))
 }
 
-/// A severity, or the word for a level.
+/// Converts a severity, or returns the word for a level.
 fn severity(found: Found<'_>) -> Result<Value<'_>, Reject> {
     if matches!(found.key, "severity" | "data/severity") {
         return convert::text(found);
@@ -88,7 +89,8 @@ fn severity(found: Found<'_>) -> Result<Value<'_>, Reject> {
     Ok(word.map_or(Value::Null, |word| Value::Text((*word).into())))
 }
 
-/// A message. Data that is an object is not one, but may hold one.
+/// Converts a message. `data` is a message only if it is a string; an object in it may contain one
+/// under its own keys.
 fn short_message(found: Found<'_>) -> Result<Value<'_>, Reject> {
     match found {
         Found {

@@ -38,7 +38,8 @@ fn e2_gelf() {
     );
 }
 
-/// The severity is NULL in formats.md: a defect of the original that is mended.
+/// The severity is the word for the level. Earlier writers left it NULL (docs/formats.md,
+/// Differences from earlier writers).
 #[test]
 fn e3_a_level_as_a_word() {
     assert_row(
@@ -116,7 +117,7 @@ fn the_event_itself_comes_before_its_data() {
     }
 }
 
-/// `data` belongs to the sender, so its `host` need not be a host.
+/// The content of `data` is up to the sender, so its `host` need not be a host.
 #[test]
 fn data_of_another_form_is_no_reason_to_reject() {
     let json = r#"{"id":"x","data":{"host":{"name":"h"},"level":3.5,"message":["m"],"msg":"n","timestamp":1e300}}"#;
