@@ -60,10 +60,10 @@ pub struct Config {
 pub struct PipelineConfig {
     /// The source of its messages, and the format that turns them into rows.
     pub nats: Pipeline,
-    /// The destination, if it is not the format's own table. As given by the user, perhaps
-    /// schema-qualified.
-    pub table: Option<String>,
-    /// The part of the destination that rows are written into.
+    /// The destinations, one for each of the format's tables; empty for these tables themselves. As
+    /// given by the user, perhaps schema-qualified.
+    pub tables: Vec<String>,
+    /// The part of the destinations that rows are written into.
     pub columnstore: Columnstore,
 }
 

@@ -3,7 +3,7 @@
 
 use super::check;
 use super::parse::{self, Options, ParseError};
-use super::preset::PRESETS;
+use super::preset;
 use super::setting::{Setting, Text};
 use super::settings::STREAMS;
 use std::ffi::{CStr, CString};
@@ -15,21 +15,17 @@ static PIPELINES: OnceLock<Vec<(String, &'static Text)>> = OnceLock::new();
 /// Defines these settings. `streams` must be defined before, because the names in it decide which
 /// of them exist.
 pub(super) fn define() {
-    let presets = PRESETS
-        .iter()
-        .map(|preset| (preset.name.to_owned(), preset.guc));
+    let presets = decode::PRESETS.iter();
+    let presets = presets.map(|preset| preset.pipeline.to_owned());
     let others = names()
         .into_iter()
-        .filter(|name| PRESETS.iter().all(|preset| preset.name != name));
-    let others = others.filter_map(|name| {
+        .filter(|name| preset::find(name).is_none());
+    let named = presets.chain(others).filter_map(|name| {
         let guc = CString::new(format!("sr_event_writer.stream_{name}")).ok()?;
         let guc: &'static CStr = Box::leak(guc.into_boxed_c_str());
         Some((name, guc))
     });
-    let defined = presets
-        .chain(others)
-        .map(|(name, guc)| (name, define_one(guc)))
-        .collect();
+    let defined = named.map(|(name, guc)| (name, define_one(guc))).collect();
     // Fails only on a second call, which would need a second _PG_init, and PostgreSQL makes none.
     let _ = PIPELINES.set(defined);
 }

@@ -1,100 +1,65 @@
-//! The seven presets: pipelines that `streams` may name without further options. Subjects, batch
-//! sizes and timeouts are those of ServiceRadar's `EventWriter`.
+//! The presets of the formats, as the settings need them.
 
-use std::time::Duration;
+use decode::PRESETS;
+use std::ffi::CStr;
 
-/// Options of a pipeline that the user's own go before.
-pub(super) struct Preset {
-    pub(super) name: &'static str,
-    pub(super) guc: &'static std::ffi::CStr,
-    pub(super) processor: &'static str,
-    pub(super) subject: &'static str,
-    pub(super) batch_size: usize,
-    pub(super) batch_timeout: Duration,
-}
+pub(super) use decode::Preset;
 
-const fn preset(
-    name: &'static str,
-    guc: &'static std::ffi::CStr,
-    processor: &'static str,
-    subject: &'static str,
-    batch_size: usize,
-    batch_timeout_ms: u64,
-) -> Preset {
-    let batch_timeout = Duration::from_millis(batch_timeout_ms);
-    Preset {
-        name,
-        guc,
-        processor,
-        subject,
-        batch_size,
-        batch_timeout,
-    }
-}
-
-pub(super) const PRESETS: [Preset; 7] = [
-    preset(
-        "telemetry",
-        c"sr_event_writer.stream_telemetry",
-        "Telemetry",
-        "telemetry.>",
-        100,
-        1000,
-    ),
-    preset(
-        "events",
-        c"sr_event_writer.stream_events",
-        "Events",
-        "events.>",
-        100,
-        1000,
-    ),
-    preset(
-        "sweep",
-        c"sr_event_writer.stream_sweep",
-        "Sweep",
-        "sweep.>",
-        50,
-        2000,
-    ),
-    preset(
-        "netflow",
-        c"sr_event_writer.stream_netflow",
-        "NetFlow",
-        "netflow.>",
-        200,
-        500,
-    ),
-    preset(
-        "otel_metrics",
-        c"sr_event_writer.stream_otel_metrics",
-        "OtelMetrics",
-        "otel.metrics.>",
-        100,
-        1000,
-    ),
-    preset(
-        "otel_traces",
-        c"sr_event_writer.stream_otel_traces",
-        "OtelTraces",
-        "otel.traces.>",
-        100,
-        1000,
-    ),
-    preset(
-        "logs",
-        c"sr_event_writer.stream_logs",
-        "Logs",
-        "logs.>",
-        100,
-        1000,
-    ),
-];
+const SEPARATOR: &[u8] = b", ";
 
 /// All presets by name, as `streams` wants them.
-pub(super) const DEFAULT_STREAMS: &std::ffi::CStr =
-    c"telemetry, events, sweep, netflow, otel_metrics, otel_traces, logs";
+pub(super) const DEFAULT_STREAMS: &CStr = match CStr::from_bytes_with_nul(&NAMES) {
+    Ok(names) => names,
+    Err(_) => c"",
+};
 
+const NAMES: [u8; NAMES_LENGTH] = names();
+
+const NAMES_LENGTH: usize = {
+    let (mut length, mut at) = (0, 0);
+    while at < PRESETS.len() {
+        length += PRESETS[at].pipeline.len() + SEPARATOR.len();
+        at += 1;
+    }
+    // A NUL byte instead of the last separator.
+    length - SEPARATOR.len() + 1
+};
+
+const fn names() -> [u8; NAMES_LENGTH] {
+    let mut names = [0; NAMES_LENGTH];
+    let (mut end, mut at) = (0, 0);
+    while at < PRESETS.len() {
+        if at > 0 {
+            end = append(&mut names, end, SEPARATOR);
+        }
+        end = append(&mut names, end, PRESETS[at].pipeline.as_bytes());
+        at += 1;
+    }
+    names
+}
+
+/// Copies `text` to position `end`, and returns the new end.
+const fn append(names: &mut [u8; NAMES_LENGTH], end: usize, text: &[u8]) -> usize {
+    let mut at = 0;
+    while at < text.len() {
+        names[end + at] = text[at];
+        at += 1;
+    }
+    end + text.len()
+}
+
+/// Finds the preset of a pipeline.
 pub(super) fn find(name: &str) -> Option<&'static Preset> {
-    PRESETS.iter().find(|preset| preset.name == name)
+    PRESETS.iter().find(|preset| preset.pipeline == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_names_every_preset() {
+        let names = DEFAULT_STREAMS.to_str().unwrap().split(", ");
+        assert!(names.eq(PRESETS.iter().map(|preset| preset.pipeline)));
+    }
 }

@@ -30,6 +30,7 @@ pub(super) fn pipeline(
 ) -> Result<PipelineConfig, ParseError> {
     let preset = preset::find(name);
     let format = format(name, &options, preset)?;
+    let tables = tables(name, options.tables, &format)?;
     let subjects = match (options.subjects, preset) {
         (Some(subjects), _) => subjects,
         (None, Some(preset)) => vec![preset.subject.to_owned()],
@@ -47,14 +48,14 @@ pub(super) fn pipeline(
                 .unwrap_or(general.batch_size),
             batch_timeout: options
                 .batch_timeout
-                .or(preset.map(|p| p.batch_timeout))
+                .or(preset.map(|p| Duration::from_millis(p.batch_timeout_ms)))
                 .unwrap_or(general.batch_timeout),
             max_batch_rows: general.max_batch_rows,
             max_rate: options.max_rate.unwrap_or(0),
             max_age: general.max_age,
             max_future: general.max_future,
         },
-        table: options.table,
+        tables,
         columnstore: options.columnstore,
     })
 }
@@ -63,9 +64,26 @@ pub(super) fn pipeline(
 fn format(name: &str, options: &Options, preset: Option<&Preset>) -> Result<FormatRef, ParseError> {
     match (&options.processor, preset) {
         (Some(format), _) => Ok(format.clone()),
-        (None, Some(preset)) => parse::processor(preset.processor),
+        (None, Some(preset)) => parse::processor(preset.format),
         (None, None) => missing(name, "processor"),
     }
+}
+
+/// Returns the tables that replace the format's own: all of them, or none.
+fn tables(
+    name: &str,
+    chosen: Option<Vec<String>>,
+    format: &FormatRef,
+) -> Result<Vec<String>, ParseError> {
+    let (chosen, own) = (chosen.unwrap_or_default(), format.tables().len());
+    if chosen.is_empty() || chosen.len() == own {
+        return Ok(chosen);
+    }
+    refuse(format!(
+        "Option table of pipeline \"{name}\" must name as many tables as processor {} fills: {own}, not {}.",
+        format.name(),
+        chosen.len()
+    ))
 }
 
 /// Returns the error that a pipeline has neither a preset nor this option.
@@ -132,6 +150,14 @@ mod tests {
         let missing = |text: &str| resolved("mine", text).unwrap_err().0;
         assert!(missing("subject=x").contains("processor"));
         assert!(missing("processor=Logs").contains("subject"));
+    }
+
+    #[test]
+    fn as_many_tables_are_named_as_the_format_fills() {
+        assert!(resolved("logs", "").unwrap().tables.is_empty());
+        assert_eq!(resolved("logs", "table=a.b").unwrap().tables, ["a.b"]);
+        let reason = resolved("logs", "table=a.b, c").unwrap_err().0;
+        assert!(reason.contains("Logs fills: 1, not 2"), "{reason}");
     }
 
     #[test]

@@ -116,13 +116,13 @@ impl Replayer {
         Ok(replayed)
     }
 
-    /// Returns the format, table and time window that the pipeline has now. If it is no longer
-    /// active, returns the dead letter's own format, for its own table.
-    fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, Option<&str>, Window), Failure> {
+    /// Returns the format, tables and time window that the pipeline has now. If it is no longer
+    /// active, returns the dead letter's own format, for its own tables.
+    fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, &[String], Window), Failure> {
         let pipelines = &self.config.pipelines;
         if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {
             let window = found.nats.window(letter.published);
-            return Ok((&found.nats.format, found.table.as_deref(), window));
+            return Ok((&found.nats.format, &found.tables, window));
         }
         let format = decode::format(&letter.processor).ok_or_else(|| {
             let (pipeline, processor) = (&letter.pipeline, &letter.processor);
@@ -131,20 +131,20 @@ impl Replayer {
             );
             Failure::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
         })?;
-        Ok((format, None, Window::default()))
+        Ok((format, &[], Window::default()))
     }
 }
 
 /// Looks up the destinations of a format, as the worker's role and with its search path.
 fn look_up(
     format: &FormatRef,
-    chosen: Option<&str>,
+    chosen: &[String],
     path: &SearchPath,
 ) -> Result<Vec<Insert>, Failure> {
     let as_worker = UserContext::switch_to(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
     let tables = format.tables().iter().enumerate();
     let found = tables.map(|(number, table)| {
-        let chosen = chosen.filter(|_| number == 0);
+        let chosen = chosen.get(number).map(String::as_str);
         Ok(Insert::new(
             table.clone(),
             destination::lookup_destination(table, chosen, path.clone())?,

@@ -16,13 +16,15 @@ mod ids;
 mod json;
 mod json_object;
 mod message;
+mod preset;
 mod reject;
 mod sink;
 #[cfg(test)]
 mod testing;
 
 pub use format::{Format, FormatRef, decode_message};
-pub use formats::{format, formats};
+pub use formats::{PRESETS, format, formats};
 pub use message::{Message, Window};
+pub use preset::Preset;
 pub use reject::Reject;
 pub use sink::{RowSink, TableSink};

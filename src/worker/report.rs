@@ -83,8 +83,7 @@ pub fn stream_idle(
 ) {
     status::update_pipeline(slot, |stream| {
         describe(stream, config, settings);
-        let table = configured_table(config.table.as_deref(), &config.nats.format);
-        stream.table.set(table);
+        stream.table.set(&configured_table(config));
         stream.state = state;
         stream.detail.set(detail);
         stream.pending = 0;

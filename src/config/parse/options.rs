@@ -24,8 +24,8 @@ pub(in crate::config) struct Options {
     pub(in crate::config) nats_stream: Option<String>,
     /// The subject filters.
     pub(in crate::config) subjects: Option<Vec<String>>,
-    /// The destination, perhaps schema-qualified.
-    pub(in crate::config) table: Option<String>,
+    /// The destinations, perhaps schema-qualified.
+    pub(in crate::config) tables: Option<Vec<String>>,
     /// Messages in a batch.
     pub(in crate::config) batch_size: Option<usize>,
     /// The age of the oldest message at which a batch is handed over.
@@ -52,7 +52,7 @@ const OPTIONS: [(&str, Set); 8] = [
         subjects(value).map(|subjects| options.subjects = Some(subjects))
     }),
     ("table", |options, _, value| {
-        table(value).map(|table| options.table = Some(table))
+        tables(value).map(|tables| options.tables = Some(tables))
     }),
     ("batch_size", |options, key, value| {
         number(key, value, 1, BATCH_SIZE_MAX).map(|size| options.batch_size = Some(size))
@@ -135,7 +135,17 @@ fn columnstore(value: &str) -> Result<Columnstore, ParseError> {
     }
 }
 
-/// Parses the option `table`: a name, perhaps with a schema.
+/// Parses the option `table`: names separated by commas, which do not count in double quotes.
+fn tables(value: &str) -> Result<Vec<String>, ParseError> {
+    let mut is_quoted = false;
+    let names = value.split(|c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    });
+    names.map(table).collect()
+}
+
+/// Parses one name of the option `table`, perhaps with a schema.
 fn table(value: &str) -> Result<String, ParseError> {
     let parts: Vec<&str> = value.split('.').collect();
     match parts.len() > 2 || parts.iter().any(|part| part.is_empty()) {
@@ -200,7 +210,7 @@ mod tests {
         .unwrap();
         assert_eq!(o.processor.unwrap().name(), "Logs");
         assert_eq!(o.subjects.unwrap(), ["logs.a", "logs.b.>"]);
-        assert_eq!(o.table.unwrap(), "platform.logs");
+        assert_eq!(o.tables.unwrap(), ["platform.logs"]);
         assert_eq!((o.batch_size, o.max_rate), (Some(7), Some(0)));
         assert_eq!(o.batch_timeout, Some(Duration::from_secs(2)));
         assert_eq!(o.nats_stream.unwrap(), "events");

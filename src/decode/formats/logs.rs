@@ -8,12 +8,22 @@ use crate::json_object::{
     Field, Found, ObjectFormat, Source, Value, columns, computed, convert, int4, json_text, text,
     time, timestamp,
 };
-use crate::{Reject, ids};
+use crate::{Preset, Reject, ids};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "logs",
+    format: NAME,
+    subject: "logs.>",
+    batch_size: 100,
+    batch_timeout_ms: 1000,
+};
+const NAME: &str = "Logs";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("logs", columns(&FIELDS), "timestamp");
-    ObjectFormat::new("Logs", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

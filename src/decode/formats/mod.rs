@@ -1,4 +1,5 @@
-//! The payload formats. A new one is a file here and a line in `FORMATS`.
+//! The payload formats. A new one is a file here and a line in `FORMATS`, and a line in `PRESETS`
+//! if its pipelines shall need no options.
 
 mod events;
 mod logs;
@@ -10,7 +11,7 @@ mod telemetry;
 
 use std::sync::LazyLock;
 
-use crate::FormatRef;
+use crate::{FormatRef, Preset};
 
 static FORMATS: LazyLock<[FormatRef; 7]> = LazyLock::new(|| {
     [
@@ -23,6 +24,17 @@ static FORMATS: LazyLock<[FormatRef; 7]> = LazyLock::new(|| {
         FormatRef::new(logs::format()),
     ]
 });
+
+/// Every preset, in the order in which pipelines are listed.
+pub const PRESETS: [Preset; 7] = [
+    telemetry::PRESET,
+    events::PRESET,
+    sweep::PRESET,
+    netflow::PRESET,
+    otel_metrics::PRESET,
+    otel_traces::PRESET,
+    logs::PRESET,
+];
 
 /// Every format.
 pub fn formats() -> &'static [FormatRef] {
@@ -55,6 +67,13 @@ mod tests {
         }
         for name in ["", "otel metrics", "otel", "unknown"] {
             assert!(format(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_preset_names_its_format() {
+        for (preset, known) in PRESETS.iter().zip(formats()) {
+            assert_eq!(format(preset.format), Some(known), "{}", preset.pipeline);
         }
     }
 

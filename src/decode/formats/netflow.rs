@@ -3,14 +3,25 @@
 
 use row::Table;
 
+use crate::Preset;
 use crate::json_object::{
     Field, ObjectFormat, columns, int4, int8, json_object, text, time, timestamp,
 };
 
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "netflow",
+    format: NAME,
+    subject: "netflow.>",
+    batch_size: 200,
+    batch_timeout_ms: 500,
+};
+const NAME: &str = "NetFlow";
+
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("netflow_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new("NetFlow", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

@@ -5,15 +5,25 @@
 use row::Cell::{Bool, Text};
 use row::{Kind, Table};
 
-use crate::Reject;
 use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, text, time, timestamp,
 };
+use crate::{Preset, Reject};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "otel_metrics",
+    format: NAME,
+    subject: "otel.metrics.>",
+    batch_size: 100,
+    batch_timeout_ms: 1000,
+};
+const NAME: &str = "OtelMetrics";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("otel_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new("OtelMetrics", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

@@ -4,17 +4,27 @@
 use row::Cell::Text;
 use row::{Kind, Table};
 
-use crate::Reject;
 use crate::json::Raw;
 use crate::json_object::{
     Field, Found, ObjectFormat, Value, columns, converted, int4, json_text, text, time, timestamp,
     whole,
 };
+use crate::{Preset, Reject};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "otel_traces",
+    format: NAME,
+    subject: "otel.traces.>",
+    batch_size: 100,
+    batch_timeout_ms: 1000,
+};
+const NAME: &str = "OtelTraces";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("otel_traces", columns(&FIELDS), "timestamp");
-    ObjectFormat::new("OtelTraces", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

@@ -4,17 +4,27 @@
 use row::Cell::Text;
 use row::{Kind, Table};
 
-use crate::Reject;
 use crate::json::Raw;
 use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int8, json,
     text, time, timestamp,
 };
+use crate::{Preset, Reject};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "sweep",
+    format: NAME,
+    subject: "sweep.>",
+    batch_size: 50,
+    batch_timeout_ms: 2000,
+};
+const NAME: &str = "Sweep";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("sweep_host_states", columns(&FIELDS), "last_sweep_time");
-    ObjectFormat::new("Sweep", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

@@ -4,17 +4,27 @@
 use row::Cell::{Bool, Float8, Text};
 use row::{Kind, Table};
 
-use crate::Reject;
 use crate::json::Raw;
 use crate::json_object::{
     Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int4,
     json_object, text, time, timestamp,
 };
+use crate::{Preset, Reject};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "telemetry",
+    format: NAME,
+    subject: "telemetry.>",
+    batch_size: 100,
+    batch_timeout_ms: 1000,
+};
+const NAME: &str = "Telemetry";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("timeseries_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new("Telemetry", table, &FIELDS)
+    ObjectFormat::new(NAME, table, &FIELDS)
 }
 
 #[rustfmt::skip] // One line per column.

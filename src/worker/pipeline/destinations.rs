@@ -12,11 +12,12 @@ use decode::FormatRef;
 use pgrx::prelude::*;
 use row::RowSlices;
 
-/// Returns the name of a pipeline's destination: the one in its settings, else the one of its
+/// Returns the names of a pipeline's destinations: those in its settings, else those of its
 /// format.
-pub fn configured_table<'a>(chosen: Option<&'a str>, format: &'a FormatRef) -> &'a str {
-    let own = format.tables().first();
-    chosen.unwrap_or_else(|| own.map_or("", |table| &table.name))
+pub fn configured_table(config: &PipelineConfig) -> String {
+    let own = config.nats.format.tables().iter().enumerate();
+    let names = own.map(|(number, table)| config.tables.get(number).unwrap_or(&table.name));
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// The destinations of one pipeline.
@@ -25,14 +26,14 @@ pub struct Destinations {
     pipeline: String,
     /// Format of the pipeline.
     format: FormatRef,
-    /// Name in the settings, which replaces the format's first table.
-    chosen: Option<String>,
+    /// Names in the settings, which replace the format's tables.
+    chosen: Vec<String>,
     /// Value of the pipeline's option `columnstore`.
     part: config::Columnstore,
     /// One destination for each of the format's tables; empty until they are looked up.
     known: Vec<Destination>,
-    /// Qualified name of the destination when it was last looked up.
-    table: Option<String>,
+    /// Names of the destinations, qualified when they were last looked up.
+    table: String,
     /// Value of [`invalidation::changes`] when they were looked up.
     seen: u64,
 }
@@ -43,19 +44,18 @@ impl Destinations {
         Self {
             pipeline: config.nats.name.clone(),
             format: config.nats.format.clone(),
-            chosen: config.table.clone(),
+            chosen: config.tables.clone(),
             part: config.columnstore,
             known: Vec::new(),
-            table: None,
+            table: configured_table(config),
             seen: 0,
         }
     }
 
-    /// Returns the name of the destination: the qualified name once it was looked up, before that
-    /// the name in the settings or of the format.
+    /// Returns the names of the destinations: the qualified names once they were looked up, before
+    /// that those in the settings or of the format.
     pub fn table(&self) -> &str {
-        let found = self.table.as_deref();
-        found.unwrap_or_else(|| configured_table(self.chosen.as_deref(), &self.format))
+        &self.table
     }
 
     /// Forgets the destinations, because they may have changed.
@@ -173,13 +173,14 @@ impl Destinations {
         let tables = self.format.tables().iter().enumerate();
         self.known = tables
             .map(|(number, table)| {
-                let chosen = self.chosen.as_deref().filter(|_| number == 0);
+                let chosen = self.chosen.get(number).map(String::as_str);
                 let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
                 Ok(Destination::new(table.clone(), target, columnstore))
             })
             .collect::<Result<_, Failure>>()?;
-        self.table = self.known.first().map(|known| known.target().name.clone());
+        let names = self.known.iter().map(|known| known.target().name.as_str());
+        self.table = names.collect::<Vec<_>>().join(", ");
         for known in &self.known {
             invalidation::watch(known.target().relation);
         }

@@ -14,7 +14,17 @@ use crate::json::Raw;
 use crate::json_object::{
     Field, Found, ObjectFormat, Value, Variant, columns, convert, converted, text, time, timestamp,
 };
-use crate::{Reject, ids};
+use crate::{Preset, Reject, ids};
+
+/// Default options of a pipeline of this format.
+pub(super) const PRESET: Preset = Preset {
+    pipeline: "events",
+    format: NAME,
+    subject: "events.>",
+    batch_size: 100,
+    batch_timeout_ms: 1000,
+};
+const NAME: &str = "Events";
 
 /// The format and its table.
 pub(super) fn format() -> ObjectFormat {
@@ -22,7 +32,7 @@ pub(super) fn format() -> ObjectFormat {
         &["event_timestamp", "id"],
         &["short_message", "level", "severity"],
     );
-    ObjectFormat::with_variants("Events", table, &FIELDS, &VARIANTS)
+    ObjectFormat::with_variants(NAME, table, &FIELDS, &VARIANTS)
 }
 
 static VARIANTS: [Variant; 2] = [cloud_event::POLLER_HEALTH, cloud_event::DEVICE_LIFECYCLE];

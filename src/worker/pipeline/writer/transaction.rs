@@ -18,7 +18,8 @@ pub(super) struct Step<'s, 'b> {
     pub(super) ranges: &'s [MessageRange<'b>],
     /// One of these messages whose rows are not written, because it becomes a dead letter.
     pub(super) refused: Option<&'s Refused<'s>>,
-    /// Write method of each destination, for the rows of the other messages.
+    /// Write method of each destination, for the rows of the other messages; INSERT where there is
+    /// none.
     pub(super) methods: &'s [WriteMethod],
 }
 
