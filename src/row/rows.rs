@@ -294,6 +294,16 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_is_a_value() {
+        let columns = vec![Column::optional("name", Kind::Text)];
+        let mut rows = Rows::new(Arc::new(Table::new("t", columns, "at")));
+        rows.push(Cell::Text(""));
+        rows.end_row();
+        let cells: Vec<_> = rows.get(0).unwrap().cells().collect();
+        assert_eq!(cells, [Cell::Text("")]);
+    }
+
+    #[test]
     fn a_half_built_row_leaves_nothing_behind() {
         let mut set = RowSet::new(&[table()]);
         append(set.table_mut(0).unwrap(), 1);
@@ -320,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_that_of_the_cells_and_of_the_ends_of_the_rows_in_all_tables() {
+    fn length_and_size_count_the_rows_of_all_tables() {
         let mut set = RowSet::new(&[table(), table()]);
         assert_eq!(set.size(), 0);
         append(set.table_mut(0).unwrap(), 1);
@@ -329,6 +339,7 @@ mod tests {
         let row = set.tables()[0].get(0).unwrap().bytes().len();
         assert_eq!(set.tables()[0].size(), 2 * row + 2 * size_of::<usize>());
         assert_eq!(set.size(), 3 * row + 3 * size_of::<usize>());
+        assert_eq!(set.len(), 3);
     }
 
     #[test]

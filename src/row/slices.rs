@@ -177,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn in_a_copy_every_null_is_absent_and_every_value_stays() {
+        let rows = rows(&["", "a"]);
+        let copy = RowSlices::all(&rows).with_nulls_absent().unwrap();
+        let cells = |n| copy.get(n).unwrap().cells().collect::<Vec<_>>();
+        assert_eq!(cells(0), [Cell::Int4(0), Cell::Absent, Cell::Absent]);
+        assert_eq!(cells(1), [Cell::Int4(1), Cell::Absent, Cell::Absent]);
+        assert!(RowSlices::default().with_nulls_absent().is_none());
+    }
+
+    #[test]
     fn stretches_keep_the_order() {
         let rows = rows(&["", "", "a", "", "a", "a"]);
         let expected = [
@@ -192,7 +202,9 @@ mod tests {
     fn rows_come_from_several_buffers() {
         let (first, second) = (rows(&["", "", ""]), rows(&["a"]));
         let mut slices = RowSlices::default();
+        assert!(slices.is_empty());
         slices.add(&first, 1..3);
+        assert!(!slices.is_empty());
         assert!(!slices.has_absent());
         slices.add(&second, 0..1);
         assert_eq!((slices.len(), slices.has_absent()), (3, true));

@@ -69,6 +69,21 @@ mod tests {
     }
 
     #[test]
+    fn milliseconds_are_a_thousand_microseconds() {
+        let t = Timestamp::from_unix_millis(1_767_026_614_123).unwrap();
+        assert_eq!(t.unix_micros(), 1_767_026_614_123_000);
+    }
+
+    #[test]
+    fn sums_stay_within_the_range_of_postgresql() {
+        let last = Timestamp::from_postgres_micros(END - 1).unwrap();
+        let first = Timestamp::from_postgres_micros(FIRST).unwrap();
+        assert_eq!(last.saturating_add_micros(1), last);
+        assert_eq!(first.saturating_add_micros(-1), first);
+        assert_eq!(first.saturating_add_micros(7).postgres_micros(), FIRST + 7);
+    }
+
+    #[test]
     fn nanoseconds_keep_microseconds_and_round_down() {
         let t = Timestamp::from_unix_nanos(1_767_026_614_123_456_789).unwrap();
         assert_eq!(t.unix_micros(), 1_767_026_614_123_456);
