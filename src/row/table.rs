@@ -110,3 +110,14 @@ impl Table {
         self.columns.iter().position(|c| c.name == column)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_required_only_if_it_says_so() {
+        assert!(Column::required("at", Kind::Timestamp).required);
+        assert!(!Column::optional("at", Kind::Timestamp).required);
+    }
+}
