@@ -1,30 +1,34 @@
-//! The presets of the formats, as the settings need them.
+//! The presets of the formats, in the form that the settings need.
 
 use decode::PRESETS;
 use std::ffi::CStr;
 
 pub(super) use decode::Preset;
 
+/// The text between two names.
 const SEPARATOR: &[u8] = b", ";
 
-/// All presets by name, as `streams` wants them.
+/// The names of all presets, as the default of the setting `streams`.
 pub(super) const DEFAULT_STREAMS: &CStr = match CStr::from_bytes_with_nul(&NAMES) {
     Ok(names) => names,
     Err(_) => c"",
 };
 
+/// The names with a NUL byte at the end.
 const NAMES: [u8; NAMES_LENGTH] = names();
 
+/// Bytes of the names, including the NUL byte.
 const NAMES_LENGTH: usize = {
     let (mut length, mut at) = (0, 0);
     while at < PRESETS.len() {
         length += PRESETS[at].pipeline.len() + SEPARATOR.len();
         at += 1;
     }
-    // A NUL byte instead of the last separator.
+    // A NUL byte takes the place of the last separator.
     length - SEPARATOR.len() + 1
 };
 
+/// Returns the names, separated by [`SEPARATOR`], with a NUL byte at the end.
 const fn names() -> [u8; NAMES_LENGTH] {
     let mut names = [0; NAMES_LENGTH];
     let (mut end, mut at) = (0, 0);
@@ -48,7 +52,7 @@ const fn append(names: &mut [u8; NAMES_LENGTH], end: usize, text: &[u8]) -> usiz
     end + text.len()
 }
 
-/// Finds the preset of a pipeline.
+/// Returns the preset of a pipeline, if it has one.
 pub(super) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.pipeline == name)
 }

@@ -1,18 +1,18 @@
-//! The default options of a format's pipeline: plain data, declared in the format's file. Only the
-//! settings use it.
+//! The default options of a format's pipeline. They are plain data that each format's file
+//! declares, and only the settings use them.
 
 /// A pipeline that settings may name without giving it options. Subjects, batch sizes and timeouts
 /// are those of ServiceRadar's `EventWriter`.
 #[derive(Clone, Copy, Debug)]
 pub struct Preset {
-    /// Name of the pipeline.
+    /// The name of the pipeline.
     pub pipeline: &'static str,
-    /// Name of the format.
+    /// The name of the format.
     pub format: &'static str,
-    /// Filter for the subjects of its messages.
+    /// The filter for the subjects of its messages.
     pub subject: &'static str,
-    /// Messages of a batch.
+    /// Messages with which a batch is ready.
     pub batch_size: usize,
-    /// Milliseconds after which a smaller batch is written.
+    /// Milliseconds that a message waits at most before its batch is ready.
     pub batch_timeout_ms: u64,
 }

@@ -1,5 +1,5 @@
 //! The payload formats. A new one is a file here and a line in `FORMATS`, and a line in `PRESETS`
-//! if its pipelines shall need no options.
+//! if its pipelines need no options.
 
 mod events;
 mod logs;
@@ -25,7 +25,7 @@ static FORMATS: LazyLock<[FormatRef; 7]> = LazyLock::new(|| {
     ]
 });
 
-/// Every preset, in the order in which pipelines are listed.
+/// All presets, in the order in which pipelines are listed.
 pub const PRESETS: [Preset; 7] = [
     telemetry::PRESET,
     events::PRESET,
@@ -36,7 +36,7 @@ pub const PRESETS: [Preset; 7] = [
     logs::PRESET,
 ];
 
-/// Every format.
+/// Returns all formats.
 pub fn formats() -> &'static [FormatRef] {
     &*FORMATS
 }

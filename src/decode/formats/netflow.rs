@@ -8,7 +8,7 @@ use crate::json_object::{
     Field, ObjectFormat, columns, int4, int8, json_object, text, time, timestamp,
 };
 
-/// Default options of a pipeline of this format.
+/// The default options of a pipeline of this format.
 pub(super) const PRESET: Preset = Preset {
     pipeline: "netflow",
     format: NAME,
@@ -18,7 +18,7 @@ pub(super) const PRESET: Preset = Preset {
 };
 const NAME: &str = "NetFlow";
 
-/// The format and its table.
+/// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("netflow_metrics", columns(&FIELDS), "timestamp");
     ObjectFormat::new(NAME, table, &FIELDS)

@@ -10,7 +10,7 @@ use crate::json_object::{
 };
 use crate::{Preset, Reject};
 
-/// Default options of a pipeline of this format.
+/// The default options of a pipeline of this format.
 pub(super) const PRESET: Preset = Preset {
     pipeline: "otel_metrics",
     format: NAME,
@@ -20,7 +20,7 @@ pub(super) const PRESET: Preset = Preset {
 };
 const NAME: &str = "OtelMetrics";
 
-/// The format and its table.
+/// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("otel_metrics", columns(&FIELDS), "timestamp");
     ObjectFormat::new(NAME, table, &FIELDS)

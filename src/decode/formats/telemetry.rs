@@ -11,7 +11,7 @@ use crate::json_object::{
 };
 use crate::{Preset, Reject};
 
-/// Default options of a pipeline of this format.
+/// The default options of a pipeline of this format.
 pub(super) const PRESET: Preset = Preset {
     pipeline: "telemetry",
     format: NAME,
@@ -21,7 +21,7 @@ pub(super) const PRESET: Preset = Preset {
 };
 const NAME: &str = "Telemetry";
 
-/// The format and its table.
+/// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("timeseries_metrics", columns(&FIELDS), "timestamp");
     ObjectFormat::new(NAME, table, &FIELDS)

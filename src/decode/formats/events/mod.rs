@@ -16,7 +16,7 @@ use crate::json_object::{
 };
 use crate::{Preset, Reject, ids};
 
-/// Default options of a pipeline of this format.
+/// The default options of a pipeline of this format.
 pub(super) const PRESET: Preset = Preset {
     pipeline: "events",
     format: NAME,
@@ -26,7 +26,7 @@ pub(super) const PRESET: Preset = Preset {
 };
 const NAME: &str = "Events";
 
-/// The format and its table.
+/// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
     let table = Table::new("events", columns(&FIELDS), "event_timestamp").updating(
         &["event_timestamp", "id"],
