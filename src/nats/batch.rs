@@ -44,9 +44,9 @@ pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
 pub struct Message {
     /// Sequence in the stream.
     pub sequence: u64,
-    /// First sequence that this message accounts for: `settles_from..sequence` holds no other
+    /// First sequence that this message accounts for: `accounts_from..sequence` holds no other
     /// message of the pipeline.
-    pub settles_from: u64,
+    pub accounts_from: u64,
     /// Number of times that the server has sent it, including this one.
     pub delivered: i64,
     /// When the server received it from its publisher.

@@ -176,7 +176,7 @@ async fn traffic_of_others_in_the_same_stream_is_no_loss_when_it_goes() {
     stack.nats.publish_all("other.x", others).await;
     let floor = "SELECT floor FROM sr_event_writer.stream_position WHERE pipeline = 'telemetry'";
     let within = Duration::from_secs(60);
-    eventually_equal(within, "the quiet stream is settled", 110, async || {
+    eventually_equal(within, "the quiet stream is recorded", 110, async || {
         stack.pg.try_value::<i64>(floor).await
     })
     .await;

@@ -11,7 +11,7 @@ static BUDGET: LazyLock<PipelineBudget> =
 fn message(sequence: u64) -> Message {
     Message {
         sequence,
-        settles_from: sequence,
+        accounts_from: sequence,
         delivered: 1,
         published: Timestamp::default(),
         subject: "telemetry.a".into(),

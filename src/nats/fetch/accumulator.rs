@@ -127,7 +127,7 @@ mod tests {
     fn message(sequence: u64) -> Message {
         Message {
             sequence,
-            settles_from: sequence,
+            accounts_from: sequence,
             delivered: 1,
             published: Timestamp::default(),
             subject: "telemetry.a".into(),

@@ -140,9 +140,9 @@ impl<'a, S: Server> Fetch<'a, S> {
         let reply = message.reply.take().ok_or_else(unreadable)?;
         let delivery = Delivery::of(&reply).ok_or_else(unreadable)?;
         self.count(&delivery);
-        let settles_from = self.sequences.next(&delivery)?;
+        let accounts_from = self.sequences.next(&delivery)?;
         self.set_good();
-        if self.is_settled_by_an_earlier_copy(delivery.sequence) {
+        if self.is_skippable_copy(delivery.sequence) {
             return Ok(());
         }
         if is_bare(&message) {
@@ -153,7 +153,7 @@ impl<'a, S: Server> Fetch<'a, S> {
         let size = payload + headers_size(&message);
         let reservation = self.reserve(size + payload + MESSAGE_OVERHEAD).await?;
         self.wait_for_rate().await?;
-        self.fetched.insert(settles_from, delivery.sequence);
+        self.fetched.insert(accounts_from, delivery.sequence);
         let last_fetched = &self.context.last_fetched;
         last_fetched.store(self.fetched.last(), Ordering::Relaxed);
         let rows_before = self.accumulator.batch.rows().size();
@@ -164,8 +164,8 @@ impl<'a, S: Server> Fetch<'a, S> {
             Some(status) => self.reject_status(status, &message, &delivery).await?,
         };
         let rows = self.accumulator.batch.rows().size() - rows_before;
-        let message = to_batch(message, &delivery, (settles_from, reply), (reject, raw));
-        self.confirmation.is_needed |= settles_from < message.sequence || !ours;
+        let message = to_batch(message, &delivery, (accounts_from, reply), (reject, raw));
+        self.confirmation.is_needed |= accounts_from < message.sequence || !ours;
         self.append(message, size, reservation, delivery.pending);
         self.pay_for_rows(rows.saturating_sub(payload)).await
     }
@@ -182,14 +182,14 @@ impl<'a, S: Server> Fetch<'a, S> {
     /// second copy needs no acknowledgement. Where messages are acknowledged, a second copy means
     /// that the first acknowledgement may be lost. So the copy is kept, and the main thread
     /// acknowledges it once the message is recorded.
-    fn is_settled_by_an_earlier_copy(&self, sequence: u64) -> bool {
+    fn is_skippable_copy(&self, sequence: u64) -> bool {
         let acks = self.accumulator.batch.acks;
-        let settled = acks == AckPolicy::None && self.fetched.contains(sequence);
-        if settled {
+        let skip = acks == AckPolicy::None && self.fetched.contains(sequence);
+        if skip {
             let duplicates = &self.context.state.duplicates_in_flight;
             duplicates.fetch_add(1, Ordering::Relaxed);
         }
-        settled
+        skip
     }
 
     async fn wait_for_rate(&mut self) -> Result<(), SessionError> {
@@ -246,16 +246,16 @@ impl<'a, S: Server> Fetch<'a, S> {
 }
 
 /// Creates the message that the main thread gets. It accounts for all sequences since
-/// `settles_from`.
+/// `accounts_from`.
 fn to_batch(
     message: async_nats::Message,
     delivery: &Delivery,
-    (settles_from, reply): (u64, Subject),
+    (accounts_from, reply): (u64, Subject),
     (reject, raw): (Option<Reject>, Option<Headers>),
 ) -> Message {
     Message {
         sequence: delivery.sequence,
-        settles_from,
+        accounts_from,
         delivered: delivery.delivered,
         published: delivery.published,
         subject: message.subject,

@@ -65,13 +65,13 @@ impl<S: Server> Fetch<'_, S> {
             }
             return self.suspect(SessionError::Stalled(counts.pending));
         }
-        if let Some(first) = self.sequences.unsettled(last) {
+        if let Some(first) = self.sequences.first_unaccounted(last) {
             // In a cluster, the consumer may not know the newest messages yet; or somebody has
             // moved it behind them.
             if !self.server.is_empty(first, last).await {
                 return self.suspect(SessionError::ConsumerMoved);
             }
-            self.settle_to_the_end(first, last).await?;
+            self.record_to_the_end(first, last).await?;
         }
         self.set_good();
         Ok(())
@@ -120,12 +120,12 @@ impl<S: Server> Fetch<'_, S> {
 
     /// Hands over that `first..=last`, at the end of the stream, holds no message of this pipeline.
     /// Does nothing while a batch waits for the main thread; the next check tries again.
-    async fn settle_to_the_end(&mut self, first: u64, last: u64) -> Result<(), SessionError> {
+    async fn record_to_the_end(&mut self, first: u64, last: u64) -> Result<(), SessionError> {
         if self.context.batches.capacity() == 0 {
             return Ok(());
         }
         let newest = self.server.witness(last).await?;
-        self.sequences.settle(last);
+        self.sequences.account_up_to(last);
         self.accumulator.batch.set_tail(Tail {
             first,
             last,

@@ -72,13 +72,13 @@ impl SequenceTracker {
 
     /// Returns the first sequence up to `last` that no delivery accounts for; `None` if there is
     /// none.
-    pub(crate) fn unsettled(&self, last: u64) -> Option<u64> {
+    pub(crate) fn first_unaccounted(&self, last: u64) -> Option<u64> {
         (self.last_new < last).then_some(self.last_new + 1)
     }
 
     /// Marks everything up to `last` as accounted for, because the consumer has no more to deliver
     /// there.
-    pub(crate) fn settle(&mut self, last: u64) {
+    pub(crate) fn account_up_to(&mut self, last: u64) {
         self.last_new = self.last_new.max(last);
     }
 
@@ -109,12 +109,12 @@ impl SequenceTracker {
         if !is_new {
             return Ok(sequence);
         }
-        let settles_from = self.last_new + 1;
-        if number == 1 && settles_from < sequence {
-            self.unverified = Some((settles_from, sequence - 1));
+        let accounts_from = self.last_new + 1;
+        if number == 1 && accounts_from < sequence {
+            self.unverified = Some((accounts_from, sequence - 1));
         }
         self.last_new = sequence;
-        Ok(settles_from)
+        Ok(accounts_from)
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_settles_everything_since_the_one_before() {
+    fn a_delivery_accounts_for_everything_since_the_one_before() {
         let mut order = order();
         assert_eq!(order.next(&delivery(1, 14, 1)).unwrap(), 11);
         assert_eq!(order.next(&delivery(2, 15, 1)).unwrap(), 15);
@@ -186,18 +186,18 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_stream_is_settled_to_its_end() {
+    fn a_quiet_stream_is_recorded_to_its_end() {
         let mut order = order();
         order.next(&delivery(1, 14, 1)).unwrap();
-        assert_eq!(order.unsettled(14), None);
-        assert_eq!(order.unsettled(20), Some(15));
-        order.settle(20);
-        order.settle(18);
+        assert_eq!(order.first_unaccounted(14), None);
+        assert_eq!(order.first_unaccounted(20), Some(15));
+        order.account_up_to(20);
+        order.account_up_to(18);
         assert_eq!(order.next(&delivery(2, 25, 1)).unwrap(), 21);
     }
 
     #[test]
-    fn a_redelivery_settles_only_itself() {
+    fn a_redelivery_accounts_only_for_itself() {
         let mut order = order();
         order.next(&delivery(1, 14, 1)).unwrap();
         assert_eq!(order.next(&delivery(2, 7, 2)).unwrap(), 7);

@@ -141,7 +141,7 @@ impl<'a> OneByOneReader<'a> {
 
     async fn append(&mut self, stored: StoredMessage) -> Result<(), SessionError> {
         let sequence = stored.sequence;
-        let settles_from = self.last + 1;
+        let accounts_from = self.last + 1;
         self.last = sequence;
         match self.ready_consumer.acks {
             AckPolicy::None if self.position.contains(sequence) => return Ok(()),
@@ -164,7 +164,7 @@ impl<'a> OneByOneReader<'a> {
         let reject = self.decode(&stored, problem);
         let message = Message {
             sequence,
-            settles_from,
+            accounts_from,
             delivered: 1,
             published: stored.published,
             subject: Subject::from(stored.subject),

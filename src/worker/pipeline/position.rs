@@ -71,7 +71,7 @@ impl Pipeline {
             .iter()
             .filter(|batch| *batch.stream_id == *stream_id);
         for message in batches.flat_map(|batch| &batch.messages) {
-            fetched.insert(message.settles_from, message.sequence);
+            fetched.insert(message.accounts_from, message.sequence);
         }
         fetched
     }

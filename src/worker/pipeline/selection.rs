@@ -43,7 +43,7 @@ impl SkippedRange {
     /// Returns the range between a message and the one delivered before it, which may be empty.
     pub fn before(message: &Message, batch: &Batch) -> Self {
         Self {
-            first: message.settles_from,
+            first: message.accounts_from,
             last: message.sequence.saturating_sub(1),
             whole_stream: batch.whole_stream,
         }
@@ -128,7 +128,7 @@ pub fn unrecorded<'a>(
     let mut is_new = |message: &Message| {
         let is_new = !recorded.contains(message.sequence);
         if is_new {
-            recorded.insert(message.settles_from, message.sequence);
+            recorded.insert(message.accounts_from, message.sequence);
         }
         is_new
     };

@@ -238,7 +238,7 @@ fn write_fresh(
         // The next suspect may crash the process, and what is committed now has to survive that.
         wal::flush(wal::last_commit());
     }
-    if suspects.is_settled_by(stream_id, context.position) {
+    if suspects.is_cleared_by(stream_id, context.position) {
         context.resources.crash_journal.clear(writer.pipeline());
     }
     (tried, outcome)

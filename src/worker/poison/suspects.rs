@@ -64,7 +64,7 @@ impl SuspectRange {
 
     /// Returns whether all of them are recorded, or their stream no longer exists, so that none is
     /// suspected any more.
-    pub fn is_settled_by(&self, stream_id: &StreamId, recorded: &Sequences) -> bool {
+    pub fn is_cleared_by(&self, stream_id: &StreamId, recorded: &Sequences) -> bool {
         self.created != stream_id.created.postgres_micros()
             || recorded.missing(self.first, self.last).is_empty()
     }
@@ -236,15 +236,15 @@ mod tests {
             !suspects.is_poison(&stream_id(), 10),
             "one crash is not enough"
         );
-        assert!(!suspects.is_settled_by(&stream_id(), &Sequences::up_to(18)));
-        assert!(suspects.is_settled_by(&stream_id(), &Sequences::up_to(19)));
+        assert!(!suspects.is_cleared_by(&stream_id(), &Sequences::up_to(18)));
+        assert!(suspects.is_cleared_by(&stream_id(), &Sequences::up_to(19)));
         let mut other = stream_id();
         other.created = Timestamp::from_postgres_micros(6).unwrap();
         assert!(
             !suspects.contains(&other, 10),
             "another stream of that name"
         );
-        assert!(suspects.is_settled_by(&other, &Sequences::default()));
+        assert!(suspects.is_cleared_by(&other, &Sequences::default()));
     }
 
     #[test]

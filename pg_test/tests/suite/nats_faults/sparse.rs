@@ -96,7 +96,7 @@ async fn messages_for_others_come_and_go_without_a_gap_and_the_position_stays_sm
         gaps(&stack).await.is_empty()
     })
     .await;
-    assert_eq!(ranges(&stack).await, 0, "a quiet stream is settled");
+    assert_eq!(ranges(&stack).await, 0, "a quiet stream is recorded");
     stack.expect_rows(FEED, ours(0..sent), RECOVERY).await;
 }
 
@@ -160,7 +160,7 @@ async fn a_stream_that_takes_further_subjects_from_now_on_has_no_gaps_by_that() 
     expect_exactly(&stack, 20).await;
     stack.nats.publish_all("others.x", ["not ours"]).await;
     let floor = "SELECT floor FROM sr_event_writer.stream_position";
-    eventually_equal(RECOVERY, "the quiet stream is settled", 51, async || {
+    eventually_equal(RECOVERY, "the quiet stream is recorded", 51, async || {
         stack.pg.try_value::<i64>(floor).await
     })
     .await;

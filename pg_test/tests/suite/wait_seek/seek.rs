@@ -54,7 +54,10 @@ async fn going_forward_leaves_messages_out_and_says_so_and_going_back_reads_them
     assert_eq!(gaps(&stack).await, [gap(11, 60)]);
     stack.expect_all_acknowledged(FEED).await;
     let sql = "SELECT sr_event_writer_wait('netflow', 30, '5 s')";
-    assert!(stack.pg.value::<bool>(sql).await, "left out is settled too");
+    assert!(
+        stack.pg.value::<bool>(sql).await,
+        "left out is recorded too"
+    );
 
     // It was a mistake: a part of them, and then all of them.
     seek(&stack, "41").await;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_is_settled_to_its_end_after_ten_seconds() {
+async fn a_quiet_stream_is_recorded_to_its_end_after_ten_seconds() {
     let start = Instant::now();
     let mut fetch = Running::start();
     fetch.server.lock().last_sequence = 20;
@@ -29,13 +29,13 @@ async fn a_quiet_stream_is_settled_to_its_end_after_ten_seconds() {
     fetch.deliver(1, 23);
     let batch = fetch.batches.recv().await.unwrap();
     assert_eq!(
-        batch.messages[0].settles_from, 21,
-        "it goes on behind what is settled"
+        batch.messages[0].accounts_from, 21,
+        "it goes on behind what is recorded"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_is_settled_later_while_a_batch_waits() {
+async fn a_quiet_stream_is_recorded_later_while_a_batch_waits() {
     let mut fetch = Running::start();
     fetch.deliver(1, 11);
     fetch.server.lock().last_sequence = 20;

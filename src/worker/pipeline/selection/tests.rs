@@ -4,13 +4,13 @@ use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
 
-/// A test message: the first sequence that it settles, its own, and whether decoding failed.
+/// A test message: the first sequence that it accounts for, its own, and whether decoding failed.
 type Given = (u64, u64, bool);
 
-fn message((settles_from, sequence, broken): Given) -> Message {
+fn message((accounts_from, sequence, broken): Given) -> Message {
     Message {
         sequence,
-        settles_from,
+        accounts_from,
         delivered: 1,
         published: Timestamp::default(),
         subject: "logs.app".into(),
@@ -175,10 +175,10 @@ proptest! {
         let batches: Vec<Batch> = given.iter().map(|given| batch(given)).collect();
         let mut known: BTreeSet<u64> = (1..=floor).collect();
         let mut expected = Vec::new();
-        for (settles_from, sequence, _) in given.iter().flatten() {
+        for (accounts_from, sequence, _) in given.iter().flatten() {
             if !known.contains(sequence) {
                 expected.push(*sequence);
-                known.extend(*settles_from..=*sequence);
+                known.extend(*accounts_from..=*sequence);
             }
         }
         let before = Sequences::up_to(floor);

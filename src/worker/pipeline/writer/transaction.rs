@@ -67,7 +67,7 @@ impl Writer {
         let gaps = selection::missing_ranges(skipped, context.position);
         let mut next = context.position.clone();
         for message in step.ranges.iter().flat_map(MessageRange::iter) {
-            next.insert(message.settles_from, message.sequence);
+            next.insert(message.accounts_from, message.sequence);
         }
         if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.ranges)) {
             resources
