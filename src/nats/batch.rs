@@ -48,7 +48,7 @@ pub struct Message {
     /// message of the pipeline.
     pub accounts_from: u64,
     /// Number of times that the server has sent it, including this one.
-    pub delivered: i64,
+    pub delivery_count: i64,
     /// When the server received it from its publisher.
     pub published: Timestamp,
     /// Subject it was published on.

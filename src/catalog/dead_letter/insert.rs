@@ -51,7 +51,7 @@ impl Letter<'_> {
             stream: self.stream.to_owned(),
             sequence: self.message.sequence,
             headers: match &self.message.headers {
-                Some(Headers::Read(headers)) => Some(headers.clone()),
+                Some(Headers::Parsed(headers)) => Some(headers.clone()),
                 Some(Headers::Raw(_)) | None => None,
             },
             payload: self.message.payload.clone(),
@@ -70,7 +70,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
     let message = letter.message;
     let published = TimestampWithTimeZone::try_from(message.published.postgres_micros()).ok();
     let (read, raw) = match &message.headers {
-        Some(Headers::Read(read)) => (Some(headers(read)), None),
+        Some(Headers::Parsed(parsed)) => (Some(headers(parsed)), None),
         Some(Headers::Raw(raw)) => (None, Some(raw.as_ref())),
         None => (None, None),
     };
@@ -78,7 +78,7 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
         letter.pipeline.into(),
         without_nul(&message.subject).into(),
         i64::try_from(message.sequence).ok().into(),
-        message.delivered.into(),
+        message.delivery_count.into(),
         published.into(),
         read.into(),
         message.payload.as_ref().into(),

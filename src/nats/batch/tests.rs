@@ -12,7 +12,7 @@ fn message(sequence: u64) -> Message {
     Message {
         sequence,
         accounts_from: sequence,
-        delivered: 1,
+        delivery_count: 1,
         published: Timestamp::default(),
         subject: "telemetry.a".into(),
         headers: None,

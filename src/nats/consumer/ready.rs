@@ -241,6 +241,6 @@ mod tests {
         let reply = reply_for("LOGS", "db-writer-logs", 42);
         assert_eq!(reply.as_str(), "$JS.ACK.LOGS.db-writer-logs.1.42.1.0.0");
         let delivery = Delivery::of(&reply).unwrap();
-        assert_eq!((delivery.delivered, delivery.sequence), (1, 42));
+        assert_eq!((delivery.delivery_count, delivery.sequence), (1, 42));
     }
 }

@@ -128,7 +128,7 @@ mod tests {
         Message {
             sequence,
             accounts_from: sequence,
-            delivered: 1,
+            delivery_count: 1,
             published: Timestamp::default(),
             subject: "telemetry.a".into(),
             headers: None,

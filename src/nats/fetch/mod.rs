@@ -145,7 +145,7 @@ impl<'a, S: Server> Fetch<'a, S> {
         if self.is_skippable_copy(delivery.sequence) {
             return Ok(());
         }
-        if is_bare(&message) {
+        if lacks_payload(&message) {
             // A consumer that was changed to deliver headers only would deliver it like this.
             self.confirm_consumer().await?;
         }
@@ -164,7 +164,7 @@ impl<'a, S: Server> Fetch<'a, S> {
             Some(status) => self.reject_status(status, &message, &delivery).await?,
         };
         let rows = self.accumulator.batch.rows().size() - rows_before;
-        let message = to_batch(message, &delivery, (accounts_from, reply), (reject, raw));
+        let message = to_message(message, &delivery, (accounts_from, reply), (reject, raw));
         self.confirmation.is_needed |= accounts_from < message.sequence || !ours;
         self.append(message, size, reservation, delivery.pending);
         self.pay_for_rows(rows.saturating_sub(payload)).await
@@ -173,7 +173,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     fn count(&self, delivery: &Delivery) {
         let state = &self.context.state;
         state.pending.store(delivery.pending, Ordering::Relaxed);
-        if delivery.delivered > 1 {
+        if delivery.delivery_count > 1 {
             state.redelivered.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -247,7 +247,7 @@ impl<'a, S: Server> Fetch<'a, S> {
 
 /// Creates the message that the main thread gets. It accounts for all sequences since
 /// `accounts_from`.
-fn to_batch(
+fn to_message(
     message: async_nats::Message,
     delivery: &Delivery,
     (accounts_from, reply): (u64, Subject),
@@ -256,10 +256,10 @@ fn to_batch(
     Message {
         sequence: delivery.sequence,
         accounts_from,
-        delivered: delivery.delivered,
+        delivery_count: delivery.delivery_count,
         published: delivery.published,
         subject: message.subject,
-        headers: raw.or(message.headers.map(Headers::Read)),
+        headers: raw.or(message.headers.map(Headers::Parsed)),
         payload: message.payload,
         reply,
         reject,
@@ -274,7 +274,7 @@ fn headers_size(message: &async_nats::Message) -> usize {
 }
 
 /// Returns whether the server may have left out the payload.
-fn is_bare(message: &async_nats::Message) -> bool {
+fn lacks_payload(message: &async_nats::Message) -> bool {
     let headers = message.headers.as_ref();
     message.payload.is_empty() && headers.is_some_and(|h| h.get(PAYLOAD_SIZE).is_some())
 }

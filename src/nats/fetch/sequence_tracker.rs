@@ -9,9 +9,9 @@ pub(crate) struct Delivery {
     /// Sequence of the message in the stream.
     pub(crate) sequence: u64,
     /// Number of the delivery among all deliveries of the consumer.
-    pub(crate) consumer_sequence: u64,
+    pub(crate) delivery_number: u64,
     /// Number of times that the message has been delivered, including this one.
-    pub(crate) delivered: i64,
+    pub(crate) delivery_count: i64,
     /// Messages that the consumer has still to deliver.
     pub(crate) pending: u64,
     /// When the server received the message from its publisher.
@@ -32,9 +32,9 @@ impl Delivery {
         };
         let mut numbers = particulars.split('.').skip(names);
         Some(Self {
-            delivered: numbers.next()?.parse().ok()?,
+            delivery_count: numbers.next()?.parse().ok()?,
             sequence: numbers.next()?.parse().ok()?,
-            consumer_sequence: numbers.next()?.parse().ok()?,
+            delivery_number: numbers.next()?.parse().ok()?,
             published: Timestamp::from_unix_nanos(numbers.next()?.parse::<i64>().ok()?.into())?,
             pending: numbers.next()?.parse().ok()?,
         })
@@ -97,7 +97,7 @@ impl SequenceTracker {
     /// deliveries of the leader before it. If it comes with a new message, somebody has moved the
     /// consumer.
     pub(crate) fn next(&mut self, delivery: &Delivery) -> Result<u64, SessionError> {
-        let (number, sequence) = (delivery.consumer_sequence, delivery.sequence);
+        let (number, sequence) = (delivery.delivery_number, delivery.sequence);
         if number > self.next {
             return Err(SessionError::Lost(number - self.next));
         }
@@ -122,11 +122,11 @@ impl SequenceTracker {
 mod tests {
     use super::*;
 
-    fn delivery(consumer_sequence: u64, sequence: u64, delivered: i64) -> Delivery {
+    fn delivery(delivery_number: u64, sequence: u64, delivery_count: i64) -> Delivery {
         Delivery {
             sequence,
-            consumer_sequence,
-            delivered,
+            delivery_number,
+            delivery_count,
             pending: 0,
             published: Timestamp::default(),
         }
@@ -147,9 +147,9 @@ mod tests {
             let delivery = Delivery::of(&format!("$JS.ACK.{names}.{numbers}")).unwrap();
             assert_eq!(
                 (
-                    delivery.delivered,
+                    delivery.delivery_count,
                     delivery.sequence,
-                    delivery.consumer_sequence
+                    delivery.delivery_number
                 ),
                 (2, 11, 5)
             );

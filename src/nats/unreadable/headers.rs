@@ -13,7 +13,7 @@ const VALUE_OVERHEAD: usize = 256;
 #[derive(Debug)]
 pub enum Headers {
     /// Parsed into names and values.
-    Read(HeaderMap),
+    Parsed(HeaderMap),
     /// As stored, because the client cannot parse them or because they begin with a status.
     Raw(Bytes),
 }
@@ -23,7 +23,7 @@ impl Headers {
     /// received.
     pub(crate) fn size(&self, wire: usize) -> usize {
         match self {
-            Self::Read(headers) => size(headers, wire),
+            Self::Parsed(headers) => size(headers, wire),
             Self::Raw(raw) => raw.len(),
         }
     }
@@ -40,7 +40,7 @@ pub(crate) fn size(headers: &HeaderMap, wire: usize) -> usize {
 }
 
 /// Parses the header bytes of a stored message. Returns what is wrong with them if that fails.
-pub(crate) fn read(raw: &[u8]) -> Result<HeaderMap, String> {
+pub(crate) fn parse(raw: &[u8]) -> Result<HeaderMap, String> {
     let text = std::str::from_utf8(raw).map_err(|error| format!("headers: not UTF-8: {error}"))?;
     let mut lines = text.lines().peekable();
     refuse_status(lines.next().unwrap_or_default())?;
@@ -110,12 +110,12 @@ mod tests {
             "NATS/1.0\r\nA: 1\r\na-b:2 \r\nA:3\r\n\r\n",
             "NATS/1.0\nA: 1\na-b:2 \nA:3\n\n",
         ] {
-            let headers = read(raw.as_bytes()).unwrap();
+            let headers = parse(raw.as_bytes()).unwrap();
             let values: Vec<_> = headers.get_all("A").map(|v| v.as_str()).collect();
             assert_eq!(values, ["1", "3"]);
             assert_eq!(headers.get("a-b").unwrap().as_str(), "2");
         }
-        let folded = read(b"NATS/1.0\r\nA: 1\r\n 2\r\n\r\n").unwrap();
+        let folded = parse(b"NATS/1.0\r\nA: 1\r\n 2\r\n\r\n").unwrap();
         assert_eq!(folded.get("A").unwrap().as_str(), "1 2");
     }
 
@@ -132,14 +132,14 @@ mod tests {
             (b"NATS/1.0 503\n\r\n", "a status line (503)"),
             (b"NATS/1.0\r\nA: b\rc\r\n\r\n", "carriage return"),
         ] {
-            let problem = read(raw).unwrap_err();
+            let problem = parse(raw).unwrap_err();
             assert!(problem.contains(reason), "{problem}");
         }
     }
 
     #[test]
     fn headers_count_as_they_came_and_once_more_for_each_value() {
-        let headers = read(b"NATS/1.0\r\nA: 1\r\nA: 2\r\nB: 3\r\n\r\n").unwrap();
+        let headers = parse(b"NATS/1.0\r\nA: 1\r\nA: 2\r\nB: 3\r\n\r\n").unwrap();
         assert_eq!(size(&headers, 990), 2 * 990 + 3 * VALUE_OVERHEAD);
         assert_eq!(size(&HeaderMap::new(), 100), 0);
     }

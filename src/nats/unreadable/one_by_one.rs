@@ -150,7 +150,7 @@ impl<'a> OneByOneReader<'a> {
             // durable.
             AckPolicy::Explicit => self.to_acknowledge.push(sequence),
         }
-        let (headers, problem) = self.read_headers(&stored).await?;
+        let (headers, problem) = self.parse_headers(&stored).await?;
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
         let bytes = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
@@ -165,7 +165,7 @@ impl<'a> OneByOneReader<'a> {
         let message = Message {
             sequence,
             accounts_from,
-            delivered: 1,
+            delivery_count: 1,
             published: stored.published,
             subject: Subject::from(stored.subject),
             headers,
@@ -182,19 +182,19 @@ impl<'a> OneByOneReader<'a> {
     }
 
     /// Returns the headers, and what is wrong if the client could not have parsed the message.
-    async fn read_headers(
+    async fn parse_headers(
         &self,
         stored: &StoredMessage,
     ) -> Result<(Option<Headers>, Option<String>), SessionError> {
         let raw = Some(&stored.headers).filter(|raw| !raw.is_empty());
-        let read = raw.map(|raw| headers::read(raw)).transpose();
+        let parsed = raw.map(|raw| headers::parse(raw)).transpose();
         let subject = if self.messages.has_a_readable_subject(stored).await? {
             headers::refuse_subject(&stored.subject, raw.is_some())
         } else {
             Err("subject: not UTF-8".to_owned())
         };
-        Ok(match (read, subject) {
-            (Ok(read), subject) => (read.map(Headers::Read), subject.err()),
+        Ok(match (parsed, subject) {
+            (Ok(parsed), subject) => (parsed.map(Headers::Parsed), subject.err()),
             (Err(problem), _) => (raw.cloned().map(Headers::Raw), Some(problem)),
         })
     }

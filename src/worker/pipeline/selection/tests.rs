@@ -11,7 +11,7 @@ fn message((accounts_from, sequence, broken): Given) -> Message {
     Message {
         sequence,
         accounts_from,
-        delivered: 1,
+        delivery_count: 1,
         published: Timestamp::default(),
         subject: "logs.app".into(),
         headers: None,
