@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 /// The way in which the messages of a batch are acknowledged to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckPolicy {
+pub enum AckMode {
     /// Each message individually.
     Explicit,
     /// Not at all: the stream keeps messages whatever its consumers do, or the session sends the
@@ -30,7 +30,7 @@ pub enum AckPolicy {
 pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for batch in recorded {
-        if batch.acks == AckPolicy::Explicit {
+        if batch.ack_mode == AckMode::Explicit {
             let replies = batch.messages.iter().map(|message| message.reply.clone());
             receipts.extend(replies.map(Receipt::Reply));
         }
@@ -91,7 +91,7 @@ pub struct Batch {
     /// The stream they came from.
     pub stream_id: Arc<StreamId>,
     /// The way in which its messages are acknowledged.
-    pub acks: AckPolicy,
+    pub ack_mode: AckMode,
     /// Set if the pipeline reads all subjects of the stream. Then a sequence that is never
     /// delivered belongs to a deleted message.
     pub whole_stream: bool,
@@ -99,13 +99,13 @@ pub struct Batch {
     pub messages: Vec<Message>,
     rows: RowSet,
     /// Number of rows up to and including each message, for each table.
-    ends: Vec<usize>,
+    row_ends: Vec<usize>,
     /// Number of messages that this process has committed. All other messages that turn out to be
     /// recorded are duplicates.
     committed: usize,
     payload_bytes: usize,
     /// Bytes of headers and payloads in memory.
-    size: usize,
+    message_bytes: usize,
     tail: Option<Tail>,
     /// Tells the session that all messages are durable.
     report: Option<oneshot::Sender<()>>,
@@ -117,21 +117,21 @@ impl Batch {
     /// Creates a batch without messages.
     pub fn new(
         stream_id: Arc<StreamId>,
-        acks: AckPolicy,
+        ack_mode: AckMode,
         whole_stream: bool,
         format: &FormatRef,
         state: Arc<PipelineState>,
     ) -> Self {
         Self {
             stream_id,
-            acks,
+            ack_mode,
             whole_stream,
             messages: Vec::new(),
             rows: RowSet::new(format.tables()),
-            ends: Vec::new(),
+            row_ends: Vec::new(),
             committed: 0,
             payload_bytes: 0,
-            size: 0,
+            message_bytes: 0,
             tail: None,
             report: None,
             reservation: None,
@@ -145,10 +145,10 @@ impl Batch {
             stream_id: self.stream_id.clone(),
             messages: Vec::new(),
             rows: self.rows.successor(),
-            ends: Vec::new(),
+            row_ends: Vec::new(),
             committed: 0,
             payload_bytes: 0,
-            size: 0,
+            message_bytes: 0,
             tail: None,
             report: None,
             reservation: None,
@@ -161,16 +161,16 @@ impl Batch {
     /// been appended to [`Batch::rows_mut`].
     pub(crate) fn push(&mut self, message: Message, size: usize, reservation: Reservation) {
         self.payload_bytes += message.payload.len();
-        self.size += size;
+        self.message_bytes += size;
         self.messages.push(message);
         self.counted.add_one();
-        self.ends
+        self.row_ends
             .extend(self.rows.tables().iter().map(row::Rows::len));
-        self.charge(reservation);
+        self.add_reservation(reservation);
     }
 
     /// Adds a reservation of the byte budget, which is held until the batch is dropped.
-    pub(crate) fn charge(&mut self, reservation: Reservation) {
+    pub(crate) fn add_reservation(&mut self, reservation: Reservation) {
         match &mut self.reservation {
             Some(mine) => mine.merge(reservation),
             None => self.reservation = Some(reservation),
@@ -193,7 +193,7 @@ impl Batch {
         let tables = self.rows.tables().len();
         let end_of = |count: usize| match count.checked_sub(1) {
             Some(message) => self
-                .ends
+                .row_ends
                 .get(message * tables + table)
                 .copied()
                 .unwrap_or(0),
@@ -258,8 +258,8 @@ impl Batch {
     }
 
     /// Returns the bytes that its messages and their rows take in memory.
-    pub fn size(&self) -> usize {
-        self.size + self.rows.size()
+    pub fn bytes(&self) -> usize {
+        self.message_bytes + self.rows.size()
     }
 
     /// Returns the bytes of all payloads.

@@ -92,23 +92,27 @@ impl PipelineBudget {
     }
 
     /// Reserves `bytes`, if they are free now.
-    pub fn try_take(&self, bytes: usize) -> Option<Reservation> {
-        let whole = |part: &Part| (bytes <= part.size).then(|| part.try_take(bytes)).flatten();
+    pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let whole = |part: &Part| {
+            (bytes <= part.size)
+                .then(|| part.try_reserve(bytes))
+                .flatten()
+        };
         if let Some(own) = whole(&self.own) {
             return Some(Reservation::of_own(own));
         }
         if let Some(common) = whole(&self.common) {
             return Some(Reservation::of_common(common));
         }
-        self.own.try_take(bytes).map(Reservation::of_own)
+        self.own.try_reserve(bytes).map(Reservation::of_own)
     }
 
     /// Waits until `bytes` are free, and reserves them.
-    pub async fn take(&self, bytes: usize) -> Reservation {
+    pub async fn reserve(&self, bytes: usize) -> Reservation {
         tokio::select! {
             biased;
-            own = self.own.take(bytes) => Reservation::of_own(own),
-            common = self.common.take(bytes), if bytes <= self.common.size => {
+            own = self.own.reserve(bytes) => Reservation::of_own(own),
+            common = self.common.reserve(bytes), if bytes <= self.common.size => {
                 Reservation::of_common(common)
             }
         }
@@ -133,12 +137,12 @@ impl Part {
 
     /// Reserves `bytes`, if they are free now. A message that is larger than the part takes all of
     /// it.
-    pub fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub fn try_reserve(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let free = self.free.clone();
         free.try_acquire_many_owned(self.permits(bytes)).ok()
     }
 
-    async fn take(&self, bytes: usize) -> OwnedSemaphorePermit {
+    async fn reserve(&self, bytes: usize) -> OwnedSemaphorePermit {
         let free = self.free.clone();
         match free.acquire_many_owned(self.permits(bytes)).await {
             Ok(permit) => permit,
@@ -187,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn shares_come_back_when_dropped() {
+    fn reservations_are_released_when_dropped() {
         let (budget, mine, _) = two();
-        let mut reservation = mine.try_take(20).unwrap();
-        reservation.merge(mine.try_take(5).unwrap());
-        reservation.merge(mine.try_take(30).unwrap());
-        reservation.merge(mine.try_take(20).unwrap());
+        let mut reservation = mine.try_reserve(20).unwrap();
+        reservation.merge(mine.try_reserve(5).unwrap());
+        reservation.merge(mine.try_reserve(30).unwrap());
+        reservation.merge(mine.try_reserve(20).unwrap());
         assert_eq!(budget.used(), 75);
-        assert!(mine.try_take(1).is_none(), "the rest is the other's");
+        assert!(mine.try_reserve(1).is_none(), "the rest is the other's");
         drop(reservation);
         assert_eq!(budget.used(), 0);
     }
@@ -202,44 +206,44 @@ mod tests {
     #[test]
     fn what_one_pipeline_holds_leaves_another_its_own_part() {
         let (budget, greedy, other) = two();
-        let held: Vec<_> = std::iter::from_fn(|| greedy.try_take(5)).collect();
+        let held: Vec<_> = std::iter::from_fn(|| greedy.try_reserve(5)).collect();
         assert_eq!((held.len(), budget.used()), (15, 75));
-        let reservation = other.try_take(25).unwrap();
-        assert!(other.try_take(1).is_none());
+        let reservation = other.try_reserve(25).unwrap();
+        assert!(other.try_reserve(1).is_none());
         drop(reservation);
-        assert!(other.take(25).now_or_never().is_some());
+        assert!(other.reserve(25).now_or_never().is_some());
     }
 
     #[test]
     fn a_message_of_any_size_gets_through_and_only_one_of_each_pipeline() {
         let (budget, first, second) = two();
-        let large = first.try_take(1_000_000).unwrap();
+        let large = first.try_reserve(1_000_000).unwrap();
         assert_eq!(budget.used(), 25, "what the first has for itself");
-        assert!(first.try_take(1_000_000).is_none());
-        assert!(first.take(1_000_000).now_or_never().is_none());
-        assert!(second.try_take(1_000_000).is_some());
+        assert!(first.try_reserve(1_000_000).is_none());
+        assert!(first.reserve(1_000_000).now_or_never().is_none());
+        assert!(second.try_reserve(1_000_000).is_some());
         drop(large);
-        assert!(first.take(1_000_000).now_or_never().is_some());
+        assert!(first.reserve(1_000_000).now_or_never().is_some());
     }
 
     #[test]
     fn a_pipeline_that_the_budget_is_not_divided_for_takes_nothing_from_the_others() {
         let (mut budget, first, second) = two();
         let third = budget.of_next_pipeline();
-        let held: Vec<_> = std::iter::from_fn(|| third.try_take(5)).collect();
+        let held: Vec<_> = std::iter::from_fn(|| third.try_reserve(5)).collect();
         assert_eq!((held.len(), budget.used()), (10, 50));
-        assert!(first.try_take(25).is_some() && second.try_take(25).is_some());
+        assert!(first.try_reserve(25).is_some() && second.try_reserve(25).is_some());
     }
 
     #[test]
     fn what_is_waited_for_may_come_from_either_part() {
         let (_, first, second) = two();
-        let mut own = first.try_take(25);
-        let mut common = second.try_take(40);
+        let mut own = first.try_reserve(25);
+        let mut common = second.try_reserve(40);
         for held in [&mut own, &mut common] {
-            assert!(first.take(20).now_or_never().is_none());
+            assert!(first.reserve(20).now_or_never().is_none());
             *held = None;
-            let reservation = first.take(20).now_or_never();
+            let reservation = first.reserve(20).now_or_never();
             assert!(reservation.is_some());
             *held = reservation;
         }

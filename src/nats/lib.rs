@@ -32,7 +32,7 @@ mod unreadable;
 mod version;
 
 pub use backoff::Backoff;
-pub use batch::{AckPolicy, Batch, Message, Tail, acks_for};
+pub use batch::{AckMode, Batch, Message, Tail, acks_for};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::DeadLetterMessage;
 pub use resume::{PositionReply, PositionRequest, Testimony, TimeLookup, Witness};

@@ -196,8 +196,8 @@ impl Session {
     ) -> Fetch<'_, JetStream> {
         let (pipeline, state) = (&self.context.pipeline, &self.context.state);
         let whole_stream = pipeline.reads_all_of(&stream.cached_info().config);
-        let (acks, format) = (ready.acks, &pipeline.format);
-        let batch = Batch::new(stream_id, acks, whole_stream, format, state.clone());
+        let (ack_mode, format) = (ready.ack_mode, &pipeline.format);
+        let batch = Batch::new(stream_id, ack_mode, whole_stream, format, state.clone());
         let server = JetStream {
             stream,
             consumer: ready.consumer,

@@ -39,7 +39,7 @@ impl Format for TwoTables {
     }
 }
 
-fn empty(acks: AckPolicy) -> Batch {
+fn empty(ack_mode: AckMode) -> Batch {
     let stream_id = StreamId {
         name: "S".to_owned(),
         created: Timestamp::default(),
@@ -49,12 +49,12 @@ fn empty(acks: AckPolicy) -> Batch {
         format.tables()[0].clone()
     });
     let format = FormatRef::new(TwoTables(tables));
-    Batch::new(Arc::new(stream_id), acks, true, &format, Arc::default())
+    Batch::new(Arc::new(stream_id), ack_mode, true, &format, Arc::default())
 }
 
 /// Creates a batch of messages with these sequences.
-fn batch(acks: AckPolicy, sequences: &[u64]) -> Batch {
-    let mut batch = empty(acks);
+fn batch(ack_mode: AckMode, sequences: &[u64]) -> Batch {
+    let mut batch = empty(ack_mode);
     sequences
         .iter()
         .for_each(|&sequence| push(&mut batch, sequence, [0, 0]));
@@ -71,7 +71,7 @@ fn push(batch: &mut Batch, sequence: u64, rows: [usize; 2]) {
             table.end_row();
         }
     }
-    batch.push(message(sequence), 2, BUDGET.try_take(1).unwrap());
+    batch.push(message(sequence), 2, BUDGET.try_reserve(1).unwrap());
 }
 
 /// Returns the reply subjects, and the number of reports to sessions.
@@ -90,9 +90,9 @@ fn replies(receipts: &[Receipt]) -> (Vec<&str>, usize) {
 #[test]
 fn every_message_is_acknowledged_where_the_consumer_wants_that_and_only_there() {
     let mut recorded = [
-        batch(AckPolicy::Explicit, &[1, 2]),
-        batch(AckPolicy::None, &[3]),
-        batch(AckPolicy::Explicit, &[2, 4]),
+        batch(AckMode::Explicit, &[1, 2]),
+        batch(AckMode::None, &[3]),
+        batch(AckMode::Explicit, &[2, 4]),
     ];
     let receipts = acks_for(&mut recorded);
     let expected = ["reply.1", "reply.2", "reply.2", "reply.4"];
@@ -101,12 +101,12 @@ fn every_message_is_acknowledged_where_the_consumer_wants_that_and_only_there() 
 
 #[test]
 fn a_session_that_asks_for_it_is_told_once_after_the_messages() {
-    for (acks, expected) in [
-        (AckPolicy::None, vec![]),
-        (AckPolicy::Explicit, vec!["reply.1"]),
+    for (ack_mode, expected) in [
+        (AckMode::None, vec![]),
+        (AckMode::Explicit, vec!["reply.1"]),
     ] {
         let (report, mut told) = oneshot::channel();
-        let mut recorded = [batch(acks, &[1])];
+        let mut recorded = [batch(ack_mode, &[1])];
         recorded[0].report_to(report);
         let receipts = acks_for(&mut recorded);
         assert_eq!(replies(&receipts), (expected, 1));
@@ -118,19 +118,19 @@ fn a_session_that_asks_for_it_is_told_once_after_the_messages() {
 
 #[test]
 fn a_batch_is_recorded_when_the_position_has_each_of_its_messages() {
-    let batch = batch(AckPolicy::None, &[3, 5, 9]);
+    let batch = batch(AckMode::None, &[3, 5, 9]);
     let mut position = Sequences::up_to(3);
     assert!(!batch.is_recorded(&position));
     position.insert(9, 9);
     assert!(!batch.is_recorded(&position), "5 is missing");
     position.insert(5, 5);
     assert!(batch.is_recorded(&position));
-    assert!(empty(AckPolicy::None).is_recorded(&Sequences::default()));
+    assert!(empty(AckMode::None).is_recorded(&Sequences::default()));
 }
 
 #[test]
 fn duplicates_are_the_messages_that_no_transaction_of_this_process_has_committed() {
-    let mut batch = batch(AckPolicy::None, &[1, 2, 3, 4, 5]);
+    let mut batch = batch(AckMode::None, &[1, 2, 3, 4, 5]);
     assert_eq!(batch.duplicates(), 5);
     batch.add_committed(1);
     batch.add_committed(2);
@@ -142,7 +142,7 @@ fn duplicates_are_the_messages_that_no_transaction_of_this_process_has_committed
 
 #[test]
 fn the_rows_of_messages_are_found_in_each_table() {
-    let mut batch = empty(AckPolicy::None);
+    let mut batch = empty(AckMode::None);
     for (sequence, rows) in (1..).zip([[2, 0], [0, 0], [1, 3], [0, 1]]) {
         push(&mut batch, sequence, rows);
     }

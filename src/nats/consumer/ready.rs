@@ -1,7 +1,7 @@
 //! Prepares the durable consumer of a pipeline: creates it if it does not exist, applies changed
 //! settings, and sets it to the pipeline's position in the database.
 
-use crate::batch;
+use crate::batch::AckMode;
 use crate::consumer::spec::{self, ConsumerSpec, SESSION};
 use crate::error::SessionError;
 use crate::sequences::Sequences;
@@ -27,7 +27,7 @@ pub(crate) struct ReadyConsumer {
     /// Stream sequence behind which it stands: the next delivery is the first message after it.
     pub(crate) position: u64,
     /// The way in which its messages are acknowledged.
-    pub(crate) acks: batch::AckPolicy,
+    pub(crate) ack_mode: AckMode,
     /// The configuration that the consumer must keep.
     pub(crate) spec: ConsumerSpec,
 }
@@ -210,11 +210,9 @@ async fn move_to(
         return Ok(ReadyConsumer {
             spec: ConsumerSpec::of(info),
             position: floor,
-            acks: match info.config.ack_policy {
-                AckPolicy::None => batch::AckPolicy::None,
-                AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => {
-                    batch::AckPolicy::Explicit
-                }
+            ack_mode: match info.config.ack_policy {
+                AckPolicy::None => AckMode::None,
+                AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => AckMode::Explicit,
             },
             consumer,
         });

@@ -67,7 +67,7 @@ impl BatchAccumulator {
 
     /// Returns whether it fills a transaction.
     pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
-        self.batch.weight() >= pipeline.max_batch_rows || self.batch.size() >= BYTES
+        self.batch.weight() >= pipeline.max_batch_rows || self.batch.bytes() >= BYTES
     }
 
     /// Returns when its oldest message will have waited for `batch_timeout`; `None` without a
@@ -100,7 +100,7 @@ impl BatchAccumulator {
 mod tests {
     use super::Release::{Later, WhenReady};
     use super::*;
-    use crate::batch::{AckPolicy, Message};
+    use crate::batch::{AckMode, Message};
     use crate::budget::Budget;
     use crate::stream_id::StreamId;
     use row::Timestamp;
@@ -148,7 +148,7 @@ mod tests {
         let pipeline = pipeline();
         let batch = Batch::new(
             Arc::new(stream_id),
-            AckPolicy::None,
+            AckMode::None,
             true,
             &pipeline.format,
             Arc::default(),
@@ -158,7 +158,7 @@ mod tests {
         let mut ready = Vec::new();
         for sequence in 1..=messages {
             open.batch
-                .push(message(sequence), 2, budget.try_take(1).unwrap());
+                .push(message(sequence), 2, budget.try_reserve(1).unwrap());
             open.pushed(&pipeline, backlog, release);
             ready.push(open.is_ready());
         }
@@ -186,14 +186,14 @@ mod tests {
         open.take(&pipeline());
         let budget = Budget::new(1_000, 1).of_next_pipeline();
         for (backlog, ready) in [(1, false), (0, true)] {
-            let reservation = budget.try_take(1).unwrap();
+            let reservation = budget.try_reserve(1).unwrap();
             open.batch.push(message(100), 2, reservation);
             open.pushed(&pipeline(), backlog, WhenReady);
             assert_eq!(open.is_ready(), ready);
         }
         open.take(&pipeline());
         open.batch
-            .push(message(102), 2, budget.try_take(1).unwrap());
+            .push(message(102), 2, budget.try_reserve(1).unwrap());
         open.pushed(&pipeline(), 0, WhenReady);
         assert!(
             !open.is_ready(),

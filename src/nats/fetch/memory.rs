@@ -16,7 +16,7 @@ const OUT_OF_MEMORY: &str =
 impl<S: Server> Fetch<'_, S> {
     /// Reserves `bytes` of the budget for a message.
     pub(super) async fn reserve(&mut self, bytes: usize) -> Result<Reservation, SessionError> {
-        match self.context.budget.try_take(bytes) {
+        match self.context.budget.try_reserve(bytes) {
             Some(reservation) => Ok(reservation),
             None => self.wait_for_memory(bytes).await,
         }
@@ -25,12 +25,12 @@ impl<S: Server> Fetch<'_, S> {
     /// Reserves memory for rows that are larger than their payload, such as those of a long array
     /// of small objects. If it is not free now, this waits until it is, so the memory in use
     /// exceeds the budget by the rows of one message at most.
-    pub(super) async fn pay_for_rows(&mut self, bytes: usize) -> Result<(), SessionError> {
+    pub(super) async fn reserve_rows(&mut self, bytes: usize) -> Result<(), SessionError> {
         if bytes == 0 {
             return Ok(());
         }
-        match self.context.budget.try_take(bytes) {
-            Some(reservation) => self.accumulator.batch.charge(reservation),
+        match self.context.budget.try_reserve(bytes) {
+            Some(reservation) => self.accumulator.batch.add_reservation(reservation),
             None => drop(self.wait_for_memory(bytes).await?),
         }
         Ok(())
@@ -43,7 +43,7 @@ impl<S: Server> Fetch<'_, S> {
         let reservation = {
             let reservation = async {
                 self.hand_over().await?;
-                Ok(context.budget.take(bytes).await)
+                Ok(context.budget.reserve(bytes).await)
             };
             let mut reservation = std::pin::pin!(reservation);
             if let Ok(taken) = tokio::time::timeout(SHOWN_AFTER, &mut reservation).await {
@@ -53,7 +53,7 @@ impl<S: Server> Fetch<'_, S> {
             reservation.await?
         };
         self.health = super::quiet::Health::Unknown;
-        self.set_good();
+        self.set_healthy();
         Ok(reservation)
     }
 }

@@ -15,7 +15,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{AckPolicy, Batch, Message};
+use crate::batch::{AckMode, Batch, Message};
 use crate::budget::Reservation;
 use crate::context::Context;
 use crate::error::SessionError;
@@ -139,9 +139,9 @@ impl<'a, S: Server> Fetch<'a, S> {
         let unreadable = || SessionError::Fetch("a delivery without its particulars".into());
         let reply = message.reply.take().ok_or_else(unreadable)?;
         let delivery = Delivery::of(&reply).ok_or_else(unreadable)?;
-        self.count(&delivery);
+        self.update_counts(&delivery);
         let accounts_from = self.sequences.next(&delivery)?;
-        self.set_good();
+        self.set_healthy();
         if self.is_skippable_copy(delivery.sequence) {
             return Ok(());
         }
@@ -167,10 +167,10 @@ impl<'a, S: Server> Fetch<'a, S> {
         let message = to_message(message, &delivery, (accounts_from, reply), (reject, raw));
         self.confirmation.is_needed |= accounts_from < message.sequence || !ours;
         self.append(message, size, reservation, delivery.pending);
-        self.pay_for_rows(rows.saturating_sub(payload)).await
+        self.reserve_rows(rows.saturating_sub(payload)).await
     }
 
-    fn count(&self, delivery: &Delivery) {
+    fn update_counts(&self, delivery: &Delivery) {
         let state = &self.context.state;
         state.pending.store(delivery.pending, Ordering::Relaxed);
         if delivery.delivery_count > 1 {
@@ -183,8 +183,8 @@ impl<'a, S: Server> Fetch<'a, S> {
     /// that the first acknowledgement may be lost. So the copy is kept, and the main thread
     /// acknowledges it once the message is recorded.
     fn is_skippable_copy(&self, sequence: u64) -> bool {
-        let acks = self.accumulator.batch.acks;
-        let skip = acks == AckPolicy::None && self.fetched.contains(sequence);
+        let ack_mode = self.accumulator.batch.ack_mode;
+        let skip = ack_mode == AckMode::None && self.fetched.contains(sequence);
         if skip {
             let duplicates = &self.context.state.duplicates_in_flight;
             duplicates.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 
 use super::Fetch;
 use super::server::{ConsumerCounts, Server};
-use crate::batch::{AckPolicy, Tail};
+use crate::batch::{AckMode, Tail};
 use crate::error::SessionError;
 use crate::state::{Phase, PhaseKind, PipelineState};
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ pub(super) enum Health {
     /// Uncertain: the next message will show it, or the server's answer that there is none.
     Unknown,
     /// Messages come, and the status shows fetching without a problem.
-    Good,
+    Healthy,
     /// A message should have come and did not. It may be on its way at this moment; if it has not
     /// come when the server is asked the next time, something is wrong.
     Suspect,
@@ -33,7 +33,7 @@ impl Health {
     /// the status.
     pub(super) fn of(state: &PipelineState) -> Self {
         match state.phase() == Phase::FETCHING {
-            true => Self::Good,
+            true => Self::Healthy,
             false => Self::Unknown,
         }
     }
@@ -41,7 +41,7 @@ impl Health {
     /// Returns how long no message may come before the server is asked for the reason.
     pub(super) fn quiet_timeout(self) -> Duration {
         match self {
-            Self::Good => QUIET,
+            Self::Healthy => QUIET,
             Self::Unknown | Self::Suspect => SUSPECT,
         }
     }
@@ -53,7 +53,7 @@ impl<S: Server> Fetch<'_, S> {
     pub(super) async fn ask_why_quiet(&mut self) -> Result<(), SessionError> {
         let last = self.server.last_sequence().await?;
         let counts = self.confirm_consumer().await?;
-        self.show(counts);
+        self.report_counts(counts);
         let lost = self.sequences.outstanding(counts.deliveries);
         if lost > 0 {
             return self.suspect(SessionError::Lost(lost));
@@ -73,15 +73,15 @@ impl<S: Server> Fetch<'_, S> {
             }
             self.record_to_the_end(first, last).await?;
         }
-        self.set_good();
+        self.set_healthy();
         Ok(())
     }
 
     /// Records that messages come, or that there are none, and removes an earlier problem from the
     /// status.
-    pub(super) fn set_good(&mut self) {
-        if self.health != Health::Good {
-            self.health = Health::Good;
+    pub(super) fn set_healthy(&mut self) {
+        if self.health != Health::Healthy {
+            self.health = Health::Healthy;
             self.context.set_phase(PhaseKind::Fetching, "");
         }
     }
@@ -95,7 +95,7 @@ impl<S: Server> Fetch<'_, S> {
         Ok(())
     }
 
-    fn show(&self, counts: ConsumerCounts) {
+    fn report_counts(&self, counts: ConsumerCounts) {
         let state = &self.context.state;
         state.pending.store(counts.pending, Ordering::Relaxed);
         state
@@ -106,12 +106,12 @@ impl<S: Server> Fetch<'_, S> {
     /// Returns whether the server rightly sends nothing, because too many messages are not
     /// acknowledged.
     fn waits_for_acks(&self, counts: ConsumerCounts) -> bool {
-        self.accumulator.batch.acks == AckPolicy::Explicit
+        self.accumulator.batch.ack_mode == AckMode::Explicit
             && counts.ack_pending >= counts.max_ack_pending
     }
 
     fn show_that_it_waits_for_acks(&mut self) {
-        if self.health == Health::Good {
+        if self.health == Health::Healthy {
             self.health = Health::Unknown;
         }
         let detail = "NATS sends no more until messages are acknowledged";

@@ -63,7 +63,7 @@ impl DeadLetterQueue {
         if message.is_about_a_dead_letter() {
             return;
         }
-        let Some(room) = self.room.try_take(message.size()) else {
+        let Some(room) = self.room.try_reserve(message.size()) else {
             return;
         };
         // Copied, because the payload is a slice of a buffer that also holds other messages.

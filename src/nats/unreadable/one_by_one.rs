@@ -7,7 +7,7 @@
 //! messages, they must be durable first. So the session waits for that, and if it takes long,
 //! reading one by one goes on.
 
-use crate::batch::{AckPolicy, Batch, Message};
+use crate::batch::{AckMode, Batch, Message};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::context::Context;
@@ -67,7 +67,7 @@ impl<'a> OneByOneReader<'a> {
             messages,
             accumulator: BatchAccumulator::new(Batch::new(
                 stream_id.clone(),
-                AckPolicy::None,
+                AckMode::None,
                 pipeline.reads_all_of(&stream.cached_info().config),
                 &pipeline.format,
                 context.state.clone(),
@@ -104,12 +104,12 @@ impl<'a> OneByOneReader<'a> {
         let mut further = REQUESTS * on_its_way;
         let all = [">".to_owned()];
         let subjects = match (
-            self.ready_consumer.acks,
+            self.ready_consumer.ack_mode,
             self.accumulator.batch.whole_stream,
         ) {
-            (AckPolicy::None, true) => all.as_slice(),
+            (AckMode::None, true) => all.as_slice(),
             // To acknowledge messages of other subjects would take them from other consumers.
-            (AckPolicy::Explicit, _) | (AckPolicy::None, false) => {
+            (AckMode::Explicit, _) | (AckMode::None, false) => {
                 self.context.pipeline.subjects.as_slice()
             }
         };
@@ -143,22 +143,22 @@ impl<'a> OneByOneReader<'a> {
         let sequence = stored.sequence;
         let accounts_from = self.last + 1;
         self.last = sequence;
-        match self.ready_consumer.acks {
-            AckPolicy::None if self.position.contains(sequence) => return Ok(()),
-            AckPolicy::None => {}
+        match self.ready_consumer.ack_mode {
+            AckMode::None if self.position.contains(sequence) => return Ok(()),
+            AckMode::None => {}
             // Duplicates are left to the main thread, which knows whether the recorded message is
             // durable.
-            AckPolicy::Explicit => self.to_acknowledge.push(sequence),
+            AckMode::Explicit => self.to_acknowledge.push(sequence),
         }
         let (headers, problem) = self.parse_headers(&stored).await?;
         let size =
             stored.payload.len() + headers.as_ref().map_or(0, |h| h.size(stored.headers.len()));
         let bytes = size + stored.payload.len() + fetch::MESSAGE_OVERHEAD;
-        let reservation = match self.context.budget.try_take(bytes) {
+        let reservation = match self.context.budget.try_reserve(bytes) {
             Some(reservation) => reservation,
             None => {
                 self.hand_over().await?;
-                self.context.budget.take(bytes).await
+                self.context.budget.reserve(bytes).await
             }
         };
         let reject = self.decode(&stored, problem);
@@ -222,7 +222,7 @@ impl<'a> OneByOneReader<'a> {
             return Ok(());
         }
         let mut batch = self.accumulator.take(&self.context.pipeline);
-        if self.ready_consumer.acks == AckPolicy::Explicit {
+        if self.ready_consumer.ack_mode == AckMode::Explicit {
             let (durable, report) = oneshot::channel();
             batch.report_to(durable);
             self.reports.push_back(report);

@@ -85,14 +85,14 @@ impl Pipeline {
         let enough = MAX_BYTES.min(self.subscription.own_memory());
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
         let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
-        let mut bytes = sum(Batch::size);
+        let mut bytes = sum(Batch::bytes);
         while rows < max_messages && (bytes < enough || messages <= SAMPLE) {
             let Some(batch) = self.subscription.next_batch() else {
                 return;
             };
             rows += batch.weight();
             messages += batch.len();
-            bytes += batch.size();
+            bytes += batch.bytes();
             self.waiting.push_back(batch);
         }
     }

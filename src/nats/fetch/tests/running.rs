@@ -145,7 +145,7 @@ impl Running {
             });
             let format = &context.pipeline.format;
             let state = context.state.clone();
-            let batch = Batch::new(stream_id, AckPolicy::None, true, format, state);
+            let batch = Batch::new(stream_id, AckMode::None, true, format, state);
             let fetch = Fetch::new(&context, scripted, batch, POSITION);
             fetch.run(script).await
         });

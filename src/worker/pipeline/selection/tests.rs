@@ -1,5 +1,5 @@
 use super::*;
-use nats::{AckPolicy, PipelineState};
+use nats::{AckMode, PipelineState};
 use proptest::prelude::*;
 use row::Timestamp;
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ fn batch(messages: &[Given]) -> Batch {
     };
     let format = decode::format("Logs").unwrap();
     let state = Arc::new(PipelineState::default());
-    let mut batch = Batch::new(Arc::new(stream_id), AckPolicy::None, true, format, state);
+    let mut batch = Batch::new(Arc::new(stream_id), AckMode::None, true, format, state);
     batch.messages = messages.iter().copied().map(message).collect();
     batch
 }
