@@ -20,7 +20,7 @@ pub(crate) enum SessionError {
     #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
     Api(#[source] Source),
     #[error("consumer \"{consumer}\" {problem}; delete it and it will be made anew")]
-    ConsumerUnfit {
+    ConsumerIncompatible {
         consumer: String,
         problem: &'static str,
     },
@@ -37,7 +37,7 @@ pub(crate) enum SessionError {
     #[error(
         "the stream now drops what its consumers have read, and consumer \"{consumer}\" takes no acknowledgements: set the stream's retention back to limits, or delete the consumer, and it will be made anew (of an interest stream that drops what is not written yet)"
     )]
-    WouldDrop { consumer: String },
+    WouldDropMessages { consumer: String },
     #[error(
         "the consumer could not be set to the recorded position ({0}); does the stream's server run nats-server 2.14 or newer?"
     )]

@@ -36,7 +36,7 @@ use tokio::time::Instant;
 const STABLE: Duration = Duration::from_secs(10);
 
 /// A connection may be lost for this long before the status shows it.
-const SHOWN_AFTER: Duration = Duration::from_secs(1);
+const DISCONNECTION_SHOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// Interval at which the consumer and the stream are requested from the server.
 const COUNTS_EVERY: Duration = Duration::from_secs(5);
@@ -126,14 +126,14 @@ impl Session {
     /// soon.
     async fn wait_after_cut(&self, cut: Cut) {
         let state = self.connector.state();
-        if tokio::time::timeout(SHOWN_AFTER, state.connected())
+        if tokio::time::timeout(DISCONNECTION_SHOWN_AFTER, state.connected())
             .await
             .is_err()
         {
             self.context.set_phase(PhaseKind::Connecting, "");
         }
         if cut == Cut::Twice {
-            tokio::time::sleep(SHOWN_AFTER / 5).await;
+            tokio::time::sleep(DISCONNECTION_SHOWN_AFTER / 5).await;
         }
     }
 
@@ -232,7 +232,7 @@ impl Session {
                 return changed;
             }
             if let Ok(now) = stream.get_info().await
-                && let Err(danger) = spec::refuse_loss(&now.config, &info)
+                && let Err(danger) = spec::refuse_message_loss(&now.config, &info)
             {
                 return danger;
             }

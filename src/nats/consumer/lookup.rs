@@ -11,7 +11,7 @@ use row::Timestamp;
 use std::time::Duration;
 
 /// A peer that its leader has not heard from for this long counts as absent.
-const HEARD_OF: Duration = Duration::from_secs(3);
+const PEER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Finds the first sequence of `stream` that was published at `time` or later. In a stream, publish
 /// times ascend with the sequences.
@@ -91,10 +91,11 @@ pub(crate) async fn witness(
 
 /// Returns whether most members of the cluster, including the leader, were in contact lately.
 fn is_followed(cluster: &ClusterInfo) -> bool {
-    let here =
-        |peer: &&async_nats::jetstream::stream::PeerInfo| !peer.offline && peer.active < HEARD_OF;
-    let present = 1 + cluster.replicas.iter().filter(here).count();
-    2 * present > 1 + cluster.replicas.len()
+    let is_active = |peer: &&async_nats::jetstream::stream::PeerInfo| {
+        !peer.offline && peer.active < PEER_TIMEOUT
+    };
+    let active = 1 + cluster.replicas.iter().filter(is_active).count();
+    2 * active > 1 + cluster.replicas.len()
 }
 
 /// Returns whether `first..=last` holds no message with one of these subjects. Returns false if the

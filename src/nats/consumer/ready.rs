@@ -48,13 +48,13 @@ pub(crate) async fn prepare(
         Some(info) => update_existing(stream, info, &wanted).await?,
         None => stream.create_consumer(wanted).await?,
     };
-    let before = before_first(stream, &consumer, position.floor());
-    move_to(consumer, before).await
+    let position = start_position(stream, &consumer, position.floor());
+    reset_behind(consumer, position).await
 }
 
 /// Sets a consumer behind `last`, if it is unchanged: the next delivery is the first message after
 /// that sequence.
-pub(crate) async fn move_behind(
+pub(crate) async fn reset_behind_if_unchanged(
     before: ReadyConsumer,
     last: u64,
 ) -> Result<ReadyConsumer, SessionError> {
@@ -62,7 +62,7 @@ pub(crate) async fn move_behind(
     let info = consumer.info().await;
     let info = info.map_err(|error| SessionError::Consumer(error.into()))?;
     before.spec.check_unchanged(info)?;
-    move_to(consumer, last).await
+    reset_behind(consumer, last).await
 }
 
 /// Acknowledges messages that the consumer has skipped, and waits until the server has processed
@@ -158,18 +158,21 @@ async fn update_existing(
     info: consumer::Info,
     wanted: &pull::Config,
 ) -> Result<Consumer<pull::Config>, SessionError> {
-    let unfit = |problem| SessionError::ConsumerUnfit {
+    let incompatible = |problem| SessionError::ConsumerIncompatible {
         consumer: info.name.clone(),
         problem,
     };
     let stream_config = &stream.cached_info().config;
     spec::refuse_paused(&info)?;
     let found = pull::Config::try_from_consumer_config(info.config.clone())
-        .map_err(|_| unfit("is a push consumer"))?;
-    spec::refuse_loss(stream_config, &info)?;
-    match (spec::misfit(&found, wanted), stream_config.retention) {
+        .map_err(|_| incompatible("is a push consumer"))?;
+    spec::refuse_message_loss(stream_config, &info)?;
+    match (
+        spec::incompatibility(&found, wanted),
+        stream_config.retention,
+    ) {
         (None, _) => Ok(stream
-            .update_consumer(spec::put_right(&found, wanted))
+            .update_consumer(spec::merge_config(&found, wanted))
             .await?),
         (Some(_), RetentionPolicy::Limits) => {
             let deleted = stream.delete_consumer(&info.name).await;
@@ -177,7 +180,7 @@ async fn update_existing(
             Ok(stream.create_consumer(wanted.clone()).await?)
         }
         (Some(problem), RetentionPolicy::Interest | RetentionPolicy::WorkQueue) => {
-            Err(unfit(problem))
+            Err(incompatible(problem))
         }
     }
 }
@@ -185,7 +188,7 @@ async fn update_existing(
 /// Returns the sequence behind which to set the consumer. A stream that drops acknowledged messages
 /// may still hold some that were recorded, if a crash prevented their acknowledgement; they must be
 /// delivered once more.
-fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
+fn start_position(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) -> u64 {
     let info = stream.cached_info();
     let kept_after = match info.config.retention {
         RetentionPolicy::Limits => floor,
@@ -196,20 +199,20 @@ fn before_first(stream: &Stream, consumer: &Consumer<pull::Config>, floor: u64) 
     floor.min(kept_after)
 }
 
-/// Sets the consumer so that its next delivery is the first message after `floor`, with delivery
-/// number 1.
+/// Sets the consumer so that its next delivery is the first message after `position`, with
+/// delivery number 1.
 ///
 /// This is done even if the consumer seems to be there already, because it does not show which
 /// messages it has skipped while it had another filter.
-async fn move_to(
+async fn reset_behind(
     mut consumer: Consumer<pull::Config>,
-    floor: u64,
+    position: u64,
 ) -> Result<ReadyConsumer, SessionError> {
-    let Err(refused) = consumer.reset(Some(floor + 1)).await else {
+    let Err(refused) = consumer.reset(Some(position + 1)).await else {
         let info = consumer.cached_info();
         return Ok(ReadyConsumer {
             spec: ConsumerSpec::of(info),
-            position: floor,
+            position,
             ack_mode: match info.config.ack_policy {
                 AckPolicy::None => AckMode::None,
                 AckPolicy::All | AckPolicy::Explicit | AckPolicy::FlowControl => AckMode::Explicit,
@@ -218,7 +221,7 @@ async fn move_to(
         });
     };
     Err(match refused.kind() {
-        ConsumerResetErrorKind::InvalidReset => SessionError::ConsumerUnfit {
+        ConsumerResetErrorKind::InvalidReset => SessionError::ConsumerIncompatible {
             consumer: consumer.cached_info().name.clone(),
             problem: "cannot be set back to where the database stands",
         },

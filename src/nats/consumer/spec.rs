@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) const SESSION: &str = "sr_event_writer.session";
 /// Least value of `max_waiting`. With fewer requests waiting at a time, the server could refuse the
 /// next one while the one before is still open.
-const FEWEST_WAITING: i64 = 8;
+const MIN_WAITING: i64 = 8;
 
 /// The part of a consumer's configuration that must stay unchanged during a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,11 +80,14 @@ impl ConsumerSpec {
 /// Fails if messages would be lost. A stream that drops acknowledged messages drops those that it
 /// sent to a consumer without acknowledgements, and all those that a cumulative acknowledgement
 /// covers.
-pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), SessionError> {
+pub(crate) fn refuse_message_loss(
+    stream: &stream::Config,
+    info: &Info,
+) -> Result<(), SessionError> {
     match (stream.retention, info.config.ack_policy) {
         (RetentionPolicy::Limits, _) | (_, AckPolicy::Explicit) => Ok(()),
         (RetentionPolicy::Interest | RetentionPolicy::WorkQueue, _) => {
-            Err(SessionError::WouldDrop {
+            Err(SessionError::WouldDropMessages {
                 consumer: info.name.clone(),
             })
         }
@@ -92,8 +95,8 @@ pub(crate) fn refuse_loss(stream: &stream::Config, info: &Info) -> Result<(), Se
 }
 
 /// Returns what is wrong with a consumer, if an update cannot correct it.
-pub(crate) fn misfit(found: &pull::Config, wanted: &pull::Config) -> Option<&'static str> {
-    let few = (1..FEWEST_WAITING).contains(&found.max_waiting);
+pub(crate) fn incompatibility(found: &pull::Config, wanted: &pull::Config) -> Option<&'static str> {
+    let few = (1..MIN_WAITING).contains(&found.max_waiting);
     match () {
         () if found.ack_policy != wanted.ack_policy => Some("acknowledges in another way"),
         () if found.deliver_policy != wanted.deliver_policy => {
@@ -119,7 +122,7 @@ pub(crate) fn refuse_paused(info: &Info) -> Result<(), SessionError> {
 
 /// Returns the configuration `found`, with the values of `wanted` in all fields that matter. The
 /// others stay as they are, since whoever set them may want them so.
-pub(crate) fn put_right(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
+pub(crate) fn merge_config(found: &pull::Config, wanted: &pull::Config) -> pull::Config {
     let mut metadata = found.metadata.clone();
     metadata.extend(wanted.metadata.clone());
     pull::Config {

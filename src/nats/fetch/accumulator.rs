@@ -9,9 +9,9 @@ use tokio::time::Instant;
 /// Longest time that a batch waits for more messages than it needs, while there is a backlog.
 const GROW_FOR: Duration = Duration::from_millis(50);
 /// Messages between two checks of the clock meanwhile.
-const LOOK_EVERY: usize = 64;
+const CLOCK_CHECK_EVERY: usize = 64;
 /// Bytes at which a batch is full even if it has few messages.
-const BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// The moment at which a batch that has enough messages may be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,12 @@ pub(crate) enum Release {
 pub(crate) struct BatchAccumulator {
     pub(crate) batch: Batch,
     /// When it got its first message; `None` without a message.
-    since: Option<Instant>,
+    first_message_at: Option<Instant>,
     /// Messages that were still on the server after its last message.
     backlog: u64,
     /// It follows a batch that was larger than `batch_size` and left a backlog, so it holds the
     /// rest.
-    rest: bool,
+    is_rest_of_backlog: bool,
     /// The batch may be handed over.
     ready: bool,
 }
@@ -40,9 +40,9 @@ impl BatchAccumulator {
     pub(crate) fn new(batch: Batch) -> Self {
         Self {
             batch,
-            since: None,
+            first_message_at: None,
             backlog: 0,
-            rest: false,
+            is_rest_of_backlog: false,
             ready: false,
         }
     }
@@ -50,30 +50,32 @@ impl BatchAccumulator {
     /// Decides after each message whether the batch is ready; `backlog` is the number of messages
     /// that are still on the server.
     pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, release: Release) {
-        let since = *self.since.get_or_insert_with(Instant::now);
+        let first_message_at = *self.first_message_at.get_or_insert_with(Instant::now);
         self.backlog = backlog;
         // The rest of a backlog is ready as soon as it is complete.
-        let enough = self.batch.len() >= pipeline.batch_size || self.rest && backlog == 0;
-        let more = release == Release::Later || self.grows(pipeline, backlog, since);
+        let enough =
+            self.batch.len() >= pipeline.batch_size || self.is_rest_of_backlog && backlog == 0;
+        let more = release == Release::Later || self.grows(pipeline, backlog, first_message_at);
         self.ready |= self.is_full(pipeline) || enough && !more;
     }
 
     /// Returns whether to wait for more messages. Large transactions cost less for each row, so
     /// while there is a backlog a batch waits a moment for the rows that are about to come.
-    fn grows(&self, pipeline: &Pipeline, backlog: u64, since: Instant) -> bool {
-        let looks_at_clock = self.batch.len().is_multiple_of(LOOK_EVERY);
-        backlog > pipeline.max_batch_rows as u64 && (!looks_at_clock || since.elapsed() < GROW_FOR)
+    fn grows(&self, pipeline: &Pipeline, backlog: u64, first_message_at: Instant) -> bool {
+        let looks_at_clock = self.batch.len().is_multiple_of(CLOCK_CHECK_EVERY);
+        backlog > pipeline.max_batch_rows as u64
+            && (!looks_at_clock || first_message_at.elapsed() < GROW_FOR)
     }
 
     /// Returns whether it fills a transaction.
     pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
-        self.batch.weight() >= pipeline.max_batch_rows || self.batch.bytes() >= BYTES
+        self.batch.weight() >= pipeline.max_batch_rows || self.batch.bytes() >= MAX_BYTES
     }
 
     /// Returns when its oldest message will have waited for `batch_timeout`; `None` without a
     /// message.
     pub(crate) fn due(&self, pipeline: &Pipeline) -> Option<Instant> {
-        self.since.map(|since| since + pipeline.batch_timeout)
+        self.first_message_at.map(|at| at + pipeline.batch_timeout)
     }
 
     /// Marks it ready, because its oldest message has waited for `batch_timeout`.
@@ -89,7 +91,7 @@ impl BatchAccumulator {
     /// Takes the batch, and begins an empty one.
     pub(crate) fn take(&mut self, pipeline: &Pipeline) -> Batch {
         let next = Self {
-            rest: self.backlog > 0 && self.batch.len() > pipeline.batch_size,
+            is_rest_of_backlog: self.backlog > 0 && self.batch.len() > pipeline.batch_size,
             ..Self::new(self.batch.successor())
         };
         std::mem::replace(self, next).batch

@@ -8,7 +8,7 @@ use crate::state::PhaseKind;
 use std::time::Duration;
 
 /// Time after which the status shows a wait for memory. A transaction usually frees some sooner.
-pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(2);
+pub(super) const MEMORY_WAIT_SHOWN_AFTER: Duration = Duration::from_secs(2);
 /// Text that it shows.
 const OUT_OF_MEMORY: &str =
     "waits for memory: what is not written yet fills sr_event_writer.buffer_memory";
@@ -46,7 +46,8 @@ impl<S: Server> Fetch<'_, S> {
                 Ok(context.budget.reserve(bytes).await)
             };
             let mut reservation = std::pin::pin!(reservation);
-            if let Ok(taken) = tokio::time::timeout(SHOWN_AFTER, &mut reservation).await {
+            if let Ok(taken) = tokio::time::timeout(MEMORY_WAIT_SHOWN_AFTER, &mut reservation).await
+            {
                 return taken;
             }
             context.set_phase(PhaseKind::OutOfMemory, OUT_OF_MEMORY);

@@ -9,7 +9,7 @@ const EXPIRES: Duration = Duration::from_secs(30);
 /// Interval of the server's heartbeats while it has no message to send.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Fewest messages that a request asks for: enough to use the network's bandwidth.
-const LEAST_MESSAGES: usize = 1_000;
+const MIN_MESSAGES: usize = 1_000;
 /// Most bytes that a request asks for, unless a single message needs more. A slow network must
 /// carry them within ten seconds, or the server closes the connection.
 const USUAL_BYTES: usize = 1 << 20;
@@ -36,14 +36,14 @@ impl PullSize {
     ) -> Self {
         let fair = settings.buffer_bytes / (4 * pipelines.max(1));
         Self {
-            messages: LEAST_MESSAGES.max(pipeline.batch_size),
+            messages: MIN_MESSAGES.max(pipeline.batch_size),
             bytes: fair.min(USUAL_BYTES).max(max_payload + PROTOCOL_BYTES),
         }
     }
 
-    /// Returns whether the messages or the bytes are at most half of those of `whole`.
-    pub(super) fn is_below_half_of(self, whole: Self) -> bool {
-        self.messages <= whole.messages / 2 || self.bytes <= whole.bytes / 2
+    /// Returns whether the messages or the bytes are at most half of those of `request`.
+    pub(super) fn is_below_half_of(self, request: Self) -> bool {
+        self.messages <= request.messages / 2 || self.bytes <= request.bytes / 2
     }
 
     /// Adds a request that was sent.

@@ -7,9 +7,9 @@ use async_nats::{Message, StatusCode};
 
 /// Number of refusals in a row, without a message or heartbeat in between, that is tolerated. To go
 /// on requesting at once would be a loop at the speed of the network.
-const MOST_REFUSALS: u32 = 8;
+const MAX_REFUSALS: u32 = 8;
 /// Most bytes that a request ever asks for. No message is larger than half of this.
-const MOST_BYTES: usize = 128 << 20;
+const MAX_BYTES: usize = 128 << 20;
 /// The server's description when the next message is larger than what is left of the request.
 const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 /// Headers of a status: messages and bytes of its request that were not used.
@@ -21,7 +21,7 @@ const UNUSED_BYTES: &str = "Nats-Pending-Bytes";
 pub(super) fn unused(
     status: StatusCode,
     message: &Message,
-    whole: PullSize,
+    request: PullSize,
 ) -> Result<PullSize, SessionError> {
     let description = message.description.as_deref().unwrap_or_default();
     match status {
@@ -31,8 +31,8 @@ pub(super) fn unused(
             let headers = message.headers.as_ref();
             let number = |name| headers?.get(name)?.as_str().parse().ok();
             Ok(PullSize {
-                messages: number(UNUSED_MESSAGES).unwrap_or(whole.messages),
-                bytes: number(UNUSED_BYTES).unwrap_or(whole.bytes),
+                messages: number(UNUSED_MESSAGES).unwrap_or(request.messages),
+                bytes: number(UNUSED_BYTES).unwrap_or(request.bytes),
             })
         }
         StatusCode::NO_RESPONDERS => Err(SessionError::Fetch("no responders".into())),
@@ -49,19 +49,19 @@ pub(super) fn refusals(
     message: &Message,
 ) -> Result<u32, SessionError> {
     match (status, before + 1) {
-        (StatusCode::REQUEST_TERMINATED, ..=MOST_REFUSALS) => Ok(before + 1),
+        (StatusCode::REQUEST_TERMINATED, ..=MAX_REFUSALS) => Ok(before + 1),
         (StatusCode::REQUEST_TERMINATED, _) => {
-            let said = message.description.clone().unwrap_or_default();
-            Err(SessionError::Refused(said))
+            let description = message.description.clone().unwrap_or_default();
+            Err(SessionError::Refused(description))
         }
         _ => Ok(0),
     }
 }
 
-/// Returns whether even a full request, of size `whole`, is too small for the next message.
-pub(super) fn is_too_small(whole: PullSize, unused: PullSize, message: &Message) -> bool {
+/// Returns whether even a full `request` is too small for the next message.
+pub(super) fn is_too_small(request: PullSize, unused: PullSize, message: &Message) -> bool {
     let too_large = message.description.as_deref() == Some(TOO_LARGE);
-    too_large && unused.bytes == whole.bytes && whole.bytes < MOST_BYTES
+    too_large && unused.bytes == request.bytes && request.bytes < MAX_BYTES
 }
 
 /// Returns whether the server would refuse the same request again.
@@ -81,7 +81,7 @@ mod tests {
         bytes: 1_000,
     };
 
-    fn says(status: StatusCode, description: &str, headers: &[(&str, &str)]) -> Message {
+    fn status_message(status: StatusCode, description: &str, headers: &[(&str, &str)]) -> Message {
         let mut map = HeaderMap::new();
         headers
             .iter()
@@ -102,7 +102,7 @@ mod tests {
         description: &str,
         headers: &[(&str, &str)],
     ) -> Result<PullSize, String> {
-        let message = says(status, description, headers);
+        let message = status_message(status, description, headers);
         unused(status, &message, WHOLE).map_err(|error| error.to_string())
     }
 
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_would_be_refused_again_ends_the_pull() {
-        for (status, description, said) in [
+        for (status, description, expected) in [
             (
                 StatusCode::REQUEST_TERMINATED,
                 "Consumer Deleted",
@@ -143,15 +143,18 @@ mod tests {
             ),
             (StatusCode::NO_RESPONDERS, "", "fetch: no responders"),
         ] {
-            assert_eq!(unused_of(status, description, &[]), Err(said.to_owned()));
+            assert_eq!(
+                unused_of(status, description, &[]),
+                Err(expected.to_owned())
+            );
         }
     }
 
     #[test]
     fn refusals_in_a_row_end_the_pull_and_anything_else_is_a_new_beginning() {
-        let refusal = says(StatusCode::REQUEST_TERMINATED, "Exceeded MaxWaiting", &[]);
+        let refusal = status_message(StatusCode::REQUEST_TERMINATED, "Exceeded MaxWaiting", &[]);
         let mut count = 0;
-        for _ in 0..MOST_REFUSALS {
+        for _ in 0..MAX_REFUSALS {
             count = refusals(count, StatusCode::REQUEST_TERMINATED, &refusal).unwrap();
         }
         let error = refusals(count, StatusCode::REQUEST_TERMINATED, &refusal).unwrap_err();
@@ -160,7 +163,10 @@ mod tests {
             "NATS refuses to send messages (Exceeded MaxWaiting)"
         );
         for status in [StatusCode::IDLE_HEARTBEAT, StatusCode::TIMEOUT] {
-            assert_eq!(refusals(count, status, &says(status, "", &[])).unwrap(), 0);
+            assert_eq!(
+                refusals(count, status, &status_message(status, "", &[])).unwrap(),
+                0
+            );
         }
     }
 
@@ -171,14 +177,14 @@ mod tests {
             ..WHOLE
         };
         let most = PullSize {
-            bytes: MOST_BYTES,
+            bytes: MAX_BYTES,
             ..WHOLE
         };
-        let too_large = says(StatusCode::REQUEST_TERMINATED, TOO_LARGE, &[]);
+        let too_large = status_message(StatusCode::REQUEST_TERMINATED, TOO_LARGE, &[]);
         assert!(is_too_small(WHOLE, WHOLE, &too_large));
         assert!(!is_too_small(WHOLE, part, &too_large));
         assert!(!is_too_small(most, most, &too_large));
-        let other = says(StatusCode::REQUEST_TERMINATED, "Batch Completed", &[]);
+        let other = status_message(StatusCode::REQUEST_TERMINATED, "Batch Completed", &[]);
         assert!(!is_too_small(WHOLE, WHOLE, &other));
     }
 }

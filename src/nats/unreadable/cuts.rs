@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A connection that is cut within this time after fetching began may have been cut by a message.
-const SOON: Duration = Duration::from_secs(5);
+const SOON_AFTER_FETCHING: Duration = Duration::from_secs(5);
 
 /// Number of such cuts in a row after which messages are read one by one. A server that is
 /// restarted twice within so short a time is rare.
-const ENOUGH: u32 = 2;
+const CUTS_BEFORE_ONE_BY_ONE: u32 = 2;
 
 /// The way in which a session reads its first messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +65,9 @@ impl CutHistory {
     /// row.
     pub(crate) fn record_cut(&mut self) -> Cut {
         match self.fetching_since {
-            Some(since) if since.elapsed() < SOON => {
-                self.cuts = ENOUGH.min(self.cuts + 1);
-                if self.cuts == ENOUGH {
+            Some(since) if since.elapsed() < SOON_AFTER_FETCHING => {
+                self.cuts = CUTS_BEFORE_ONE_BY_ONE.min(self.cuts + 1);
+                if self.cuts == CUTS_BEFORE_ONE_BY_ONE {
                     self.mode = ReadMode::OneByOne;
                 }
             }
@@ -76,8 +76,8 @@ impl CutHistory {
             None => {}
         }
         match self.cuts {
-            ..ENOUGH => Cut::Once,
-            ENOUGH.. => Cut::Twice,
+            ..CUTS_BEFORE_ONE_BY_ONE => Cut::Once,
+            CUTS_BEFORE_ONE_BY_ONE.. => Cut::Twice,
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         let mut history = CutHistory::default();
         assert_eq!(history.begin(), ReadMode::Fetch);
         history.record_fetching();
-        history.fetching_since = Instant::now().checked_sub(SOON);
+        history.fetching_since = Instant::now().checked_sub(SOON_AFTER_FETCHING);
         assert_eq!(history.record_cut(), Cut::Once);
         assert_eq!(history.begin(), ReadMode::Fetch);
         history.record_fetching();

@@ -94,7 +94,7 @@ impl<'a> OneByOneReader<'a> {
                 break;
             }
         }
-        let behind = ready::move_behind(self.ready_consumer, self.last).await?;
+        let behind = ready::reset_behind_if_unchanged(self.ready_consumer, self.last).await?;
         ready::acknowledge(client, &behind.consumer, &self.to_acknowledge).await?;
         Ok(behind)
     }
