@@ -4,7 +4,7 @@
 use super::gap::Reason;
 use super::{created, from_timestamptz, to_bigint, to_timestamptz};
 use crate::pg::failure::Failure;
-use nats::{Sequences, StreamId, Witness};
+use nats::{MessageIdentity, Sequences, StreamId};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use pgrx::spi::SpiHeapTupleData;
@@ -22,7 +22,7 @@ pub struct Recorded {
     /// The recorded sequences.
     pub position: Sequences,
     /// The newest message that is accounted for, if known, even if it is of another subject.
-    pub newest: Option<Witness>,
+    pub newest: Option<MessageIdentity>,
 }
 
 /// Returns the primary key of the row, as the first three arguments of a statement.
@@ -65,7 +65,7 @@ fn first_of(row: &SpiHeapTupleData<'_>) -> Result<Recorded, Failure> {
     let newest = sequence.zip(from_timestamptz(row.get(3)?));
     Ok(Recorded {
         position: Sequences::up_to(floor.unsigned_abs()),
-        newest: newest.map(|(sequence, published)| Witness {
+        newest: newest.map(|(sequence, published)| MessageIdentity {
             sequence,
             published,
         }),
@@ -108,7 +108,7 @@ pub fn save(
     pipeline: &str,
     stream_id: &StreamId,
     position: &Sequences,
-    newest: Option<Witness>,
+    newest: Option<MessageIdentity>,
 ) -> Result<(), Failure> {
     // Sequences and publish times of one stream grow together, so both maxima belong to one
     // message.

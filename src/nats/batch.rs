@@ -2,9 +2,9 @@
 
 use crate::budget::Reservation;
 use crate::publish::ack::Receipt;
-use crate::resume::Witness;
+use crate::resume::MessageIdentity;
 use crate::sequences::Sequences;
-use crate::state::{Counted, PipelineState};
+use crate::state::{InMemoryCount, PipelineState};
 use crate::stream_id::StreamId;
 use crate::unreadable::headers::Headers;
 use async_nats::Subject;
@@ -27,7 +27,7 @@ pub enum AckMode {
 
 /// Returns the receipts to send once the commit of these batches is durable. All their messages
 /// have to be recorded, because an acknowledged message is not sent again.
-pub fn acks_for(recorded: &mut [Batch]) -> Vec<Receipt> {
+pub fn receipts_for(recorded: &mut [Batch]) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for batch in recorded {
         if batch.ack_mode == AckMode::Explicit {
@@ -66,8 +66,8 @@ pub struct Message {
 impl Message {
     /// Returns what distinguishes it from a message that gets the same sequence after the stream
     /// was set back.
-    pub fn witness(&self) -> Witness {
-        Witness {
+    pub fn identity(&self) -> MessageIdentity {
+        MessageIdentity {
             sequence: self.sequence,
             published: self.published,
         }
@@ -82,7 +82,7 @@ pub struct Tail {
     /// The last sequence of the range.
     pub last: u64,
     /// The message at `last`, which is of no concern to the pipeline; `None` if it was removed.
-    pub newest: Option<Witness>,
+    pub newest: Option<MessageIdentity>,
 }
 
 /// Messages of one pipeline with their rows, in the order in which they were delivered.
@@ -110,7 +110,7 @@ pub struct Batch {
     /// Tells the session that all messages are durable.
     report: Option<oneshot::Sender<()>>,
     reservation: Option<Reservation>,
-    counted: Counted,
+    in_memory_count: InMemoryCount,
 }
 
 impl Batch {
@@ -135,7 +135,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            counted: Counted::none(state),
+            in_memory_count: InMemoryCount::none(state),
         }
     }
 
@@ -152,7 +152,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            counted: self.counted.successor(),
+            in_memory_count: self.in_memory_count.successor(),
             ..*self
         }
     }
@@ -163,7 +163,7 @@ impl Batch {
         self.payload_bytes += message.payload.len();
         self.message_bytes += size;
         self.messages.push(message);
-        self.counted.add_one();
+        self.in_memory_count.add_one();
         self.row_ends
             .extend(self.rows.tables().iter().map(row::Rows::len));
         self.add_reservation(reservation);

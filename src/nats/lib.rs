@@ -32,10 +32,10 @@ mod unreadable;
 mod version;
 
 pub use backoff::Backoff;
-pub use batch::{AckMode, Batch, Message, Tail, acks_for};
+pub use batch::{AckMode, Batch, Message, Tail, receipts_for};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::DeadLetterMessage;
-pub use resume::{PositionReply, PositionRequest, Testimony, TimeLookup, Witness};
+pub use resume::{MessageIdentity, PositionReply, PositionRequest, TimeLookup, VerifyResult};
 pub use runtime::Nats;
 pub use sequences::Sequences;
 pub use settings::{Pipeline, Settings};

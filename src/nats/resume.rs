@@ -19,9 +19,9 @@ pub struct PositionRequest {
     /// The result of the lookup, if [`PositionReply::LookUp`] asked for it.
     pub found: Option<TimeLookup>,
     /// The answer of the stream's leader, if [`PositionReply::Verify`] asked for it.
-    pub verified: Option<(Witness, Testimony)>,
+    pub verified: Option<(MessageIdentity, VerifyResult)>,
     /// Sends the reply to the session.
-    pub answer: oneshot::Sender<PositionReply>,
+    pub reply: oneshot::Sender<PositionReply>,
 }
 
 /// A time, and the first sequence that was published then or later.
@@ -34,19 +34,19 @@ pub struct TimeLookup {
     pub sequence: u64,
 }
 
-/// A message that was read. If the stream has another message or none with its sequence, it was set
+/// What identifies a message that was read. If the stream has another one with its sequence, it was set
 /// back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Witness {
+pub struct MessageIdentity {
     /// Sequence in the stream.
     pub sequence: u64,
     /// When the server received it from its publisher.
     pub published: Timestamp,
 }
 
-/// The answer of the stream's leader about a [`Witness`].
+/// The answer of the stream's leader about a [`MessageIdentity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Testimony {
+pub enum VerifyResult {
     /// The stream holds the message.
     Intact,
     /// The message was removed, which says nothing about whether the stream was set back.
@@ -55,7 +55,7 @@ pub enum Testimony {
     SetBack(u64),
 }
 
-/// The main thread's answer to a [`PositionRequest`].
+/// The main thread's reply to a [`PositionRequest`].
 #[derive(Debug)]
 pub enum PositionReply {
     /// The recorded sequences.
@@ -63,5 +63,5 @@ pub enum PositionReply {
     /// The request must be sent again with the first sequence that was published at this time.
     LookUp(Timestamp),
     /// The request must be sent again with the leader's answer about this message.
-    Verify(Witness),
+    Verify(MessageIdentity),
 }

@@ -52,7 +52,7 @@ pub(crate) struct Session {
     pub(crate) context: Context,
     pub(crate) connector: Arc<Connector>,
     /// Sends position requests to the main thread.
-    pub(crate) questions: mpsc::Sender<PositionRequest>,
+    pub(crate) position_requests: mpsc::Sender<PositionRequest>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -259,26 +259,26 @@ impl Session {
         let state = stream.cached_info().state.clone();
         let (mut found, mut verified) = (None, None);
         loop {
-            let (answer, answered) = oneshot::channel();
+            let (reply, replied) = oneshot::channel();
             let request = PositionRequest {
                 stream_id: stream_id.clone(),
                 first_sequence: state.first_sequence,
                 last_sequence: state.last_sequence,
                 found,
                 verified,
-                answer,
+                reply,
             };
-            if self.questions.send(request).await.is_err() {
+            if self.position_requests.send(request).await.is_err() {
                 until_dropped().await;
             }
             (self.context.wake)();
-            match answered.await.map_err(|_| SessionError::NoPosition)? {
+            match replied.await.map_err(|_| SessionError::NoPosition)? {
                 PositionReply::Position(position) => return Ok(position),
                 PositionReply::LookUp(time) => {
                     found = Some(lookup::first_at(stream, messages, time).await?)
                 }
-                PositionReply::Verify(witness) => {
-                    verified = Some((witness, lookup::verify(stream, messages, witness).await?));
+                PositionReply::Verify(identity) => {
+                    verified = Some((identity, lookup::verify(stream, messages, identity).await?));
                 }
             }
         }

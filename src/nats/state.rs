@@ -91,12 +91,12 @@ impl PipelineState {
 
 /// The messages of a batch, counted in [`PipelineState::in_memory`] until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub(crate) struct InMemoryCount {
     state: Arc<PipelineState>,
     messages: u64,
 }
 
-impl Counted {
+impl InMemoryCount {
     /// Starts with no message.
     pub(crate) fn none(state: Arc<PipelineState>) -> Self {
         Self { state, messages: 0 }
@@ -114,7 +114,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for InMemoryCount {
     fn drop(&mut self) {
         let in_memory = &self.state.in_memory;
         in_memory.fetch_sub(self.messages, Ordering::Relaxed);

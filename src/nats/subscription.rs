@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 /// written.
 const BATCHES_WAITING: usize = 1;
 /// Position requests that may wait; a session sends one at a time.
-const QUESTIONS_WAITING: usize = 1;
+const POSITION_REQUESTS_WAITING: usize = 1;
 
 /// One pipeline as the main thread sees it. Dropping it stops the pipeline.
 pub struct Subscription {
@@ -28,7 +28,7 @@ pub struct Subscription {
     budget: PipelineBudget,
     state: Arc<PipelineState>,
     batches: mpsc::Receiver<Batch>,
-    questions: mpsc::Receiver<PositionRequest>,
+    position_requests: mpsc::Receiver<PositionRequest>,
     stop: watch::Sender<bool>,
 }
 
@@ -41,7 +41,7 @@ impl Subscription {
             budget,
             state: Arc::new(PipelineState::default()),
             batches: mpsc::channel(1).1,
-            questions: mpsc::channel(1).1,
+            position_requests: mpsc::channel(1).1,
             stop: watch::channel(true).0,
         }
     }
@@ -51,10 +51,10 @@ impl Subscription {
         self.stop();
         let (stop, stopped) = watch::channel(false);
         let (batch_sender, batches) = mpsc::channel(BATCHES_WAITING);
-        let (question_sender, questions) = mpsc::channel(QUESTIONS_WAITING);
+        let (position_request_sender, position_requests) = mpsc::channel(POSITION_REQUESTS_WAITING);
         self.stop = stop;
         self.batches = batches;
-        self.questions = questions;
+        self.position_requests = position_requests;
         let context = Context {
             settings: self.shared.settings.clone(),
             pipeline: self.pipeline.clone(),
@@ -68,7 +68,7 @@ impl Subscription {
             pipelines: self.shared.pipelines,
             context,
             connector: self.shared.connector.clone(),
-            questions: question_sender,
+            position_requests: position_request_sender,
             stop: stopped,
         };
         self.shared.spawn(session.run());
@@ -79,7 +79,7 @@ impl Subscription {
     pub fn stop(&mut self) {
         self.stop.send_replace(true);
         self.batches = mpsc::channel(1).1;
-        self.questions = mpsc::channel(1).1;
+        self.position_requests = mpsc::channel(1).1;
     }
 
     /// Returns whether it has been started and not stopped since.
@@ -105,7 +105,7 @@ impl Subscription {
 
     /// Returns the session's request for the pipeline's position, if there is one.
     pub fn next_position_request(&mut self) -> Option<PositionRequest> {
-        self.questions.try_recv().ok()
+        self.position_requests.try_recv().ok()
     }
 
     /// Returns the state of the pipeline on the NATS side.

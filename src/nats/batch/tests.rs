@@ -94,7 +94,7 @@ fn every_message_is_acknowledged_where_the_consumer_wants_that_and_only_there() 
         batch(AckMode::None, &[3]),
         batch(AckMode::Explicit, &[2, 4]),
     ];
-    let receipts = acks_for(&mut recorded);
+    let receipts = receipts_for(&mut recorded);
     let expected = ["reply.1", "reply.2", "reply.2", "reply.4"];
     assert_eq!(replies(&receipts), (expected.to_vec(), 0));
 }
@@ -108,11 +108,11 @@ fn a_session_that_asks_for_it_is_told_once_after_the_messages() {
         let (report, mut told) = oneshot::channel();
         let mut recorded = [batch(ack_mode, &[1])];
         recorded[0].report_to(report);
-        let receipts = acks_for(&mut recorded);
+        let receipts = receipts_for(&mut recorded);
         assert_eq!(replies(&receipts), (expected, 1));
         assert!(matches!(receipts.last(), Some(Receipt::Report(_))));
         assert!(told.try_recv().is_err(), "not before it is durable");
-        assert_eq!(replies(&acks_for(&mut recorded)).1, 0);
+        assert_eq!(replies(&receipts_for(&mut recorded)).1, 0);
     }
 }
 

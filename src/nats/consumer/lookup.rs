@@ -5,7 +5,7 @@
 
 use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
-use crate::resume::{Testimony, TimeLookup, Witness};
+use crate::resume::{MessageIdentity, TimeLookup, VerifyResult};
 use async_nats::jetstream::stream::{ClusterInfo, Info, Stream};
 use row::Timestamp;
 use std::time::Duration;
@@ -52,12 +52,12 @@ pub(crate) fn refuse_leaderless(info: &Info) -> Result<(), SessionError> {
 pub(crate) async fn verify(
     stream: &Stream,
     messages: &StoredMessages,
-    witness: Witness,
-) -> Result<Testimony, SessionError> {
-    let found = messages.get(witness.sequence).await?;
+    identity: MessageIdentity,
+) -> Result<VerifyResult, SessionError> {
+    let found = messages.get(identity.sequence).await?;
     let found = found.map(|message| message.published);
-    if found == Some(witness.published) {
-        return Ok(Testimony::Intact);
+    if found == Some(identity.published) {
+        return Ok(VerifyResult::Intact);
     }
     let info = stream.get_info().await?;
     refuse_leaderless(&info)?;
@@ -65,25 +65,30 @@ pub(crate) async fn verify(
         return Err(SessionError::Leaderless);
     }
     let last = info.state.last_sequence;
-    if witness.sequence > last {
-        return Ok(Testimony::SetBack(last));
+    if identity.sequence > last {
+        return Ok(VerifyResult::SetBack(last));
     }
     if found.is_none() {
-        return Ok(Testimony::Gone);
+        return Ok(VerifyResult::Gone);
     }
-    // A message that was published later than the witness cannot have been read before it.
-    let first = first_at(stream, messages, witness.published.saturating_add_micros(1)).await?;
-    Ok(Testimony::SetBack(first.sequence.saturating_sub(1)))
+    // A message that was published later than this one cannot have been read before it.
+    let first = first_at(
+        stream,
+        messages,
+        identity.published.saturating_add_micros(1),
+    )
+    .await?;
+    Ok(VerifyResult::SetBack(first.sequence.saturating_sub(1)))
 }
 
 /// Returns what distinguishes the message with this sequence from another one that gets the same
 /// sequence after the stream was set back.
-pub(crate) async fn witness(
+pub(crate) async fn identity(
     messages: &StoredMessages,
     sequence: u64,
-) -> Result<Option<Witness>, SessionError> {
+) -> Result<Option<MessageIdentity>, SessionError> {
     let found = messages.get(sequence).await?;
-    Ok(found.map(|message| Witness {
+    Ok(found.map(|message| MessageIdentity {
         sequence,
         published: message.published,
     }))

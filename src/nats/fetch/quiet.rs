@@ -124,7 +124,7 @@ impl<S: Server> Fetch<'_, S> {
         if self.context.batches.capacity() == 0 {
             return Ok(());
         }
-        let newest = self.server.witness(last).await?;
+        let newest = self.server.identity(last).await?;
         self.sequences.account_up_to(last);
         self.accumulator.batch.set_tail(Tail {
             first,

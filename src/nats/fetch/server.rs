@@ -5,7 +5,7 @@ use crate::consumer::lookup;
 use crate::consumer::spec::ConsumerSpec;
 use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
-use crate::resume::Witness;
+use crate::resume::MessageIdentity;
 use crate::settings::Pipeline;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::stream::Stream;
@@ -41,7 +41,7 @@ pub(crate) trait Server {
 
     /// Returns what distinguishes this message from a later one with the same sequence; `None` if
     /// it was removed.
-    async fn witness(&self, sequence: u64) -> Result<Option<Witness>, SessionError>;
+    async fn identity(&self, sequence: u64) -> Result<Option<MessageIdentity>, SessionError>;
 
     /// Returns the header bytes of a message; `None` if it was removed.
     async fn headers(&self, sequence: u64) -> Result<Option<Bytes>, SessionError>;
@@ -87,8 +87,8 @@ impl Server for JetStream {
         lookup::is_empty(&self.messages, &self.pipeline.subjects, first, last).await
     }
 
-    async fn witness(&self, sequence: u64) -> Result<Option<Witness>, SessionError> {
-        lookup::witness(&self.messages, sequence).await
+    async fn identity(&self, sequence: u64) -> Result<Option<MessageIdentity>, SessionError> {
+        lookup::identity(&self.messages, sequence).await
     }
 
     async fn headers(&self, sequence: u64) -> Result<Option<Bytes>, SessionError> {

@@ -39,14 +39,14 @@ pub struct DeadLetterMessage {
 /// The dead letters that wait to be published; what does not fit is dropped.
 pub(crate) struct DeadLetterQueue {
     sender: mpsc::Sender<Queued>,
-    room: Part,
+    memory: Part,
 }
 
 /// A dead letter in the queue, with the subject to publish it on.
 pub(crate) struct Queued {
     subject: String,
     message: DeadLetterMessage,
-    room: OwnedSemaphorePermit,
+    reservation: OwnedSemaphorePermit,
 }
 
 impl DeadLetterQueue {
@@ -54,8 +54,8 @@ impl DeadLetterQueue {
     /// the receiver.
     pub(crate) fn new(bytes: usize) -> (Self, mpsc::Receiver<Queued>) {
         let (sender, ready) = mpsc::channel(WAITING);
-        let room = Part::new(bytes / PART);
-        (Self { sender, room }, ready)
+        let memory = Part::new(bytes / PART);
+        (Self { sender, memory }, ready)
     }
 
     /// Queues a dead letter for `subject`. It is dropped if too many are waiting.
@@ -63,7 +63,7 @@ impl DeadLetterQueue {
         if message.is_about_a_dead_letter() {
             return;
         }
-        let Some(room) = self.room.try_reserve(message.size()) else {
+        let Some(reservation) = self.memory.try_reserve(message.size()) else {
             return;
         };
         // Copied, because the payload is a slice of a buffer that also holds other messages.
@@ -72,7 +72,7 @@ impl DeadLetterQueue {
         let _ = self.sender.try_send(Queued {
             subject,
             message,
-            room,
+            reservation,
         });
     }
 }
@@ -89,7 +89,7 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
         while let Some(Queued {
             subject,
             message,
-            room,
+            reservation,
         }) = next
         {
             let headers = headers(&message);
@@ -98,8 +98,8 @@ pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connec
                 .publish_with_headers(subject, headers, message.payload)
                 .await;
             match &mut sent {
-                Some(sent) => sent.merge(room),
-                None => sent = Some(room),
+                Some(sent) => sent.merge(reservation),
+                None => sent = Some(reservation),
             }
             let more = sent.as_ref().is_some_and(|s| s.num_permits() < AT_ONCE);
             next = more.then(|| ready.try_recv().ok()).flatten();

@@ -6,7 +6,9 @@ use crate::catalog::position::Positions;
 use crate::pg::failure::Failure;
 use crate::pg::transaction;
 use crate::worker::resume::{self, Outcome};
-use nats::{Message, PositionReply, PositionRequest, Sequences, StreamId, Testimony, Witness};
+use nats::{
+    Message, MessageIdentity, PositionReply, PositionRequest, Sequences, StreamId, VerifyResult,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ impl Pipeline {
     /// Those of the database; the session then asks again.
     pub fn resume(&mut self, request: PositionRequest, timeout: Duration) -> Result<(), Failure> {
         let name = self.config.nats.name.clone();
-        if let Some((_, Testimony::SetBack(_))) = request.verified {
+        if let Some((_, VerifyResult::SetBack(_))) = request.verified {
             // The stream may assign these sequences to other messages. Those that it still holds
             // are read again.
             self.gather_all();
@@ -40,12 +42,12 @@ impl Pipeline {
         })?;
         let position = match outcome {
             Outcome::At(position) => position,
-            Outcome::Verify(witness) => {
-                let _ = request.answer.send(PositionReply::Verify(witness));
+            Outcome::Verify(identity) => {
+                let _ = request.reply.send(PositionReply::Verify(identity));
                 return Ok(());
             }
             Outcome::LookUp(time) => {
-                let _ = request.answer.send(PositionReply::LookUp(time));
+                let _ = request.reply.send(PositionReply::LookUp(time));
                 return Ok(());
             }
         };
@@ -58,7 +60,7 @@ impl Pipeline {
             self.positions.remove(0);
         }
         // The session may have ended meanwhile; the next one asks again.
-        let _ = request.answer.send(PositionReply::Position(position));
+        let _ = request.reply.send(PositionReply::Position(position));
         Ok(())
     }
 
@@ -77,16 +79,16 @@ impl Pipeline {
     }
 
     /// Returns the newest message of this stream that is fetched or skipped and not recorded yet.
-    fn newest_fetched(&self, stream_id: &StreamId) -> Option<Witness> {
+    fn newest_fetched(&self, stream_id: &StreamId) -> Option<MessageIdentity> {
         let batches = self
             .waiting
             .iter()
             .filter(|batch| *batch.stream_id == *stream_id);
         let newest = batches.flat_map(|batch| {
-            let messages = batch.messages.iter().map(Message::witness);
+            let messages = batch.messages.iter().map(Message::identity);
             messages.chain(batch.tail().and_then(|tail| tail.newest))
         });
-        newest.max_by_key(|witness| witness.sequence)
+        newest.max_by_key(|identity| identity.sequence)
     }
 }
 

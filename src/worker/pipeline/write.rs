@@ -197,7 +197,7 @@ impl Pipeline {
             duplicates: done.iter().map(|batch| batch.duplicates() as u64).sum(),
             bytes: done.iter().map(|batch| batch.payload_bytes() as u64).sum(),
             newest: done.iter().filter_map(Batch::last_published).max(),
-            receipts: nats::acks_for(&mut done),
+            receipts: nats::receipts_for(&mut done),
             ..WriteReport::default()
         };
         done.into_iter()

@@ -7,7 +7,7 @@ mod seek;
 
 pub use reconcile::reconcile;
 
-use nats::{Sequences, Witness};
+use nats::{MessageIdentity, Sequences};
 use row::Timestamp;
 
 /// The reply to a session's request for its position.
@@ -17,5 +17,5 @@ pub enum Outcome {
     /// First ask the stream for the sequence at this time.
     LookUp(Timestamp),
     /// First ask the stream whether it still holds this message.
-    Verify(Witness),
+    Verify(MessageIdentity),
 }

@@ -6,7 +6,7 @@ use super::{Outcome, seek};
 use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
-use nats::{PositionRequest, Sequences, Testimony, Witness};
+use nats::{MessageIdentity, PositionRequest, Sequences, VerifyResult};
 
 /// Returns where a pipeline continues, and records gaps. Inside a transaction only.
 ///
@@ -21,7 +21,7 @@ pub fn reconcile(
     request: &PositionRequest,
     remembered: Option<Sequences>,
     fetched: &Sequences,
-    newest_fetched: Option<Witness>,
+    newest_fetched: Option<MessageIdentity>,
 ) -> Result<Outcome, Failure> {
     let stream_id = &request.stream_id;
     let stored = position::load(pipeline, stream_id)?;
@@ -32,13 +32,13 @@ pub fn reconcile(
         _ => stored.map(|stored| stored.position).or(remembered),
     };
     let is_new = recorded.is_none();
-    if let Some(witness) = unverified(request, newest_fetched, newest) {
-        return Ok(Outcome::Verify(witness));
+    if let Some(identity) = unverified(request, newest_fetched, newest) {
+        return Ok(Outcome::Verify(identity));
     }
     let before = recorded.clone().unwrap_or_default();
     let mut position = before.clone();
-    if let Some((witness, Testimony::SetBack(last))) = request.verified {
-        cut_back(pipeline, request, &mut position, witness, last)?;
+    if let Some((identity, VerifyResult::SetBack(last))) = request.verified {
+        cut_back(pipeline, request, &mut position, identity, last)?;
     }
     if is_new && position::has_predecessor(pipeline, stream_id)? {
         pipeline_warning!(
@@ -69,34 +69,34 @@ pub fn reconcile(
 /// recorded, or, if that was removed, the newest recorded one.
 fn unverified(
     request: &PositionRequest,
-    fetched: Option<Witness>,
-    recorded: Option<Witness>,
-) -> Option<Witness> {
+    fetched: Option<MessageIdentity>,
+    recorded: Option<MessageIdentity>,
+) -> Option<MessageIdentity> {
     match request.verified {
         None => fetched
             .into_iter()
             .chain(recorded)
             .max_by_key(|w| w.sequence),
-        Some((witness, Testimony::Gone)) => recorded.filter(|r| r.sequence < witness.sequence),
-        Some((_, Testimony::Intact | Testimony::SetBack(_))) => None,
+        Some((identity, VerifyResult::Gone)) => recorded.filter(|r| r.sequence < identity.sequence),
+        Some((_, VerifyResult::Intact | VerifyResult::SetBack(_))) => None,
     }
 }
 
-/// Cuts the position back to `last`, because `witness` is missing in the stream or is another
+/// Cuts the position back to `last`, because the message `identity` is missing or is another
 /// message: the stream was set back, by a restore or by a server that lost its newest messages. It
 /// assigns the sequences above `last` to new messages.
 fn cut_back(
     pipeline: &str,
     request: &PositionRequest,
     position: &mut Sequences,
-    witness: Witness,
+    identity: MessageIdentity,
     last: u64,
 ) -> Result<(), Failure> {
     pipeline_warning!(
         pipeline,
         "JetStream stream \"{}\" does not hold the message that was read as sequence {}: it was set back; going on behind {last}",
         request.stream_id.name,
-        witness.sequence,
+        identity.sequence,
     );
     if position.last() > last {
         position.forget_above(last);

@@ -3,7 +3,7 @@
 use super::super::server::{ConsumerCounts, Server};
 use super::super::*;
 use crate::budget::Budget;
-use crate::resume::Witness;
+use crate::resume::MessageIdentity;
 use crate::settings::{Pipeline, Settings};
 use crate::state::{PhaseKind, PipelineState};
 use bytes::Bytes;
@@ -61,7 +61,7 @@ impl Server for ScriptedServer {
         self.0.lock().is_empty
     }
 
-    async fn witness(&self, _: u64) -> Result<Option<Witness>, SessionError> {
+    async fn identity(&self, _: u64) -> Result<Option<MessageIdentity>, SessionError> {
         Ok(None)
     }
 

@@ -9,7 +9,7 @@ use crate::pg::failure::Failure;
 use crate::pg::transaction;
 use crate::worker::pipeline::context::{WriteContext, Written};
 use crate::worker::pipeline::selection::{self, MessageRange, SkippedRange};
-use nats::{DeadLetterMessage, Message, Sequences, StreamId, Witness};
+use nats::{DeadLetterMessage, Message, MessageIdentity, Sequences, StreamId};
 
 /// The input of one transaction.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl Writer {
             let dead_letters = self.save_dead_letters(stream_id, step.ranges, step.refused)?;
             let newest = step.ranges.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
-            self.save_position(stream_id, &gaps, &next, newest.map(Message::witness))?;
+            self.save_position(stream_id, &gaps, &next, newest.map(Message::identity))?;
             Ok(Written {
                 messages: selection::count(step.ranges) as u64,
                 rows,
@@ -107,7 +107,7 @@ impl Writer {
     pub fn record_skipped(
         &self,
         skipped: &[SkippedRange],
-        newest: Option<Witness>,
+        newest: Option<MessageIdentity>,
         context: &mut WriteContext<'_>,
     ) -> Result<(), Failure> {
         let gaps = selection::missing_ranges(skipped.iter().copied(), context.position);
@@ -129,7 +129,7 @@ impl Writer {
         stream_id: &StreamId,
         gaps: &[(u64, u64)],
         next: &Sequences,
-        newest: Option<Witness>,
+        newest: Option<MessageIdentity>,
     ) -> Result<(), Failure> {
         gap::record_removed(&self.pipeline, stream_id, gaps)?;
         position::save(&self.pipeline, stream_id, next, newest)
