@@ -14,7 +14,7 @@ pub use fault::{Fault, fault};
 pub use parse::{PIPELINES_MAX, ParseError};
 pub use settings::WORKERS_MAX;
 
-use nats::{Pipeline, Settings};
+use nats::{PipelineSettings, Settings};
 use pgrx::guc::PostgresGucEnum;
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
     /// The source of its messages, and the format that turns them into rows.
-    pub nats: Pipeline,
+    pub nats: PipelineSettings,
     /// The destinations, one for each of the format's tables; empty for these tables themselves. As
     /// given by the user, perhaps schema-qualified.
     pub tables: Vec<String>,

@@ -4,7 +4,7 @@
 
 use super::parse::{self, Options, ParseError, refuse};
 use super::preset::{self, Preset};
-use super::{Pipeline, PipelineConfig};
+use super::{PipelineConfig, PipelineSettings};
 use decode::FormatRef;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) fn pipeline(
         (None, None) => return missing(name, "subject"),
     };
     Ok(PipelineConfig {
-        nats: Pipeline {
+        nats: PipelineSettings {
             name: name.to_owned(),
             format,
             stream: options.nats_stream,

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::budget::PipelineBudget;
-use crate::settings::{Pipeline, Settings};
+use crate::settings::{PipelineSettings, Settings};
 use crate::state::{PhaseKind, PipelineState};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
 /// One pipeline, as its session and fetch see it.
 pub(crate) struct Context {
     pub(crate) settings: Arc<Settings>,
-    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) pipeline: Arc<PipelineSettings>,
     /// The pipeline's part of the byte budget.
     pub(crate) budget: PipelineBudget,
     /// State that the status shows.

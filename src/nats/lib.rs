@@ -38,7 +38,7 @@ pub use publish::dead_letter::DeadLetterMessage;
 pub use resume::{MessageIdentity, PositionReply, PositionRequest, TimeLookup, VerifyResult};
 pub use runtime::Nats;
 pub use sequences::Sequences;
-pub use settings::{Pipeline, Settings};
+pub use settings::{PipelineSettings, Settings};
 pub use state::{Connection, Connectivity, Phase, PhaseKind, PipelineState};
 pub use stream_id::StreamId;
 pub use subject::matches;

@@ -34,8 +34,8 @@ pub struct TimeLookup {
     pub sequence: u64,
 }
 
-/// What identifies a message that was read. If the stream has another one with its sequence, it was set
-/// back.
+/// What identifies a message that was read. If the stream has another message or none with its
+/// sequence, it was set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageIdentity {
     /// Sequence in the stream.

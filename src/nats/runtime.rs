@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::connection::Connector;
 use crate::publish::ack::{self, Receipt};
 use crate::publish::dead_letter::{self, DeadLetterMessage, DeadLetterQueue};
-use crate::settings::{Pipeline, Settings};
+use crate::settings::{PipelineSettings, Settings};
 use crate::shared::Shared;
 use crate::state::Connection;
 use crate::subscription::Subscription;
@@ -71,7 +71,7 @@ impl Nats {
     }
 
     /// Adds a pipeline. It begins to fetch when [`Subscription::start`] is called.
-    pub fn subscribe(&mut self, pipeline: Pipeline) -> Subscription {
+    pub fn subscribe(&mut self, pipeline: PipelineSettings) -> Subscription {
         let budget = self.budget.of_next_pipeline();
         Subscription::stopped(self.shared.clone(), pipeline, budget)
     }

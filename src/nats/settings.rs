@@ -30,7 +30,7 @@ pub struct Settings {
 
 /// The settings of one pipeline: where its messages come from and how they become rows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pipeline {
+pub struct PipelineSettings {
     /// Name in settings, SQL and logs, such as `otel_metrics`.
     pub name: String,
     /// Decoder of the payloads.
@@ -54,7 +54,7 @@ pub struct Pipeline {
     pub max_future: Option<Duration>,
 }
 
-impl Pipeline {
+impl PipelineSettings {
     /// Returns the name of the durable consumer: the prefix and the pipeline's name, with `-` in
     /// place of `_`.
     pub fn consumer_name(&self, settings: &Settings) -> String {

@@ -6,7 +6,7 @@ use crate::budget::PipelineBudget;
 use crate::context::Context;
 use crate::resume::PositionRequest;
 use crate::session::Session;
-use crate::settings::Pipeline;
+use crate::settings::PipelineSettings;
 use crate::shared::Shared;
 use crate::state::PipelineState;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const POSITION_REQUESTS_WAITING: usize = 1;
 /// One pipeline as the main thread sees it. Dropping it stops the pipeline.
 pub struct Subscription {
     shared: Arc<Shared>,
-    pipeline: Arc<Pipeline>,
+    pipeline: Arc<PipelineSettings>,
     budget: PipelineBudget,
     state: Arc<PipelineState>,
     batches: mpsc::Receiver<Batch>,
@@ -34,7 +34,11 @@ pub struct Subscription {
 
 impl Subscription {
     /// Creates a subscription that does not fetch yet.
-    pub(crate) fn stopped(shared: Arc<Shared>, pipeline: Pipeline, budget: PipelineBudget) -> Self {
+    pub(crate) fn stopped(
+        shared: Arc<Shared>,
+        pipeline: PipelineSettings,
+        budget: PipelineBudget,
+    ) -> Self {
         Self {
             shared,
             pipeline: Arc::new(pipeline),

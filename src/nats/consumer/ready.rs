@@ -5,7 +5,7 @@ use crate::batch::AckMode;
 use crate::consumer::spec::{self, ConsumerSpec, SESSION};
 use crate::error::SessionError;
 use crate::sequences::Sequences;
-use crate::settings::{Pipeline, Settings};
+use crate::settings::{PipelineSettings, Settings};
 use async_nats::jetstream::{
     consumer::{self, AckPolicy, Consumer, DeliverPolicy, FromConsumer, pull},
     context::ConsumerInfoErrorKind,
@@ -36,7 +36,7 @@ pub(crate) struct ReadyConsumer {
 pub(crate) async fn prepare(
     client: &Client,
     stream: &Stream,
-    pipeline: &Pipeline,
+    pipeline: &PipelineSettings,
     settings: &Settings,
     position: &Sequences,
 ) -> Result<ReadyConsumer, SessionError> {
@@ -104,7 +104,11 @@ fn reply_for(stream: &str, consumer: &str, sequence: u64) -> Subject {
 /// message is acknowledged individually. A work queue permits nothing else. On an interest stream,
 /// the deletion of a message that is being delivered counts as its acknowledgement, and must not
 /// count for other messages.
-fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> pull::Config {
+fn config(
+    pipeline: &PipelineSettings,
+    settings: &Settings,
+    stream: &stream::Config,
+) -> pull::Config {
     let (ack_policy, ack_wait, max_ack_pending) = match stream.retention {
         RetentionPolicy::WorkQueue | RetentionPolicy::Interest => {
             (AckPolicy::Explicit, settings.ack_wait, MAX_ACK_PENDING)
@@ -133,7 +137,7 @@ fn config(pipeline: &Pipeline, settings: &Settings, stream: &stream::Config) -> 
 /// which the stream took earlier or will take later, are delivered too, and fetch skips them. Where
 /// an acknowledgement removes the message, the consumer always has a filter: to acknowledge such a
 /// message would take it from other consumers.
-fn filters<'a>(pipeline: &'a Pipeline, stream: &stream::Config) -> &'a [String] {
+fn filters<'a>(pipeline: &'a PipelineSettings, stream: &stream::Config) -> &'a [String] {
     match stream.retention {
         RetentionPolicy::Limits if pipeline.reads_all_of(stream) => &[],
         RetentionPolicy::Limits | RetentionPolicy::Interest | RetentionPolicy::WorkQueue => {

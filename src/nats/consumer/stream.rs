@@ -1,7 +1,7 @@
 //! Finds the stream of a pipeline.
 
 use crate::error::SessionError;
-use crate::settings::Pipeline;
+use crate::settings::PipelineSettings;
 use crate::stream_id::StreamId;
 use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, context::GetStreamByNameErrorKind, context::GetStreamErrorKind};
@@ -10,7 +10,7 @@ use row::Timestamp;
 /// Finds the stream by its name or, if none is configured, by the pipeline's first subject.
 pub(crate) async fn find(
     context: &jetstream::Context,
-    pipeline: &Pipeline,
+    pipeline: &PipelineSettings,
 ) -> Result<Stream, SessionError> {
     let name = match &pipeline.stream {
         Some(name) => name.clone(),
@@ -31,7 +31,7 @@ pub(crate) async fn find(
 
 async fn by_subject(
     context: &jetstream::Context,
-    pipeline: &Pipeline,
+    pipeline: &PipelineSettings,
 ) -> Result<String, SessionError> {
     let subject = pipeline.subjects.first().cloned().unwrap_or_default();
     context

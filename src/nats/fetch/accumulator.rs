@@ -2,7 +2,7 @@
 //! requests and never waits.
 
 use crate::batch::Batch;
-use crate::settings::Pipeline;
+use crate::settings::PipelineSettings;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -49,7 +49,7 @@ impl BatchAccumulator {
 
     /// Decides after each message whether the batch is ready; `backlog` is the number of messages
     /// that are still on the server.
-    pub(crate) fn pushed(&mut self, pipeline: &Pipeline, backlog: u64, release: Release) {
+    pub(crate) fn pushed(&mut self, pipeline: &PipelineSettings, backlog: u64, release: Release) {
         let first_message_at = *self.first_message_at.get_or_insert_with(Instant::now);
         self.backlog = backlog;
         // The rest of a backlog is ready as soon as it is complete.
@@ -61,20 +61,20 @@ impl BatchAccumulator {
 
     /// Returns whether to wait for more messages. Large transactions cost less for each row, so
     /// while there is a backlog a batch waits a moment for the rows that are about to come.
-    fn grows(&self, pipeline: &Pipeline, backlog: u64, first_message_at: Instant) -> bool {
+    fn grows(&self, pipeline: &PipelineSettings, backlog: u64, first_message_at: Instant) -> bool {
         let looks_at_clock = self.batch.len().is_multiple_of(CLOCK_CHECK_EVERY);
         backlog > pipeline.max_batch_rows as u64
             && (!looks_at_clock || first_message_at.elapsed() < GROW_FOR)
     }
 
     /// Returns whether it fills a transaction.
-    pub(crate) fn is_full(&self, pipeline: &Pipeline) -> bool {
+    pub(crate) fn is_full(&self, pipeline: &PipelineSettings) -> bool {
         self.batch.weight() >= pipeline.max_batch_rows || self.batch.bytes() >= MAX_BYTES
     }
 
     /// Returns when its oldest message will have waited for `batch_timeout`; `None` without a
     /// message.
-    pub(crate) fn due(&self, pipeline: &Pipeline) -> Option<Instant> {
+    pub(crate) fn due(&self, pipeline: &PipelineSettings) -> Option<Instant> {
         self.first_message_at.map(|at| at + pipeline.batch_timeout)
     }
 
@@ -89,7 +89,7 @@ impl BatchAccumulator {
     }
 
     /// Takes the batch, and begins an empty one.
-    pub(crate) fn take(&mut self, pipeline: &Pipeline) -> Batch {
+    pub(crate) fn take(&mut self, pipeline: &PipelineSettings) -> Batch {
         let next = Self {
             is_rest_of_backlog: self.backlog > 0 && self.batch.len() > pipeline.batch_size,
             ..Self::new(self.batch.successor())
@@ -111,8 +111,8 @@ mod tests {
     const NO_BACKLOG: u64 = 0;
     const BACKLOG: u64 = 1_000;
 
-    fn pipeline() -> Pipeline {
-        Pipeline {
+    fn pipeline() -> PipelineSettings {
+        PipelineSettings {
             name: "telemetry".to_owned(),
             format: decode::format("Telemetry").unwrap().clone(),
             stream: None,

@@ -1,6 +1,6 @@
 //! The size and the body of a pull request.
 
-use crate::settings::{Pipeline, Settings};
+use crate::settings::{PipelineSettings, Settings};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl PullSize {
     /// again and again.
     pub(crate) fn new(
         settings: &Settings,
-        pipeline: &Pipeline,
+        pipeline: &PipelineSettings,
         pipelines: usize,
         max_payload: usize,
     ) -> Self {

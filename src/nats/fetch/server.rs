@@ -6,7 +6,7 @@ use crate::consumer::spec::ConsumerSpec;
 use crate::consumer::stored::StoredMessages;
 use crate::error::SessionError;
 use crate::resume::MessageIdentity;
-use crate::settings::Pipeline;
+use crate::settings::PipelineSettings;
 use async_nats::jetstream::consumer::{Consumer, pull};
 use async_nats::jetstream::stream::Stream;
 use bytes::Bytes;
@@ -54,7 +54,7 @@ pub(crate) struct JetStream {
     /// The configuration that the consumer must keep.
     pub(crate) spec: ConsumerSpec,
     pub(crate) messages: StoredMessages,
-    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) pipeline: Arc<PipelineSettings>,
     /// Set if the pipeline read all subjects of the stream when the session began.
     pub(crate) whole_stream: bool,
 }

@@ -5,7 +5,7 @@ mod running;
 use super::MESSAGE_OVERHEAD;
 use crate::batch::Tail;
 use crate::error::SessionError;
-use crate::settings::Pipeline;
+use crate::settings::PipelineSettings;
 use crate::state::PhaseKind;
 use running::{POSITION, Running, pipeline, settings};
 use std::sync::Arc;
@@ -192,7 +192,7 @@ async fn a_message_waits_for_memory_and_after_two_seconds_that_is_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_spreads_messages_over_time() {
-    let limited = Pipeline {
+    let limited = PipelineSettings {
         max_rate: 10,
         batch_timeout: Duration::from_millis(50),
         ..pipeline()

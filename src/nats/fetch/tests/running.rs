@@ -4,7 +4,7 @@ use super::super::server::{ConsumerCounts, Server};
 use super::super::*;
 use crate::budget::Budget;
 use crate::resume::MessageIdentity;
-use crate::settings::{Pipeline, Settings};
+use crate::settings::{PipelineSettings, Settings};
 use crate::state::{PhaseKind, PipelineState};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -92,8 +92,8 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-pub(super) fn pipeline() -> Pipeline {
-    Pipeline {
+pub(super) fn pipeline() -> PipelineSettings {
+    PipelineSettings {
         name: "telemetry".to_owned(),
         format: decode::format("Telemetry").unwrap().clone(),
         stream: None,
@@ -112,7 +112,7 @@ impl Running {
         Self::start_with(pipeline(), settings().buffer_bytes)
     }
 
-    pub(super) fn start_with(pipeline: Pipeline, buffer_bytes: usize) -> Self {
+    pub(super) fn start_with(pipeline: PipelineSettings, buffer_bytes: usize) -> Self {
         let (messages, script) = mpsc::channel(1_000);
         let (sender, batches) = mpsc::channel(1);
         let missed_heartbeat = Arc::new(AtomicBool::new(false));
