@@ -63,10 +63,10 @@ fn replay(
     };
     for id in dead_letter::unresolved(stream, ids, limit, selection)? {
         check_for_interrupts!();
-        let Some(letter) = dead_letter::load(id)? else {
+        let Some(dead_letter) = dead_letter::load(id)? else {
             continue;
         };
-        let outcome = replayer.replay(&letter, end, || dead_letter::mark_replayed(id));
+        let outcome = replayer.replay(&dead_letter, end, || dead_letter::mark_replayed(id));
         outcomes.push(match outcome {
             Ok(done) => {
                 let rows = i64::try_from(done.rows).unwrap_or(i64::MAX);

@@ -1,7 +1,7 @@
 //! Writes dead letters again in the transaction of a database session, with the same decoder, ids,
 //! destination, statement and role as the worker.
 
-use crate::catalog::dead_letter::{self, StoredLetter};
+use crate::catalog::dead_letter::{self, StoredDeadLetter};
 use crate::config::Config;
 use crate::destination::{self, Insert};
 use crate::pg::OfSession;
@@ -58,15 +58,15 @@ impl Replayer {
     /// When the rows cannot be written, with the reason. The rest of the transaction is unharmed.
     pub fn replay(
         &mut self,
-        letter: &StoredLetter,
+        dead_letter: &StoredDeadLetter,
         end: End,
         mark: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Replayed, Failure> {
-        let key = (letter.pipeline.clone(), letter.processor.clone());
+        let key = (dead_letter.pipeline.clone(), dead_letter.processor.clone());
         // Removed, so that after a failure no half-changed destination is kept.
         let mut inserts = self.known.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
-            let replayed = self.write(letter, &mut inserts)?;
+            let replayed = self.write(dead_letter, &mut inserts)?;
             mark()?;
             Ok(replayed)
         })?;
@@ -85,14 +85,18 @@ impl Replayer {
     }
 
     /// Decodes a dead letter and writes its rows.
-    fn write(&self, letter: &StoredLetter, inserts: &mut Vec<Insert>) -> Result<Replayed, Failure> {
-        let (format, chosen, window) = self.way(letter)?;
+    fn write(
+        &self,
+        dead_letter: &StoredDeadLetter,
+        inserts: &mut Vec<Insert>,
+    ) -> Result<Replayed, Failure> {
+        let (format, chosen, window) = self.way(dead_letter)?;
         let message = Message {
-            subject: &letter.subject,
-            payload: &letter.payload,
-            stream: &letter.stream,
-            sequence: letter.sequence,
-            published: letter.published,
+            subject: &dead_letter.subject,
+            payload: &dead_letter.payload,
+            stream: &dead_letter.stream,
+            sequence: dead_letter.sequence,
+            published: dead_letter.published,
             window,
         };
         let mut rows = RowSet::new(format.tables());
@@ -118,14 +122,20 @@ impl Replayer {
 
     /// Returns the format, tables and time window that the pipeline has now. If it is no longer
     /// active, returns the dead letter's own format, for its own tables.
-    fn way(&self, letter: &StoredLetter) -> Result<(&FormatRef, &[String], Window), Failure> {
+    fn way(
+        &self,
+        dead_letter: &StoredDeadLetter,
+    ) -> Result<(&FormatRef, &[String], Window), Failure> {
         let pipelines = &self.config.pipelines;
-        if let Some(found) = pipelines.iter().find(|p| p.nats.name == letter.pipeline) {
-            let window = found.nats.window(letter.published);
+        if let Some(found) = pipelines
+            .iter()
+            .find(|p| p.nats.name == dead_letter.pipeline)
+        {
+            let window = found.nats.window(dead_letter.published);
             return Ok((&found.nats.format, &found.tables, window));
         }
-        let format = decode::format(&letter.processor).ok_or_else(|| {
-            let (pipeline, processor) = (&letter.pipeline, &letter.processor);
+        let format = decode::format(&dead_letter.processor).ok_or_else(|| {
+            let (pipeline, processor) = (&dead_letter.pipeline, &dead_letter.processor);
             let message = format!(
                 "pipeline \"{pipeline}\" is not active, and processor \"{processor}\" does not exist"
             );

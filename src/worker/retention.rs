@@ -96,10 +96,10 @@ impl Upkeep {
             let freed = transaction::run(limit, || dead_letter::remove_oldest(excess));
             let freed = freed.inspect_err(|_| self.give_up_for_now())?;
             status::update_worker(0, |worker| {
-                worker.dead_letters.removed += freed.letters;
+                worker.dead_letters.removed += freed.dead_letters;
                 worker.dead_letters.bytes = worker.dead_letters.bytes.saturating_sub(freed.bytes);
             });
-            self.excess = match freed.letters {
+            self.excess = match freed.dead_letters {
                 // The remaining ones are locked by a replay.
                 0 => 0,
                 _ => excess.saturating_sub(freed.bytes),

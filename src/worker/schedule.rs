@@ -141,10 +141,10 @@ impl Schedule {
             report::written(pipeline, &done);
             if let Some(prefix) = &config.write.dead_letter_subject {
                 let subject = format!("{prefix}.{}", pipeline.config.nats.name);
-                let letters = done.written.dead_letters;
-                letters
+                let dead_letters = done.written.dead_letters;
+                dead_letters
                     .into_iter()
-                    .for_each(|l| self.nats.publish_dead_letter(subject.clone(), l));
+                    .for_each(|message| self.nats.publish_dead_letter(subject.clone(), message));
             }
             breaker.record(done.failure.as_ref(), Instant::now());
             self.acks.after_commit(pipeline.slot, done.receipts);

@@ -28,7 +28,7 @@ impl Stage {
 }
 
 /// A dead letter to write: a message and the reason.
-pub struct Letter<'a> {
+pub struct NewDeadLetter<'a> {
     /// Name of the pipeline.
     pub pipeline: &'a str,
     /// Name of the pipeline's format.
@@ -43,7 +43,7 @@ pub struct Letter<'a> {
     pub failure: &'a Failure,
 }
 
-impl Letter<'_> {
+impl NewDeadLetter<'_> {
     /// Returns the dead letter as a message to publish on NATS.
     pub fn notice(&self) -> DeadLetterMessage {
         DeadLetterMessage {
@@ -62,12 +62,12 @@ impl Letter<'_> {
 }
 
 /// Writes one dead letter. Inside the transaction that records the message.
-pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
+pub fn keep(dead_letter: &NewDeadLetter<'_>) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.dead_letter
             (stream, subject, sequence, delivered, published_at, headers, payload,
              processor, stage, sqlstate, error, nats_stream, raw_headers)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-    let message = letter.message;
+    let message = dead_letter.message;
     let published = TimestampWithTimeZone::try_from(message.published.postgres_micros()).ok();
     let (read, raw) = match &message.headers {
         Some(Headers::Parsed(parsed)) => (Some(headers(parsed)), None),
@@ -75,18 +75,18 @@ pub fn keep(letter: &Letter<'_>) -> Result<(), Failure> {
         None => (None, None),
     };
     let args = [
-        letter.pipeline.into(),
+        dead_letter.pipeline.into(),
         without_nul(&message.subject).into(),
         i64::try_from(message.sequence).ok().into(),
         message.delivery_count.into(),
         published.into(),
         read.into(),
         message.payload.as_ref().into(),
-        letter.processor.into(),
-        letter.stage.as_str().into(),
-        letter.failure.sqlstate.as_str().into(),
-        without_nul(&letter.failure.text()).into(),
-        letter.stream.into(),
+        dead_letter.processor.into(),
+        dead_letter.stage.as_str().into(),
+        dead_letter.failure.sqlstate.as_str().into(),
+        without_nul(&dead_letter.failure.text()).into(),
+        dead_letter.stream.into(),
         raw.into(),
     ];
     Spi::connect_mut(|client| client.update(query, None, &args).map(drop))?;

@@ -5,8 +5,8 @@ mod insert;
 mod resolve;
 mod retention;
 
-pub use insert::{Letter, Stage, keep};
-pub use resolve::{Selection, StoredLetter, discard, load, mark_replayed, unresolved};
+pub use insert::{NewDeadLetter, Stage, keep};
+pub use resolve::{Selection, StoredDeadLetter, discard, load, mark_replayed, unresolved};
 pub use retention::{Removed, expire, remove_oldest, size};
 
 use crate::pg::failure::Failure;

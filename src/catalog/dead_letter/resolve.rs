@@ -9,7 +9,7 @@ use row::Timestamp;
 
 /// The parts of a dead letter that its rows depend on.
 #[derive(Debug)]
-pub struct StoredLetter {
+pub struct StoredDeadLetter {
     /// Name of the pipeline that received it.
     pub pipeline: String,
     /// Name of the pipeline's format at that time.
@@ -82,7 +82,7 @@ pub fn unresolved(
 
 /// Reads one dead letter; only one at a time, since payloads may be large. Returns `None` if it
 /// does not exist.
-pub fn load(id: i64) -> Result<Option<StoredLetter>, Failure> {
+pub fn load(id: i64) -> Result<Option<StoredDeadLetter>, Failure> {
     let query = "SELECT stream, COALESCE(processor, ''), COALESCE(nats_stream, ''),
             COALESCE(sequence, 0), COALESCE(published_at, received_at), COALESCE(subject, ''),
             COALESCE(payload, '')
@@ -91,7 +91,7 @@ pub fn load(id: i64) -> Result<Option<StoredLetter>, Failure> {
         let Some(row) = client.select(query, Some(1), &[id.into()])?.next() else {
             return Ok(None);
         };
-        Ok(Some(StoredLetter {
+        Ok(Some(StoredDeadLetter {
             pipeline: row.get(1)?.unwrap_or_default(),
             processor: row.get(2)?.unwrap_or_default(),
             stream: row.get(3)?.unwrap_or_default(),

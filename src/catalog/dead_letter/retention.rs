@@ -50,7 +50,7 @@ pub fn expire(age: Duration) -> Result<Removed, Failure> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Freed {
     /// Number of dead letters.
-    pub letters: u64,
+    pub dead_letters: u64,
     /// Bytes that they took.
     pub bytes: u64,
 }
@@ -71,7 +71,7 @@ pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
         SELECT count(*), coalesce(sum(size), 0)::pg_catalog.int8 FROM removed"
     );
     let bytes = i64::try_from(bytes.min(BYTES_AT_ONCE)).unwrap_or(i64::MAX);
-    let (letters, bytes) = Spi::connect_mut(|client| {
+    let (dead_letters, bytes) = Spi::connect_mut(|client| {
         client
             .update(query.as_str(), None, &[bytes.into()])?
             .first()
@@ -79,7 +79,7 @@ pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
     })?;
     let count = |found: Option<i64>| found.unwrap_or_default().unsigned_abs();
     Ok(Freed {
-        letters: count(letters),
+        dead_letters: count(dead_letters),
         bytes: count(bytes),
     })
 }

@@ -2,7 +2,7 @@
 //! not at all.
 
 use super::Writer;
-use crate::catalog::dead_letter::{self, Letter, Stage};
+use crate::catalog::dead_letter::{self, NewDeadLetter, Stage};
 use crate::catalog::{gap, position};
 use crate::destination::WriteMethod;
 use crate::pg::failure::Failure;
@@ -152,7 +152,7 @@ impl Writer {
                 }
                 _ => continue,
             };
-            let letter = Letter {
+            let dead_letter = NewDeadLetter {
                 pipeline: &self.pipeline,
                 processor: self.format.name(),
                 stream: &stream_id.name,
@@ -160,8 +160,8 @@ impl Writer {
                 stage,
                 failure: &failure,
             };
-            dead_letter::keep(&letter)?;
-            published.push(letter.notice());
+            dead_letter::keep(&dead_letter)?;
+            published.push(dead_letter.notice());
         }
         Ok(published)
     }
