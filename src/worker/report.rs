@@ -75,24 +75,24 @@ pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
 }
 
 /// Reports a pipeline that is not running.
-pub fn stream_idle(
+pub fn idle_pipeline(
     (slot, config): (Slot, &PipelineConfig),
     settings: &Settings,
     state: State,
     detail: &str,
 ) {
-    status::update_pipeline(slot, |stream| {
-        describe(stream, config, settings);
-        stream.table.set(&configured_table(config));
-        stream.state = state;
-        stream.detail.set(detail);
-        stream.pending = 0;
-        stream.ack_pending = 0;
+    status::update_pipeline(slot, |status| {
+        describe(status, config, settings);
+        status.table.set(&configured_table(config));
+        status.state = state;
+        status.detail.set(detail);
+        status.pending = 0;
+        status.ack_pending = 0;
     });
 }
 
 /// Reports a pipeline, and logs its state if that has changed.
-pub fn stream(
+pub fn pipeline(
     pipeline: &Pipeline,
     settings: &Settings,
     connection: &Connection,
@@ -100,18 +100,18 @@ pub fn stream(
 ) {
     let (state, detail) = state_of(pipeline, connection, acks);
     let mut log_it = false;
-    status::update_pipeline(pipeline.slot, |stream| {
-        log_it = stream.state != state || stable(stream.detail.get()) != stable(&detail);
-        describe(stream, &pipeline.config, settings);
-        stream.table.set(pipeline.writer.table());
-        stream.state = state;
-        stream.detail.set(&detail);
-        show_position(stream, pipeline);
+    status::update_pipeline(pipeline.slot, |status| {
+        log_it = status.state != state || stable(status.detail.get()) != stable(&detail);
+        describe(status, &pipeline.config, settings);
+        status.table.set(pipeline.writer.table());
+        status.state = state;
+        status.detail.set(&detail);
+        show_position(status, pipeline);
         let nats_state = pipeline.subscription.state();
         let in_memory = nats_state.in_memory.load(Ordering::Relaxed);
-        stream.pending = nats_state.pending.load(Ordering::Relaxed) + in_memory;
-        stream.ack_pending = nats_state.ack_pending.load(Ordering::Relaxed);
-        let counters = &mut stream.counters;
+        status.pending = nats_state.pending.load(Ordering::Relaxed) + in_memory;
+        status.ack_pending = nats_state.ack_pending.load(Ordering::Relaxed);
+        let counters = &mut status.counters;
         counters.redelivered += nats_state.redelivered.swap(0, Ordering::Relaxed);
         counters.duplicates_skipped += nats_state.duplicates_in_flight.swap(0, Ordering::Relaxed);
     });
@@ -127,25 +127,25 @@ pub fn stream(
 
 /// Reports a pipeline's position without delay, because it may have gone back.
 pub fn position(pipeline: &Pipeline) {
-    status::update_pipeline(pipeline.slot, |stream| show_position(stream, pipeline));
+    status::update_pipeline(pipeline.slot, |status| show_position(status, pipeline));
 }
 
 /// Reports the stream and the position of a pipeline.
-fn show_position(stream: &mut PipelineStatus, pipeline: &Pipeline) {
+fn show_position(status: &mut PipelineStatus, pipeline: &Pipeline) {
     if let Some((stream_id, position)) = pipeline.position() {
-        stream.nats_stream.set(&stream_id.name);
-        stream.stream_created = stream_id.created.postgres_micros();
-        stream.floor = position.floor();
-        stream.last_sequence = position.last();
+        status.nats_stream.set(&stream_id.name);
+        status.stream_created = stream_id.created.postgres_micros();
+        status.floor = position.floor();
+        status.last_sequence = position.last();
     }
 }
 
 /// Adds the result of one turn to a pipeline's figures. Called right after the commit, because
 /// sessions wait for the position.
 pub fn written(pipeline: &Pipeline, report: &WriteReport) {
-    status::update_pipeline(pipeline.slot, |stream| {
-        show_position(stream, pipeline);
-        let counters = &mut stream.counters;
+    status::update_pipeline(pipeline.slot, |status| {
+        show_position(status, pipeline);
+        let counters = &mut status.counters;
         counters.messages += report.written.messages;
         counters.rows += report.written.rows;
         counters.bytes += report.bytes;
@@ -153,28 +153,28 @@ pub fn written(pipeline: &Pipeline, report: &WriteReport) {
         counters.duplicates_skipped += report.duplicates;
         if report.written.messages > 0 {
             counters.batches += 1;
-            stream.latency.add(report.took);
-            stream.last_commit_at = now();
+            status.latency.add(report.took);
+            status.last_commit_at = now();
         }
         if let Some(newest) = report.newest {
-            stream.last_published = stream.last_published.max(newest.postgres_micros());
+            status.last_published = status.last_published.max(newest.postgres_micros());
         }
         if let Some(failure) = &report.failure {
             counters.retries += 1;
-            stream.last_error.set(&failure.to_string());
-            stream.last_error_at = now();
+            status.last_error.set(&failure.to_string());
+            status.last_error_at = now();
         }
     });
 }
 
 /// Reports the settings of a pipeline.
-fn describe(stream: &mut PipelineStatus, config: &PipelineConfig, settings: &Settings) {
+fn describe(status: &mut PipelineStatus, config: &PipelineConfig, settings: &Settings) {
     let nats = &config.nats;
-    stream.name.set(&nats.name);
-    stream.processor.set(nats.format.name());
-    stream.consumer.set(&nats.consumer_name(settings));
+    status.name.set(&nats.name);
+    status.processor.set(nats.format.name());
+    status.consumer.set(&nats.consumer_name(settings));
     if let Some(name) = &nats.stream {
-        stream.nats_stream.set(name);
+        status.nats_stream.set(name);
     }
 }
 

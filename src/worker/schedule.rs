@@ -102,7 +102,7 @@ impl Schedule {
     /// Reports all pipelines.
     pub fn show(&self, settings: &Settings) {
         for pipeline in &self.pipelines {
-            report::stream(pipeline, settings, self.nats.connection(), &self.acks);
+            report::pipeline(pipeline, settings, self.nats.connection(), &self.acks);
         }
     }
 
@@ -141,10 +141,9 @@ impl Schedule {
             report::written(pipeline, &done);
             if let Some(prefix) = &config.write.dead_letter_subject {
                 let subject = format!("{prefix}.{}", pipeline.config.nats.name);
-                let dead_letters = done.written.dead_letters;
-                dead_letters
-                    .into_iter()
-                    .for_each(|message| self.nats.publish_dead_letter(subject.clone(), message));
+                for message in done.written.dead_letters {
+                    self.nats.publish_dead_letter(subject.clone(), message);
+                }
             }
             breaker.record(done.failure.as_ref(), Instant::now());
             self.acks.after_commit(pipeline.slot, done.receipts);

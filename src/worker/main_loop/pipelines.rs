@@ -55,7 +55,7 @@ impl Worker {
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
             for pipeline in self.share(&config) {
-                report::stream_idle(pipeline, &config.nats, state, reason);
+                report::idle_pipeline(pipeline, &config.nats, state, reason);
             }
         }
     }

@@ -12,10 +12,10 @@ pub const ALIVE: &str = "alive  ";
 pub const CRASHED: &str = "crashed";
 
 /// Number of crashes, each while the message is written alone, after which it is poison.
-const ENOUGH_CRASHES: u32 = 1;
+const CRASHES_UNTIL_POISON: u32 = 1;
 /// Number of kills, each while the message is written alone, after which it is poison. More than
 /// one, because a process may be killed for lack of memory or by an operator for any reason.
-const ENOUGH_KILLS: u32 = 3;
+const KILLS_UNTIL_POISON: u32 = 3;
 
 /// Messages of one pipeline that were being written when the process crashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +30,9 @@ pub struct SuspectRange {
     pub last: u64,
     /// The message that was written alone when the process crashed again: its sequence, and the
     /// number of those crashes.
-    alone: Option<(u64, u32)>,
+    tried_alone: Option<(u64, u32)>,
     /// Number of such crashes that makes it poison.
-    enough: u32,
+    crashes_until_poison: u32,
 }
 
 impl SuspectRange {
@@ -45,9 +45,9 @@ impl SuspectRange {
     /// Returns whether a message is poison, so that it must not be tried again.
     pub fn is_poison(&self, stream_id: &StreamId, sequence: u64) -> bool {
         self.contains(stream_id, sequence)
-            && self
-                .alone
-                .is_some_and(|(alone, crashes)| alone == sequence && crashes >= self.enough)
+            && self.tried_alone.is_some_and(|(tried, crashes)| {
+                tried == sequence && crashes >= self.crashes_until_poison
+            })
     }
 
     /// Returns how many of these messages may be written together: those before the first suspect,
@@ -71,16 +71,18 @@ impl SuspectRange {
 
     /// Returns their line in the journal.
     pub fn line(&self) -> String {
-        let (alone, crashes) = self.alone.unwrap_or_default();
+        let (tried, crashes) = self.tried_alone.unwrap_or_default();
         let Self {
             pipeline,
             created,
             first,
             last,
-            enough,
+            crashes_until_poison,
             ..
         } = self;
-        format!("suspects {pipeline} {created} {first} {last} {alone} {crashes} {enough}\n")
+        format!(
+            "suspects {pipeline} {created} {first} {last} {tried} {crashes} {crashes_until_poison}\n"
+        )
     }
 }
 
@@ -111,11 +113,11 @@ impl Attempt {
 
     /// Returns the suspects after the process has ended during this attempt. `known` are the
     /// pipeline's suspects before it.
-    fn suspects(&self, known: Option<&SuspectRange>, enough: u32) -> SuspectRange {
+    fn suspects(&self, known: Option<&SuspectRange>, crashes_until_poison: u32) -> SuspectRange {
         let known = known.filter(|known| known.created == self.created);
-        let alone = match known {
+        let tried_alone = match known {
             Some(known) if self.first == self.last && known.first <= self.first => {
-                let before = known.alone.filter(|(alone, _)| *alone == self.first);
+                let before = known.tried_alone.filter(|(tried, _)| *tried == self.first);
                 Some((self.first, before.map_or(0, |(_, crashes)| crashes) + 1))
             }
             _ => None,
@@ -125,8 +127,8 @@ impl Attempt {
             created: self.created,
             first: known.map_or(self.first, |known| known.first.min(self.first)),
             last: known.map_or(self.last, |known| known.last.max(self.last)),
-            alone,
-            enough,
+            tried_alone,
+            crashes_until_poison,
         }
     }
 }
@@ -134,9 +136,9 @@ impl Attempt {
 /// Returns the suspects that the journal of the last process shows. Lines that cannot be parsed are
 /// ignored.
 pub fn read(text: &str) -> Vec<SuspectRange> {
-    let enough = match text.starts_with(CRASHED) {
-        true => ENOUGH_CRASHES,
-        false => ENOUGH_KILLS,
+    let crashes_until_poison = match text.starts_with(CRASHED) {
+        true => CRASHES_UNTIL_POISON,
+        false => KILLS_UNTIL_POISON,
     };
     let mut attempt = None;
     let mut suspects = Vec::new();
@@ -152,7 +154,7 @@ pub fn read(text: &str) -> Vec<SuspectRange> {
     }
     if let Some(attempt) = attempt {
         let known = suspects.iter().find(|s| s.pipeline == attempt.pipeline);
-        let new = attempt.suspects(known, enough);
+        let new = attempt.suspects(known, crashes_until_poison);
         suspects.retain(|suspects| suspects.pipeline != attempt.pipeline);
         suspects.push(new);
     }
@@ -172,17 +174,17 @@ fn read_attempt(pipeline: &str, numbers: &[&str]) -> Option<Attempt> {
 }
 
 fn read_suspects(pipeline: &str, numbers: &[&str]) -> Option<SuspectRange> {
-    let [created, first, last, alone, crashes, enough] = numbers else {
+    let [created, first, last, tried, crashes, crashes_until_poison] = numbers else {
         return None;
     };
-    let alone = (alone.parse().ok()?, crashes.parse().ok()?);
+    let tried_alone = (tried.parse().ok()?, crashes.parse().ok()?);
     Some(SuspectRange {
         pipeline: pipeline.to_owned(),
         created: created.parse().ok()?,
         first: first.parse().ok()?,
         last: last.parse().ok()?,
-        alone: Some(alone).filter(|(_, crashes)| *crashes > 0),
-        enough: enough.parse().ok()?,
+        tried_alone: Some(tried_alone).filter(|(_, crashes)| *crashes > 0),
+        crashes_until_poison: crashes_until_poison.parse().ok()?,
     })
 }
 
@@ -269,7 +271,7 @@ mod tests {
     fn a_message_is_poison_after_many_kills_and_not_after_one() {
         let kill = |lines: &[String]| read(&note(ALIVE, lines)).remove(0);
         let mut suspects = kill(&[trying(10, 19)]);
-        for _ in 1..ENOUGH_KILLS {
+        for _ in 1..KILLS_UNTIL_POISON {
             suspects = kill(&[trying(13, 13), suspects.line()]);
             assert!(!suspects.is_poison(&stream_id(), 13));
         }
