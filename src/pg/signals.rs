@@ -153,7 +153,7 @@ pub fn process_interrupts() {
 }
 
 /// Reads the configuration files again if a reload was requested, and returns whether it was.
-pub fn reload_if_asked() -> bool {
+pub fn reload_settings_if_requested() -> bool {
     // SAFETY: a flag that a signal handler sets; the file is read on the main thread.
     unsafe {
         if (&raw const pg_sys::ConfigReloadPending).read_volatile() == 0 {

@@ -18,13 +18,13 @@ const STANDBY_IN_TIME: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct PendingAcks {
     /// One entry for each commit, oldest first.
-    lists: VecDeque<List>,
+    commits: VecDeque<CommitAcks>,
     /// Status text if the oldest commit is flushed here and waits for a standby.
     standby_wait: Option<&'static str>,
 }
 
 /// Acknowledgements of one commit.
-struct List {
+struct CommitAcks {
     /// End of the commit in the WAL.
     lsn: Lsn,
     /// Time when the commit returned.
@@ -39,7 +39,7 @@ impl PendingAcks {
     /// Adds the acknowledgements of the commit that a pipeline has just made.
     pub fn after_commit(&mut self, pipeline: Slot, receipts: Vec<Receipt>) {
         if !receipts.is_empty() {
-            self.lists.push_back(List {
+            self.commits.push_back(CommitAcks {
                 lsn: wal::last_commit(),
                 at: Instant::now(),
                 pipeline,
@@ -50,7 +50,10 @@ impl PendingAcks {
 
     /// Returns the status text if acknowledgements of a pipeline have waited long for a standby.
     pub fn standby_wait(&self, pipeline: Slot) -> Option<&'static str> {
-        let oldest = self.lists.iter().find(|list| list.pipeline == pipeline)?;
+        let oldest = self
+            .commits
+            .iter()
+            .find(|commit| commit.pipeline == pipeline)?;
         self.standby_wait
             .filter(|_| oldest.at.elapsed() > STANDBY_IN_TIME)
     }
@@ -58,12 +61,12 @@ impl PendingAcks {
     /// Drops the waiting acknowledgements of a pipeline that has a new session. The server delivers
     /// those messages again, and the session may have to write them again.
     pub fn forget(&mut self, pipeline: Slot) {
-        self.lists.retain(|list| list.pipeline != pipeline);
+        self.commits.retain(|commit| commit.pipeline != pipeline);
     }
 
     /// Returns whether no acknowledgement waits.
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty()
+        self.commits.is_empty()
     }
 
     /// Passes on the acknowledgements that are durable at every level of `ack_after`, without
@@ -76,21 +79,21 @@ impl PendingAcks {
     /// or if the WAL writer has taken longer than [`LONGEST_WAIT`].
     pub fn release(&mut self, after: AckAfter, idle: bool, nats: &Nats) {
         self.standby_wait = None;
-        let (Some(oldest), Some(newest)) = (self.lists.front(), self.lists.back()) else {
+        let (Some(oldest), Some(newest)) = (self.commits.front(), self.commits.back()) else {
             return;
         };
         if idle || oldest.at.elapsed() > LONGEST_WAIT {
             wal::flush(newest.lsn);
         }
         let (flushed, durable) = (durable(AckAfter::Flush), durable(after));
-        while let Some(list) = self.lists.pop_front() {
-            if list.lsn > durable {
-                self.standby_wait = awaited(after).filter(|_| list.lsn <= flushed);
-                self.lists.push_front(list);
+        while let Some(commit) = self.commits.pop_front() {
+            if commit.lsn > durable {
+                self.standby_wait = standby_wait_text(after).filter(|_| commit.lsn <= flushed);
+                self.commits.push_front(commit);
                 return;
             }
-            if let Err(receipts) = nats.acknowledge(list.receipts) {
-                self.lists.push_front(List { receipts, ..list });
+            if let Err(receipts) = nats.acknowledge(commit.receipts) {
+                self.commits.push_front(CommitAcks { receipts, ..commit });
                 return;
             }
         }
@@ -98,7 +101,7 @@ impl PendingAcks {
 }
 
 /// Returns the status text while acknowledgements wait for a standby.
-fn awaited(after: AckAfter) -> Option<&'static str> {
+fn standby_wait_text(after: AckAfter) -> Option<&'static str> {
     match after {
         AckAfter::Flush => None,
         AckAfter::Replicated => Some(

@@ -83,11 +83,11 @@ impl Worker {
             latch::reset();
             heartbeat::beat();
             self.waker.looking();
-            self.stop_if_told();
+            self.stop_if_requested();
             #[cfg(feature = "faults")]
-            self.panic_if_asked();
+            self.panic_if_requested();
             signals::process_interrupts();
-            if signals::reload_if_asked() {
+            if signals::reload_settings_if_requested() {
                 self.configure();
             }
             self.tick_if_due();
@@ -101,7 +101,7 @@ impl Worker {
 
     #[cfg(feature = "faults")]
     #[allow(clippy::panic, reason = "this is what it is for")]
-    fn panic_if_asked(&self) {
+    fn panic_if_requested(&self) {
         match (config::fault(), &self.active) {
             (Fault::PanicOnMainThread, Some(_)) => panic!("a test asked for it"),
             (Fault::PanicOnOtherThread, Some(active)) => active.nats().panic_on_a_thread(),
@@ -111,7 +111,7 @@ impl Worker {
 
     /// Ends the threads if the process is asked to end or if a thread has panicked. They have to
     /// end before the process does: then nothing runs but PostgreSQL's exit.
-    fn stop_if_told(&mut self) {
+    fn stop_if_requested(&mut self) {
         let panicked = self
             .active
             .as_ref()

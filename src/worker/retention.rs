@@ -10,19 +10,19 @@ use pgrx::prelude::*;
 use std::time::{Duration, Instant};
 
 /// Interval at which dead letters that are too old are removed.
-const EXPIRE: Duration = Duration::from_secs(600);
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(600);
 /// Longest time that removing keeps the main thread from writing.
-const AT_A_TIME: Duration = Duration::from_millis(500);
+const MAX_RUN_TIME: Duration = Duration::from_millis(500);
 /// Shortest interval at which the size of the dead letters is measured.
-const MEASURE: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Shortest interval between measurements, as a multiple of the time that one takes. The longer of
 /// the two intervals counts.
-const RARELY: u32 = 50;
+const MEASURE_FACTOR: u32 = 50;
 /// Delay after a failure to remove dead letters.
-const LATER: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Divisor of the maximum size: once the dead letters exceed it, they are removed until they are
 /// below it by this part. Otherwise each new dead letter would start the removal again.
-const BELOW: u64 = 10;
+const HEADROOM_DIVISOR: u64 = 10;
 
 /// The upkeep that one worker does.
 pub struct Upkeep {
@@ -31,7 +31,7 @@ pub struct Upkeep {
     /// Earliest time of the next measurement.
     next_measure: Instant,
     /// Number of dead letters of all pipelines at the last measurement.
-    seen: Option<u64>,
+    measured_count: Option<u64>,
     /// Bytes that still have to be removed.
     excess: u64,
     /// True once the log contains the warning that dead letters are removed.
@@ -45,16 +45,16 @@ impl Upkeep {
         Self {
             next_expire: now,
             next_measure: now,
-            seen: None,
+            measured_count: None,
             excess: 0,
             warned: false,
         }
     }
 
-    /// Removes dead letters that are due, and stops after about [`AT_A_TIME`]; the rest follows in
-    /// later calls.
+    /// Removes dead letters that are due, and stops after about [`MAX_RUN_TIME`]; the rest follows
+    /// in later calls.
     pub fn run_due(&mut self, worker: usize, config: &WriteConfig) {
-        let until = Instant::now() + AT_A_TIME;
+        let until = Instant::now() + MAX_RUN_TIME;
         if let Err(failure) = self.expire(config, until) {
             warning!("sr_event_writer: old dead letters were not removed: {failure}");
         }
@@ -74,7 +74,7 @@ impl Upkeep {
         if Instant::now() < self.next_expire {
             return Ok(());
         }
-        self.next_expire = Instant::now() + EXPIRE;
+        self.next_expire = Instant::now() + EXPIRE_INTERVAL;
         let limit = config.insert_timeout;
         while transaction::run(limit, || dead_letter::expire(age))? == Removed::Some {
             if Instant::now() >= until {
@@ -114,18 +114,18 @@ impl Upkeep {
     /// Measures the dead letters if there may be new ones, and sets the number of bytes to remove.
     fn measure(&mut self, most: u64, limit: Duration) -> Result<(), Failure> {
         let now = Instant::now();
-        let letters = status::dead_letters();
-        if now < self.next_measure || self.seen == Some(letters) {
+        let count = status::dead_letters();
+        if now < self.next_measure || self.measured_count == Some(count) {
             return Ok(());
         }
         let bytes = transaction::run(limit, dead_letter::size);
         // Set even after a failure, which may be a timeout.
-        self.next_measure = Instant::now() + MEASURE.max(now.elapsed() * RARELY);
+        self.next_measure = Instant::now() + MEASURE_INTERVAL.max(now.elapsed() * MEASURE_FACTOR);
         let bytes = bytes?;
-        self.seen = Some(letters);
+        self.measured_count = Some(count);
         status::update_worker(0, |worker| worker.dead_letters.bytes = bytes);
         if bytes > most {
-            self.excess = bytes - (most - most / BELOW);
+            self.excess = bytes - (most - most / HEADROOM_DIVISOR);
             self.warn(bytes, most);
         }
         Ok(())
@@ -135,8 +135,8 @@ impl Upkeep {
     /// nothing is written.
     fn give_up_for_now(&mut self) {
         self.excess = 0;
-        self.seen = None;
-        self.next_measure = Instant::now() + LATER;
+        self.measured_count = None;
+        self.next_measure = Instant::now() + RETRY_DELAY;
     }
 
     /// Logs a warning once that dead letters are removed. Both sizes are in bytes.

@@ -54,7 +54,7 @@ impl Worker {
         report::worker_state(self.number, state, reason);
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
-            for pipeline in self.share(&config) {
+            for pipeline in self.own_pipelines(&config) {
                 report::idle_pipeline(pipeline, &config.nats, state, reason);
             }
         }
@@ -127,7 +127,7 @@ impl Worker {
 
     /// Starts the threads, and all pipelines of this worker.
     fn start(&mut self, config: &Config) {
-        let number_of_pipelines = self.share(config).count();
+        let number_of_pipelines = self.own_pipelines(config).count();
         let waker = self.waker.clone();
         match Nats::start(config.nats.clone(), number_of_pipelines, move || {
             waker.wake();
@@ -144,7 +144,7 @@ impl Worker {
     }
 
     /// Returns the pipelines of this worker, which are every n-th of all.
-    fn share<'a>(
+    fn own_pipelines<'a>(
         &self,
         config: &'a Config,
     ) -> impl Iterator<Item = (Slot, &'a PipelineConfig)> + use<'a> {
@@ -168,7 +168,7 @@ impl Worker {
                 positions,
             )
         };
-        self.share(config).map(new).collect()
+        self.own_pipelines(config).map(new).collect()
     }
 }
 

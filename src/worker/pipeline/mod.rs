@@ -41,7 +41,7 @@ pub struct Pipeline {
     /// Committed position in each of its latest streams; the last entry is the current stream.
     positions: Positions,
     /// True once the session was made to ask for its position because of a requested seek.
-    seeking: bool,
+    restarted_for_seek: bool,
     /// Delay before the next attempt after a failure.
     backoff: Backoff,
     /// Time of the next attempt, if one is planned.
@@ -68,7 +68,7 @@ impl Pipeline {
             blocked: None,
             waiting: VecDeque::new(),
             positions,
-            seeking: false,
+            restarted_for_seek: false,
             backoff: Backoff::new(write.retry_min, write.retry_max),
             try_at: None,
             max_messages: write.max_batch_rows,
@@ -96,7 +96,7 @@ impl Pipeline {
         self.blocked = paused.then_some(Blocked::Paused);
         self.try_at = None;
         // A session that starts now asks for its position anyway.
-        self.seeking = true;
+        self.restarted_for_seek = true;
         match paused {
             true => self.stop_fetching(),
             false => self.subscription.start(),
@@ -114,10 +114,10 @@ impl Pipeline {
     /// was over before the worker noticed it.
     pub fn seek(&mut self, wanted: bool) {
         // A session that is not fetching asks for its position when it starts.
-        if wanted && !self.seeking && self.subscription.is_started() {
+        if wanted && !self.restarted_for_seek && self.subscription.is_started() {
             self.waiting.clear();
             self.subscription.start();
         }
-        self.seeking = wanted;
+        self.restarted_for_seek = wanted;
     }
 }

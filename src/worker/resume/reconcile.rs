@@ -56,8 +56,8 @@ pub fn reconcile(
         position.raise_floor(request.first_sequence.saturating_sub(1));
         return Ok(Outcome::At(position));
     }
-    forget_what_is_not_there(pipeline, request, &mut position);
-    record_what_is_gone(pipeline, request, &mut position, fetched)?;
+    cut_back_to_stream_end(pipeline, request, &mut position);
+    record_removed_messages(pipeline, request, &mut position, fetched)?;
     // After DROP and CREATE EXTENSION only this process still has the position, so it is saved.
     if position != before || !is_stored {
         position::save(pipeline, stream_id, &position, None)?;
@@ -108,7 +108,7 @@ fn cut_back(
 /// Cuts the position back to the end of the stream, if that comes before recorded sequences: the
 /// stream was set back, by a restore or by a server that lost its newest messages. It will assign
 /// these sequences to other messages.
-fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position: &mut Sequences) {
+fn cut_back_to_stream_end(pipeline: &str, request: &PositionRequest, position: &mut Sequences) {
     if position.last() <= request.last_sequence {
         return;
     }
@@ -125,7 +125,7 @@ fn forget_what_is_not_there(pipeline: &str, request: &PositionRequest, position:
 
 /// Records the messages that the stream removed before they were fetched as gaps, and adds them to
 /// the position.
-fn record_what_is_gone(
+fn record_removed_messages(
     pipeline: &str,
     request: &PositionRequest,
     position: &mut Sequences,

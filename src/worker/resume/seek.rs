@@ -30,8 +30,8 @@ pub fn apply(
     };
     // Messages that do not exist yet are never skipped.
     let target = target.clamp(1, request.last_sequence.saturating_add(1));
-    leave_out(pipeline, request, &mut position, target)?;
-    take_in_again(pipeline, &request.stream_id, &mut position, target)?;
+    skip_before(pipeline, request, &mut position, target)?;
+    unskip_from(pipeline, &request.stream_id, &mut position, target)?;
     if seek.force {
         position.remove(target, u64::MAX);
     }
@@ -48,7 +48,7 @@ pub fn apply(
 /// Adds everything before the target to the position, and records as a gap what was not in it. The
 /// gap covers only sequences that the stream still holds; those it has removed were not the
 /// operator's choice.
-fn leave_out(
+fn skip_before(
     pipeline: &str,
     request: &PositionRequest,
     position: &mut Sequences,
@@ -68,7 +68,7 @@ fn leave_out(
 
 /// Removes from the position what an earlier seek has skipped at or after the target, so that it is
 /// read after all.
-fn take_in_again(
+fn unskip_from(
     pipeline: &str,
     stream_id: &StreamId,
     position: &mut Sequences,
