@@ -20,10 +20,10 @@ use std::ffi::CStr;
 /// raised, or returned as [`Failure`].
 pub fn lookup_destination(
     table: &Table,
-    chosen: Option<&str>,
+    configured_name: Option<&str>,
     path: SearchPath,
 ) -> Result<Target, Failure> {
-    let wanted = chosen.map_or_else(|| quote_identifier(&table.name), str::to_owned);
+    let wanted = configured_name.map_or_else(|| quote_identifier(&table.name), str::to_owned);
     Spi::connect(|client| {
         let relation = relation(client, &wanted, &path)?;
         let found = columns(client, relation.oid)?;

@@ -133,7 +133,7 @@ impl Worker {
         };
         active.answer_position_requests(config.write.insert_timeout);
         if invalidation::any_changed() {
-            active.forget_targets();
+            active.forget_destinations();
         }
         let wrote = active.write_next(&mut self.breaker, &mut self.resources, config);
         active.release_acks(config.write.ack_after, !wrote);

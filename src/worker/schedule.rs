@@ -83,10 +83,10 @@ impl Schedule {
     }
 
     /// Makes all pipelines look up their destinations again.
-    pub fn forget_targets(&mut self) {
+    pub fn forget_destinations(&mut self) {
         self.pipelines
             .iter_mut()
-            .for_each(|pipeline| pipeline.writer.forget_targets());
+            .for_each(|pipeline| pipeline.writer.forget_destinations());
     }
 
     /// Passes on the acknowledgements whose commits have become durable.

@@ -28,7 +28,7 @@ pub struct Written {
 
 impl Written {
     /// Returns whether at least one message did not become a dead letter.
-    pub fn any(&self) -> bool {
+    pub fn accepted_any(&self) -> bool {
         self.messages > self.dead_letters.len() as u64
     }
 

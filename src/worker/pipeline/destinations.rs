@@ -27,15 +27,15 @@ pub struct Destinations {
     /// Format of the pipeline.
     format: FormatRef,
     /// Names in the settings, which replace the format's tables.
-    chosen: Vec<String>,
+    configured_name: Vec<String>,
     /// Value of the pipeline's option `columnstore`.
-    part: config::Columnstore,
+    columnstore: config::Columnstore,
     /// One destination for each of the format's tables; empty until they are looked up.
-    known: Vec<Destination>,
+    looked_up: Vec<Destination>,
     /// Names of the destinations, qualified when they were last looked up.
     table: String,
     /// Value of [`invalidation::changes`] when they were looked up.
-    seen: u64,
+    changes_seen: u64,
 }
 
 impl Destinations {
@@ -44,11 +44,11 @@ impl Destinations {
         Self {
             pipeline: config.nats.name.clone(),
             format: config.nats.format.clone(),
-            chosen: config.tables.clone(),
-            part: config.columnstore,
-            known: Vec::new(),
+            configured_name: config.tables.clone(),
+            columnstore: config.columnstore,
+            looked_up: Vec::new(),
             table: configured_table(config),
-            seen: 0,
+            changes_seen: 0,
         }
     }
 
@@ -60,28 +60,28 @@ impl Destinations {
 
     /// Forgets the destinations, because they may have changed.
     pub fn forget(&mut self) {
-        self.known.clear();
+        self.looked_up.clear();
     }
 
     /// Returns whether the destinations were looked up and fit the format.
-    pub fn fit(&self) -> bool {
-        !self.known.is_empty()
+    pub fn are_looked_up(&self) -> bool {
+        !self.looked_up.is_empty()
     }
 
     /// Returns how to write the rows of messages to each destination.
     pub fn methods(&self, ranges: &[MessageRange<'_>]) -> Vec<WriteMethod> {
-        let known = self.known.iter().enumerate();
-        known
-            .map(|(table, known)| known.method(selection::rows(ranges, table).len()))
+        let destinations = self.looked_up.iter().enumerate();
+        destinations
+            .map(|(table, destination)| destination.method(selection::rows(ranges, table).len()))
             .collect()
     }
 
     /// Uses INSERT instead of COPY for a while, where COPY was used and met a duplicate key.
     /// Returns whether COPY was used anywhere.
     pub fn back_off_copy(&mut self, methods: &[WriteMethod]) -> bool {
-        for (known, method) in self.known.iter_mut().zip(methods) {
+        for (destination, method) in self.looked_up.iter_mut().zip(methods) {
             if *method == WriteMethod::Copy {
-                known.back_off_copy();
+                destination.back_off_copy();
             }
         }
         methods.contains(&WriteMethod::Copy)
@@ -89,8 +89,8 @@ impl Destinations {
 
     /// Counts a committed batch, after enough of which COPY is tried again.
     pub fn succeeded(&mut self, methods: &[WriteMethod]) {
-        for (table, known) in self.known.iter_mut().enumerate() {
-            known.succeeded(method_of(methods, table));
+        for (table, destination) in self.looked_up.iter_mut().enumerate() {
+            destination.succeeded(method_of(methods, table));
         }
     }
 
@@ -107,7 +107,7 @@ impl Destinations {
     ) -> Result<u64, Failure> {
         self.lock()?;
         let mut written = 0;
-        for (table, destination) in self.known.iter_mut().enumerate() {
+        for (table, destination) in self.looked_up.iter_mut().enumerate() {
             let rows = selection::rows(ranges, table);
             if rows.is_empty() {
                 continue;
@@ -128,13 +128,13 @@ impl Destinations {
     /// TimescaleDB decides before that lock whether the table is one, so the rows would end up
     /// beside the chunks, where no query finds them.
     fn lock(&mut self) -> Result<(), Failure> {
-        if self.seen != invalidation::changes() {
+        if self.changes_seen != invalidation::changes() {
             self.forget();
         }
         self.look_up()?;
-        let targets = self.known.iter().map(Destination::target);
+        let targets = self.looked_up.iter().map(Destination::target);
         targets.for_each(|target| invalidation::lock(target.relation));
-        match self.seen == invalidation::changes() {
+        match self.changes_seen == invalidation::changes() {
             true => Ok(()),
             // The snapshot of this transaction is too old to look them up again.
             false => Err(Failure::new(
@@ -147,7 +147,7 @@ impl Destinations {
     /// Looks up whether a destination's columnstore can be written to directly, if the pipeline's
     /// option asks for that. If it cannot, logs the reason.
     fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
-        let found = match self.part {
+        let found = match self.columnstore {
             config::Columnstore::Default => Columnstore::Unasked,
             config::Columnstore::Direct => Columnstore::look_up(target.relation)?,
         };
@@ -166,23 +166,27 @@ impl Destinations {
     /// # Errors
     /// When a destination does not fit the format, and those of the database.
     pub fn look_up(&mut self) -> Result<(), Failure> {
-        if !self.known.is_empty() {
+        if !self.looked_up.is_empty() {
             return Ok(());
         }
-        self.seen = invalidation::changes();
+        self.changes_seen = invalidation::changes();
         let tables = self.format.tables().iter().enumerate();
-        self.known = tables
+        self.looked_up = tables
             .map(|(number, table)| {
-                let chosen = self.chosen.get(number).map(String::as_str);
-                let target = destination::lookup_destination(table, chosen, SearchPath::OfSession)?;
+                let configured_name = self.configured_name.get(number).map(String::as_str);
+                let target =
+                    destination::lookup_destination(table, configured_name, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
                 Ok(Destination::new(table.clone(), target, columnstore))
             })
             .collect::<Result<_, Failure>>()?;
-        let names = self.known.iter().map(|known| known.target().name.as_str());
+        let names = self
+            .looked_up
+            .iter()
+            .map(|first| first.target().name.as_str());
         self.table = names.collect::<Vec<_>>().join(", ");
-        for known in &self.known {
-            invalidation::watch(known.target().relation);
+        for destination in &self.looked_up {
+            invalidation::watch(destination.target().relation);
         }
         Ok(())
     }

@@ -100,12 +100,12 @@ impl Pipeline {
 
     /// Stops writing because of a failure, and plans the next attempt.
     fn block(&mut self, failure: Failure) {
-        if failure.class() == Class::Schema && !self.writer.fits() {
+        if failure.class() == Class::Schema && !self.writer.has_destinations() {
             // Until the table is repaired, other pipelines can use the memory of these messages.
             self.stop_fetching();
         }
         // Whatever the failure was, the plan or the columns may be outdated.
-        self.writer.forget_targets();
+        self.writer.forget_destinations();
         let (blocked, delay) = match failure.class() {
             Class::Schema => (Blocked::SchemaMismatch(failure), SCHEMA_RETRY_DELAY),
             Class::Data | Class::Environment => {

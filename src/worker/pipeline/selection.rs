@@ -133,21 +133,24 @@ pub fn unrecorded<'a>(
         is_new
     };
     batches
-        .flat_map(|batch| parts(batch, 0..batch.messages.len(), &mut is_new))
+        .flat_map(|batch| matching_ranges(batch, 0..batch.messages.len(), &mut is_new))
         .collect()
 }
 
 /// Returns the messages of the ranges that are not recorded yet.
-pub fn left<'a>(ranges: &[MessageRange<'a>], recorded: &Sequences) -> Vec<MessageRange<'a>> {
+pub fn still_unrecorded<'a>(
+    ranges: &[MessageRange<'a>],
+    recorded: &Sequences,
+) -> Vec<MessageRange<'a>> {
     let mut is_left = |message: &Message| !recorded.contains(message.sequence);
     ranges
         .iter()
-        .flat_map(|range| parts(range.batch, range.messages.clone(), &mut is_left))
+        .flat_map(|range| matching_ranges(range.batch, range.messages.clone(), &mut is_left))
         .collect()
 }
 
 /// Returns the wanted messages among those in `range` of a batch, consecutive ones as one range.
-fn parts<'a>(
+fn matching_ranges<'a>(
     batch: &'a Batch,
     range: Range<usize>,
     wanted: &mut impl FnMut(&Message) -> bool,
@@ -177,7 +180,7 @@ pub fn sample<'a>(
     count: usize,
     offset: usize,
 ) -> Vec<MessageRange<'a>> {
-    let all: Vec<MessageRange<'a>> = ranges.iter().flat_map(singles).collect();
+    let all: Vec<MessageRange<'a>> = ranges.iter().flat_map(single_message_ranges).collect();
     let chosen = count.min(all.len());
     (0..chosen)
         .filter_map(|n| {
@@ -188,7 +191,9 @@ pub fn sample<'a>(
 }
 
 /// Returns the messages of a range that have rows, each as a range of its own.
-fn singles<'a>(range: &MessageRange<'a>) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
+fn single_message_ranges<'a>(
+    range: &MessageRange<'a>,
+) -> impl Iterator<Item = MessageRange<'a>> + use<'a> {
     let batch = range.batch;
     let has_rows =
         move |number: &usize| matches!(batch.messages.get(*number), Some(m) if m.reject.is_none());

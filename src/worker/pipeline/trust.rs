@@ -6,7 +6,7 @@ use crate::pg::failure::{Class, Failure};
 
 /// Dead letters that may be made before the table has to accept another message. If the table
 /// breaks in the middle of a batch, no more than this many good messages become dead letters.
-const MISTAKES: u32 = 16;
+const MAX_UNPROVEN_DEAD_LETTERS: u32 = 16;
 
 /// The cause of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Blame {
     /// A row or the table: writing other rows decides.
     RowOrTable,
     /// Something else, certainly not a row.
-    Other,
+    NotARow,
 }
 
 /// The number of dead letters that may still be made before a table counts as broken.
@@ -25,19 +25,19 @@ pub struct Trust(u32);
 
 impl Trust {
     /// Returns whether the table accepted a message recently.
-    pub fn is_there(&self) -> bool {
+    pub fn is_left(&self) -> bool {
         self.0 > 0
     }
 
     /// Restores the trust after a transaction in which the table accepted a message.
-    pub fn gain(&mut self, written: &Written) {
-        if written.any() {
-            self.0 = MISTAKES;
+    pub fn restore(&mut self, written: &Written) {
+        if written.accepted_any() {
+            self.0 = MAX_UNPROVEN_DEAD_LETTERS;
         }
     }
 
     /// Reduces the trust, before a message becomes a dead letter because of `failure`.
-    pub fn spend(&mut self, failure: &Failure) {
+    pub fn reduce(&mut self, failure: &Failure) {
         if failure.class() == Class::Schema {
             self.0 = self.0.saturating_sub(1);
         }
@@ -52,23 +52,23 @@ mod tests {
     #[test]
     fn a_table_that_breaks_in_the_middle_is_soon_no_longer_trusted() {
         let mut trust = Trust::default();
-        assert!(!trust.is_there());
+        assert!(!trust.is_left());
         let written = Written {
             messages: 1,
             ..Written::default()
         };
-        trust.gain(&written);
+        trust.restore(&written);
         let (row, table) = (
             Failure::new(SqlState::DATA_EXCEPTION, ""),
             Failure::new(SqlState::INSUFFICIENT_PRIVILEGE, ""),
         );
-        (0..100).for_each(|_| trust.spend(&row));
-        for _ in 0..MISTAKES {
-            assert!(trust.is_there());
-            trust.spend(&table);
+        (0..100).for_each(|_| trust.reduce(&row));
+        for _ in 0..MAX_UNPROVEN_DEAD_LETTERS {
+            assert!(trust.is_left());
+            trust.reduce(&table);
         }
-        assert!(!trust.is_there());
-        trust.gain(&Written::default());
-        assert!(!trust.is_there());
+        assert!(!trust.is_left());
+        trust.restore(&Written::default());
+        assert!(!trust.is_left());
     }
 }

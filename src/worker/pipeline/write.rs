@@ -5,7 +5,7 @@ use super::Pipeline;
 use super::context::{WriteContext, WriteOutcome, WriteResources, Written};
 use super::position::position_of;
 use super::selection::{self, MessageRange, SkippedRange};
-use super::writer::{SAMPLE, Writer};
+use super::writer::{SAMPLE_SIZE, Writer};
 use crate::catalog::dead_letter;
 use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
@@ -86,7 +86,7 @@ impl Pipeline {
         let sum = |count: fn(&Batch) -> usize| self.waiting.iter().map(count).sum::<usize>();
         let (mut rows, mut messages) = (sum(Batch::weight), sum(Batch::len));
         let mut bytes = sum(Batch::bytes);
-        while rows < max_messages && (bytes < enough || messages <= SAMPLE) {
+        while rows < max_messages && (bytes < enough || messages <= SAMPLE_SIZE) {
             let Some(batch) = self.subscription.next_batch() else {
                 return;
             };

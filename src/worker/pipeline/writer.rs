@@ -15,7 +15,7 @@ use std::time::Duration;
 use transaction::Step;
 
 /// Messages that are tried one by one before the worker concludes that a table accepts no rows.
-pub const SAMPLE: usize = 16;
+pub const SAMPLE_SIZE: usize = 16;
 
 /// The state of a bisection: the parts that are still to be written, and the trust in the table.
 struct Bisection<'b> {
@@ -58,13 +58,13 @@ impl Writer {
     }
 
     /// Forgets the destinations, because they may have changed.
-    pub fn forget_targets(&mut self) {
+    pub fn forget_destinations(&mut self) {
         self.destinations.forget();
     }
 
     /// Returns whether the destinations were looked up and fit the format.
-    pub fn fits(&self) -> bool {
-        self.destinations.fit()
+    pub fn has_destinations(&self) -> bool {
+        self.destinations.are_looked_up()
     }
 
     /// Looks the destinations up if they are not known, without writing anything.
@@ -72,7 +72,7 @@ impl Writer {
     /// # Errors
     /// When a destination does not fit the format, and those of the database.
     pub fn probe(&mut self, timeout: Duration) -> Result<(), Failure> {
-        if self.destinations.fit() {
+        if self.destinations.are_looked_up() {
             return Ok(());
         }
         pg::transaction::run(timeout, || self.destinations.look_up())
@@ -106,7 +106,7 @@ impl Writer {
             };
             match written {
                 Ok(written) => {
-                    bisection.trust.gain(&written);
+                    bisection.trust.restore(&written);
                     outcome.written.add(written);
                 }
                 Err(failure) => {
@@ -137,7 +137,7 @@ impl Writer {
             selection::count(step.ranges),
         ) {
             (Blame::Row, 0 | 1) => {
-                bisection.trust.spend(&failure);
+                bisection.trust.reduce(&failure);
                 self.commit_refused(step, &failure, context)
             }
             (Blame::Row, _) => {
@@ -153,10 +153,10 @@ impl Writer {
                     ..*step
                 };
                 let sampled = self.sample(&all, failure, context);
-                *todo = vec![selection::left(&open, context.position)];
+                *todo = vec![selection::still_unrecorded(&open, context.position)];
                 sampled
             }
-            (Blame::Other, _) => Err(failure),
+            (Blame::NotARow, _) => Err(failure),
         }
     }
 
@@ -165,10 +165,10 @@ impl Writer {
     fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
         match failure.class() {
             Class::Data => Blame::Row,
-            Class::Schema if !self.destinations.fit() => Blame::Other,
-            Class::Schema if trust.is_there() => Blame::Row,
+            Class::Schema if !self.destinations.are_looked_up() => Blame::NotARow,
+            Class::Schema if trust.is_left() => Blame::Row,
             Class::Schema => Blame::RowOrTable,
-            Class::Environment => Blame::Other,
+            Class::Environment => Blame::NotARow,
         }
     }
 
@@ -184,7 +184,7 @@ impl Writer {
             return Err(failure);
         }
         self.samples = self.samples.wrapping_add(1);
-        for range in selection::sample(step.ranges, SAMPLE, self.samples) {
+        for range in selection::sample(step.ranges, SAMPLE_SIZE, self.samples) {
             let step = Step {
                 ranges: &[range],
                 methods: &[],

@@ -197,8 +197,8 @@ proptest! {
         };
         prop_assert_eq!(committed_with(&before), 0);
         prop_assert_eq!(committed_with(&recorded), count(&ranges));
-        prop_assert_eq!(sequences(&left(&ranges, &before)), sequences(&ranges));
-        prop_assert!(left(&ranges, &recorded).is_empty());
+        prop_assert_eq!(sequences(&still_unrecorded(&ranges, &before)), sequences(&ranges));
+        prop_assert!(still_unrecorded(&ranges, &recorded).is_empty());
     }
 
     #[test]
