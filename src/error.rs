@@ -21,10 +21,10 @@ pub enum UserError {
     NotPaused(String),
     /// The sequence is below 1, the first one of a stream.
     #[error("sequence must be greater than zero")]
-    NoSequence,
+    InvalidSequence,
     /// The time is infinite.
     #[error("seek time must be finite")]
-    NoTime,
+    NonFiniteTime,
     /// The settings are invalid or contradict each other.
     #[error("conflicting settings")]
     Misconfigured(#[from] crate::config::ParseError),
@@ -45,8 +45,8 @@ impl UserError {
             }
             Self::UnknownPipeline(_)
             | Self::UnknownProcessor(_)
-            | Self::NoSequence
-            | Self::NoTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            | Self::InvalidSequence
+            | Self::NonFiniteTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
             Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             Self::Database(failure) => failure.sqlstate.into(),
@@ -82,11 +82,11 @@ impl UserError {
                 "Run SELECT sr_event_writer_pause({}) first, and sr_event_writer_resume() after this.",
                 spi::quote_literal(name)
             )),
-            Self::NoTime => Some(
+            Self::NonFiniteTime => Some(
                 "Pass a sequence instead: 1 is the beginning of the stream, one beyond its end is its end."
                     .to_owned(),
             ),
-            Self::NoSequence => Some("The first message of a stream has sequence 1.".to_owned()),
+            Self::InvalidSequence => Some("The first message of a stream has sequence 1.".to_owned()),
             Self::Undecodable(_) | Self::Database(_) | Self::Misconfigured(_) => None,
         }
     }

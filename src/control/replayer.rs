@@ -4,7 +4,7 @@
 use crate::catalog::dead_letter::{self, StoredDeadLetter};
 use crate::config::Config;
 use crate::destination::{self, Insert};
-use crate::pg::OfSession;
+use crate::pg::SessionConstraints;
 use crate::pg::failure::Failure;
 use crate::pg::search_path::{self, SearchPath};
 use crate::pg::sql_state::SqlState;
@@ -33,9 +33,9 @@ pub struct Replayer {
     /// Search path of the worker.
     path: SearchPath,
     /// Change of the caller's transaction, to be undone.
-    deferred: OfSession,
+    constraints: SessionConstraints,
     /// Destinations that were looked up, by pipeline and processor.
-    known: HashMap<(String, String), Vec<Insert>>,
+    looked_up: HashMap<(String, String), Vec<Insert>>,
 }
 
 impl Replayer {
@@ -47,8 +47,8 @@ impl Replayer {
         Ok(Self {
             config,
             path: search_path::of_the_worker()?,
-            deferred: OfSession::fire_at_once()?,
-            known: HashMap::new(),
+            constraints: SessionConstraints::fire_at_once()?,
+            looked_up: HashMap::new(),
         })
     }
 
@@ -64,14 +64,14 @@ impl Replayer {
     ) -> Result<Replayed, Failure> {
         let key = (dead_letter.pipeline.clone(), dead_letter.processor.clone());
         // Removed, so that after a failure no half-changed destination is kept.
-        let mut inserts = self.known.remove(&key).unwrap_or_default();
+        let mut inserts = self.looked_up.remove(&key).unwrap_or_default();
         let replayed = subtransaction::run(end, || {
             let replayed = self.write(dead_letter, &mut inserts)?;
             mark()?;
             Ok(replayed)
         })?;
         if end == End::Keep {
-            self.known.insert(key, inserts);
+            self.looked_up.insert(key, inserts);
         }
         Ok(replayed)
     }
@@ -81,7 +81,7 @@ impl Replayer {
     /// # Errors
     /// Those of the database.
     pub fn finish(self) -> Result<(), Failure> {
-        self.deferred.restore()
+        self.constraints.restore()
     }
 
     /// Decodes a dead letter and writes its rows.
@@ -90,7 +90,7 @@ impl Replayer {
         dead_letter: &StoredDeadLetter,
         inserts: &mut Vec<Insert>,
     ) -> Result<Replayed, Failure> {
-        let (format, chosen, window) = self.way(dead_letter)?;
+        let (format, configured_name, window) = self.current_options(dead_letter)?;
         let message = Message {
             subject: &dead_letter.subject,
             payload: &dead_letter.payload,
@@ -103,7 +103,7 @@ impl Replayer {
         decode::decode_message(&**format, &message, &mut rows)
             .map_err(|reject| dead_letter::undecodable(&reject))?;
         if inserts.is_empty() {
-            *inserts = look_up(format, chosen, &self.path)?;
+            *inserts = look_up(format, configured_name, &self.path)?;
         }
         let mut replayed = Replayed::default();
         for (insert, rows) in inserts.iter_mut().zip(rows.tables()) {
@@ -122,7 +122,7 @@ impl Replayer {
 
     /// Returns the format, tables and time window that the pipeline has now. If it is no longer
     /// active, returns the dead letter's own format, for its own tables.
-    fn way(
+    fn current_options(
         &self,
         dead_letter: &StoredDeadLetter,
     ) -> Result<(&FormatRef, &[String], Window), Failure> {
@@ -148,16 +148,16 @@ impl Replayer {
 /// Looks up the destinations of a format, as the worker's role and with its search path.
 fn look_up(
     format: &FormatRef,
-    chosen: &[String],
+    configured_name: &[String],
     path: &SearchPath,
 ) -> Result<Vec<Insert>, Failure> {
     let as_worker = UserContext::switch_to(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
     let tables = format.tables().iter().enumerate();
     let found = tables.map(|(number, table)| {
-        let chosen = chosen.get(number).map(String::as_str);
+        let configured_name = configured_name.get(number).map(String::as_str);
         Ok(Insert::new(
             table.clone(),
-            destination::lookup_destination(table, chosen, path.clone())?,
+            destination::lookup_destination(table, configured_name, path.clone())?,
         ))
     });
     let found = found.collect::<Result<_, Failure>>()?;

@@ -31,10 +31,10 @@ fn sr_event_writer_seek_time(name: &str, at: TimestampWithTimeZone, force: bool)
 fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     require_pipeline(name)?;
     let (sequence, time) = match target {
-        Target::Sequence(sequence) if *sequence < 1 => return Err(UserError::NoSequence),
+        Target::Sequence(sequence) if *sequence < 1 => return Err(UserError::InvalidSequence),
         Target::Sequence(sequence) => (Some(*sequence), None),
         Target::Time(time) if Timestamp::from_postgres_micros(time.into_inner()).is_none() => {
-            return Err(UserError::NoTime);
+            return Err(UserError::NonFiniteTime);
         }
         Target::Time(time) => (None, Some(*time)),
     };
@@ -43,7 +43,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     }
     workers::wake_on_commit();
     match sequence {
-        Some(sequence) => meaning(name, sequence, force),
+        Some(sequence) => describe_effect(name, sequence, force),
         None => Ok(format!(
             "when {name} resumes, it goes on with the first message that was published at that time or later; what lies before and is not recorded will be left out{}",
             if force {
@@ -56,7 +56,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
 }
 
 /// Describes the effect when the pipeline resumes, as far as the recorded position shows it.
-fn meaning(name: &str, sequence: i64, force: bool) -> Result<String, UserError> {
+fn describe_effect(name: &str, sequence: i64, force: bool) -> Result<String, UserError> {
     let Summary {
         floor,
         last,

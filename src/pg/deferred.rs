@@ -13,16 +13,16 @@ pub fn fire_at_once() {
 
 /// What was changed in the transaction of a client session.
 #[must_use = "call restore"]
-pub enum OfSession {
+pub enum SessionConstraints {
     /// Nothing: the caller has deferred triggers pending already, and firing them here would run
     /// them with the rights of the function. PostgreSQL then refuses a destination that has
     /// deferred ones.
     Untouched,
     /// All constraints are immediate.
-    AtOnce,
+    Immediate,
 }
 
-impl OfSession {
+impl SessionConstraints {
     /// Makes all constraints immediate in a client's transaction, unless that would fire triggers
     /// that the client has deferred.
     ///
@@ -33,7 +33,7 @@ impl OfSession {
             return Ok(Self::Untouched);
         }
         fire_at_once();
-        Ok(Self::AtOnce)
+        Ok(Self::Immediate)
     }
 
     /// Defers what is declared `INITIALLY DEFERRED` again, for the caller's later statements.
@@ -43,7 +43,7 @@ impl OfSession {
     pub fn restore(self) -> Result<(), Failure> {
         match self {
             Self::Untouched => Ok(()),
-            Self::AtOnce => defer_as_declared(),
+            Self::Immediate => defer_as_declared(),
         }
     }
 }

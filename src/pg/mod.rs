@@ -22,4 +22,4 @@ pub mod user_context;
 pub mod waker;
 pub mod wal;
 
-pub use deferred::OfSession;
+pub use deferred::SessionConstraints;
