@@ -90,7 +90,7 @@ impl Replayer {
         dead_letter: &StoredDeadLetter,
         inserts: &mut Vec<Insert>,
     ) -> Result<Replayed, Failure> {
-        let (format, configured_name, window) = self.current_options(dead_letter)?;
+        let (format, configured_names, window) = self.current_options(dead_letter)?;
         let message = Message {
             subject: &dead_letter.subject,
             payload: &dead_letter.payload,
@@ -103,7 +103,7 @@ impl Replayer {
         decode::decode_message(&**format, &message, &mut rows)
             .map_err(|reject| dead_letter::undecodable(&reject))?;
         if inserts.is_empty() {
-            *inserts = look_up(format, configured_name, &self.path)?;
+            *inserts = look_up(format, configured_names, &self.path)?;
         }
         let mut replayed = Replayed::default();
         for (insert, rows) in inserts.iter_mut().zip(rows.tables()) {
@@ -148,13 +148,13 @@ impl Replayer {
 /// Looks up the destinations of a format, as the worker's role and with its search path.
 fn look_up(
     format: &FormatRef,
-    configured_name: &[String],
+    configured_names: &[String],
     path: &SearchPath,
 ) -> Result<Vec<Insert>, Failure> {
     let as_worker = UserContext::switch_to(pg_sys::Oid::from(WORKER_ROLE), &SearchPath::pinned());
     let tables = format.tables().iter().enumerate();
     let found = tables.map(|(number, table)| {
-        let configured_name = configured_name.get(number).map(String::as_str);
+        let configured_name = configured_names.get(number).map(String::as_str);
         Ok(Insert::new(
             table.clone(),
             destination::lookup_destination(table, configured_name, path.clone())?,

@@ -27,7 +27,7 @@ pub struct Destinations {
     /// Format of the pipeline.
     format: FormatRef,
     /// Names in the settings, which replace the format's tables.
-    configured_name: Vec<String>,
+    configured_names: Vec<String>,
     /// Value of the pipeline's option `columnstore`.
     columnstore: config::Columnstore,
     /// One destination for each of the format's tables; empty until they are looked up.
@@ -44,7 +44,7 @@ impl Destinations {
         Self {
             pipeline: config.nats.name.clone(),
             format: config.nats.format.clone(),
-            configured_name: config.tables.clone(),
+            configured_names: config.tables.clone(),
             columnstore: config.columnstore,
             looked_up: Vec::new(),
             table: configured_table(config),
@@ -173,7 +173,7 @@ impl Destinations {
         let tables = self.format.tables().iter().enumerate();
         self.looked_up = tables
             .map(|(number, table)| {
-                let configured_name = self.configured_name.get(number).map(String::as_str);
+                let configured_name = self.configured_names.get(number).map(String::as_str);
                 let target =
                     destination::lookup_destination(table, configured_name, SearchPath::OfSession)?;
                 let columnstore = self.columnstore(&target)?;
