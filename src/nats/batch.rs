@@ -122,12 +122,36 @@ impl Batch {
         format: &FormatRef,
         state: Arc<PipelineState>,
     ) -> Self {
+        let rows = RowSet::new(format.tables());
+        let count = InMemoryCount::none(state);
+        Self::empty(stream_id, ack_mode, whole_stream, rows, count)
+    }
+
+    /// Creates an empty batch of the same pipeline, to be filled next.
+    pub(crate) fn successor(&self) -> Self {
+        Self::empty(
+            self.stream_id.clone(),
+            self.ack_mode,
+            self.whole_stream,
+            self.rows.successor(),
+            self.in_memory_count.successor(),
+        )
+    }
+
+    /// Creates a batch without messages from the parts that depend on its pipeline.
+    fn empty(
+        stream_id: Arc<StreamId>,
+        ack_mode: AckMode,
+        whole_stream: bool,
+        rows: RowSet,
+        in_memory_count: InMemoryCount,
+    ) -> Self {
         Self {
             stream_id,
             ack_mode,
             whole_stream,
             messages: Vec::new(),
-            rows: RowSet::new(format.tables()),
+            rows,
             row_ends: Vec::new(),
             committed: 0,
             payload_bytes: 0,
@@ -135,25 +159,7 @@ impl Batch {
             tail: None,
             report: None,
             reservation: None,
-            in_memory_count: InMemoryCount::none(state),
-        }
-    }
-
-    /// Creates an empty batch of the same pipeline, to be filled next.
-    pub(crate) fn successor(&self) -> Self {
-        Self {
-            stream_id: self.stream_id.clone(),
-            messages: Vec::new(),
-            rows: self.rows.successor(),
-            row_ends: Vec::new(),
-            committed: 0,
-            payload_bytes: 0,
-            message_bytes: 0,
-            tail: None,
-            report: None,
-            reservation: None,
-            in_memory_count: self.in_memory_count.successor(),
-            ..*self
+            in_memory_count,
         }
     }
 
