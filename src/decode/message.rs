@@ -31,11 +31,6 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns whether every time is accepted.
-    pub(crate) fn is_open(&self) -> bool {
-        self.oldest.is_none() && self.newest.is_none()
-    }
-
     /// Returns the reason why a row of this time is not accepted, or `None` if it is.
     pub(crate) fn objection(&self, time: Timestamp) -> Option<&'static str> {
         if self.oldest.is_some_and(|oldest| time < oldest) {

@@ -50,17 +50,10 @@ impl TableSink<'_> {
     ///
     /// When its time is outside the window.
     pub fn end_row(&mut self) -> Result<(), Reject> {
-        self.rows.end_row();
-        if self.window.is_open() {
-            return Ok(());
-        }
-        match self
-            .rows
-            .last_time()
-            .map(|time| self.window.objection(time))
-        {
-            Some(Some(objection)) => Err(Reject::field(&self.rows.table().time, objection)),
-            _ => Ok(()),
+        let time = self.rows.end_row();
+        match time.and_then(|time| self.window.objection(time)) {
+            Some(objection) => Err(Reject::field(&self.rows.table().time, objection)),
+            None => Ok(()),
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Rows {
     ends: Vec<usize>,
     /// Number of cells in the row being built.
     open: usize,
+    /// Time of the row being built, once its time column has a value.
+    open_time: Option<Timestamp>,
     /// Number of rows at the last [`RowSet::mark`].
     mark: usize,
     /// True once an absent cell was appended.
@@ -31,6 +33,7 @@ impl Rows {
             bytes: Vec::new(),
             ends: Vec::new(),
             open: 0,
+            open_time: None,
             mark: 0,
             has_absent: false,
         }
@@ -67,6 +70,7 @@ impl Rows {
     }
 
     /// Appends the next column's cell to the row being built.
+    #[inline]
     pub fn push(&mut self, cell: Cell<'_>) {
         debug_assert!(
             self.table
@@ -77,13 +81,17 @@ impl Rows {
             self.open,
             self.table.name
         );
-        self.has_absent |= matches!(cell, Cell::Absent);
+        match cell {
+            Cell::Absent => self.has_absent = true,
+            Cell::Timestamp(time) if self.time == Some(self.open) => self.open_time = Some(time),
+            _ => {}
+        }
         cell.encode(&mut self.bytes);
         self.open += 1;
     }
 
-    /// Finishes the row being built.
-    pub fn end_row(&mut self) {
+    /// Finishes the row being built, and returns its time if it has one.
+    pub fn end_row(&mut self) -> Option<Timestamp> {
         debug_assert_eq!(
             self.open,
             self.table.columns.len(),
@@ -92,13 +100,7 @@ impl Rows {
         );
         self.ends.push(self.bytes.len());
         self.open = 0;
-    }
-
-    /// Returns the time of the row that was finished last, if it has one.
-    pub fn last_time(&self) -> Option<Timestamp> {
-        let row = self.get(self.len().checked_sub(1)?)?;
-        let micros = row.fields().nth(self.time?)?.value()?;
-        Timestamp::from_postgres_micros(i64::from_be_bytes(micros.try_into().ok()?))
+        self.open_time.take()
     }
 
     /// Removes the row being built, and every finished row from number `rows` on.
@@ -106,6 +108,7 @@ impl Rows {
         self.ends.truncate(rows);
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
         self.open = 0;
+        self.open_time = None;
     }
 
     /// Returns row number `index`.
@@ -265,6 +268,13 @@ mod tests {
         Arc::new(Table::new("t", columns, "at"))
     }
 
+    /// Returns a table whose time column is the second of three columns of times.
+    fn times() -> Arc<Table> {
+        let columns = ["before", "at", "behind"];
+        let columns = columns.map(|name| Column::optional(name, Kind::Timestamp));
+        Arc::new(Table::new("t", columns.into(), "at"))
+    }
+
     fn cells(n: i32) -> [Cell<'static>; 7] {
         [
             Cell::Timestamp(Timestamp::from_postgres_micros(i64::from(n)).unwrap()),
@@ -277,9 +287,9 @@ mod tests {
         ]
     }
 
-    fn append(rows: &mut Rows, n: i32) {
+    fn append(rows: &mut Rows, n: i32) -> Option<Timestamp> {
         cells(n).into_iter().for_each(|cell| rows.push(cell));
-        rows.end_row();
+        rows.end_row()
     }
 
     #[test]
@@ -343,13 +353,32 @@ mod tests {
     }
 
     #[test]
-    fn the_last_time_is_that_of_the_row_finished_last() {
-        let mut rows = Rows::new(table());
-        assert_eq!(rows.last_time(), None);
-        append(&mut rows, 7);
-        append(&mut rows, 5);
-        rows.push(cells(9)[0]);
-        assert_eq!(rows.last_time(), Timestamp::from_postgres_micros(5));
+    fn the_time_of_a_row_is_that_of_its_own_time_column() {
+        let mut set = RowSet::new(&[times()]);
+        let mut end = |cells: [Cell<'_>; 3]| {
+            let rows = set.table_mut(0).unwrap();
+            cells.into_iter().for_each(|cell| rows.push(cell));
+            rows.end_row()
+        };
+        let [first, second, third] = [1, 2, 3].map(Timestamp::from_postgres_micros);
+        let [a, b, c] = [first, second, third].map(|time| Cell::Timestamp(time.unwrap()));
+        assert_eq!(end([a, b, c]), second);
+        assert_eq!(end([a, Cell::Null, c]), None);
+        assert_eq!(end([c, a, b]), first);
+        assert_eq!(end([a, Cell::Absent, c]), None);
+    }
+
+    #[test]
+    fn a_row_that_was_removed_leaves_no_time_to_the_next() {
+        let mut set = RowSet::new(&[times()]);
+        set.mark();
+        let rows = set.table_mut(0).unwrap();
+        rows.push(Cell::Null);
+        rows.push(Cell::Timestamp(Timestamp::default()));
+        set.go_back();
+        let rows = set.table_mut(0).unwrap();
+        [Cell::Null; 3].into_iter().for_each(|cell| rows.push(cell));
+        assert_eq!(rows.end_row(), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) struct TooDeep;
 pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
     let mut edit = Edit::new(document);
     let mut depth = 0_usize;
-    while let Some(first) = edit.rest().as_bytes().first() {
+    while let Some(first) = edit.rest().first() {
         match first {
             b'"' => string(&mut edit),
             b' ' | b'\t' | b'\n' | b'\r' => edit.replace(1, ""),
@@ -38,23 +38,28 @@ pub(crate) fn compact(document: &str) -> Result<Cow<'_, str>, TooDeep> {
 }
 
 /// Returns the length of the literals, commas and colons that `rest` starts with.
-fn scalar(rest: &str) -> usize {
-    let end = |byte: u8| b"\" \t\n\r{}[]".contains(&byte);
-    rest.bytes().position(end).unwrap_or(rest.len())
+fn scalar(rest: &[u8]) -> usize {
+    let is_end = |byte: &u8| {
+        matches!(
+            byte,
+            b'"' | b' ' | b'\t' | b'\n' | b'\r' | b'{' | b'}' | b'[' | b']'
+        )
+    };
+    rest.iter().position(is_end).unwrap_or(rest.len())
 }
 
 /// Copies the string that starts at the current position of `edit`, and replaces escapes that
 /// PostgreSQL refuses.
 fn string(edit: &mut Edit<'_>) {
     edit.keep(1);
-    while let Some(at) = edit.rest().find(['"', '\\']) {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
+    while let Some(at) = edit.rest().iter().position(is_special) {
         edit.keep(at);
-        let rest = edit.rest().as_bytes();
-        if rest.starts_with(b"\"") {
+        if edit.rest().starts_with(b"\"") {
             edit.keep(1);
             return;
         }
-        match escape(rest) {
+        match escape(edit.rest()) {
             (length, REPLACEMENT) => edit.replace(length, "\\ufffd"),
             (length, _) => edit.keep(length),
         }

@@ -9,9 +9,9 @@ pub(super) const REPLACEMENT: char = '\u{FFFD}';
 /// Returns the characters that the inside of a JSON string represents.
 pub(super) fn unescape(source: &str) -> Cow<'_, str> {
     let mut edit = Edit::new(source);
-    while let Some(at) = edit.rest().find('\\') {
-        let (length, meaning) = escape(edit.rest().as_bytes().get(at..).unwrap_or_default());
+    while let Some(at) = edit.rest().iter().position(|byte| *byte == b'\\') {
         edit.keep(at);
+        let (length, meaning) = escape(edit.rest());
         edit.replace(length, meaning.encode_utf8(&mut [0; 4]));
     }
     edit.finish()
@@ -77,9 +77,9 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Returns the part that is not processed yet.
-    pub fn rest(&self) -> &'a str {
-        self.source.get(self.seen..).unwrap_or_default()
+    /// Returns the bytes that are not processed yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.source.as_bytes().get(self.seen..).unwrap_or_default()
     }
 
     /// Keeps the next `bytes` bytes.

@@ -135,17 +135,17 @@ impl Step {
             Rule::Compute(compute) => compute(source)?,
         };
         let derived;
-        rows.push(match (&value, self.field.otherwise) {
-            (Value::Null, Otherwise::Cell(cell)) => cell,
-            (Value::Null, Otherwise::Published) => Cell::Timestamp(message.published),
-            (Value::Null, Otherwise::Derived(derive)) => {
-                derived = derive(message, index);
-                Cell::Text(&derived)
-            }
-            (Value::Null, Otherwise::Reject) => {
-                return Err(Reject::field(self.field.name, "missing"));
-            }
-            _ => value.cell(),
+        rows.push(match value {
+            Value::Null => match self.field.otherwise {
+                Otherwise::Cell(cell) => cell,
+                Otherwise::Published => Cell::Timestamp(message.published),
+                Otherwise::Derived(derive) => {
+                    derived = derive(message, index);
+                    Cell::Text(&derived)
+                }
+                Otherwise::Reject => return Err(Reject::field(self.field.name, "missing")),
+            },
+            ref value => value.cell(),
         });
         Ok(())
     }

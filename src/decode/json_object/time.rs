@@ -5,7 +5,7 @@
 use row::Timestamp;
 use speedate::{DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
 
-use super::{Found, Value};
+use super::{Found, Value, whole};
 use crate::Reject;
 use crate::json::Raw;
 
@@ -51,7 +51,7 @@ pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
 fn instant(found: Found<'_>, micros: impl Fn(i128) -> Option<i128>) -> Result<Value<'_>, Reject> {
     match found.raw {
         Raw::Number(literal) if is_integer(literal) => {
-            in_range(found, literal.parse().ok().and_then(micros))
+            in_range(found, whole(literal).and_then(micros))
         }
         Raw::String(string) => Ok(date(&string.text()).map_or(Value::Null, Value::Timestamp)),
         _ => Ok(Value::Null),
@@ -68,7 +68,9 @@ fn in_range(found: Found<'_>, unix_micros: Option<i128>) -> Result<Value<'_>, Re
 
 /// Returns whether a number is written without fraction and exponent.
 fn is_integer(literal: &str) -> bool {
-    !literal.contains(['.', 'e', 'E'])
+    !literal
+        .bytes()
+        .any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
 /// Returns the microseconds of a decimal number of seconds. Digits are converted one by one,
