@@ -2,7 +2,7 @@
 //! cells. It counts the processor time of the thread, so that other work on the machine does not
 //! matter.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 use pg_test::feed::Feed;
@@ -16,6 +16,8 @@ const BATCH: u64 = 1000;
 /// Duration of one measurement.
 const PASS: Duration = Duration::from_millis(200);
 const PASSES: usize = 5;
+/// The default of `sr_event_writer.max_message_future`, in microseconds.
+const MAX_FUTURE: i64 = 86_400_000_000;
 
 /// Name of the format, and messages per second of processor time.
 pub type Rate = (&'static str, f64);
@@ -35,6 +37,11 @@ pub fn measure() -> Vec<Rate> {
 fn pass(feed: Feed, messages: &[Message]) -> f64 {
     let format = decode::format(feed.name()).expect("a format of this name");
     let stream = feed.stream();
+    let published = now();
+    let window = decode::Window {
+        oldest: None,
+        newest: Some(published.saturating_add_micros(MAX_FUTURE)),
+    };
     let mut decoded = 0;
     let began = processor_time();
     loop {
@@ -45,8 +52,8 @@ fn pass(feed: Feed, messages: &[Message]) -> f64 {
                 payload: &message.payload,
                 stream: &stream,
                 sequence,
-                published: Timestamp::default(),
-                window: decode::Window::default(),
+                published,
+                window,
             };
             decode::decode_message(&**format, &message, &mut out).expect("a good message");
         }
@@ -57,6 +64,13 @@ fn pass(feed: Feed, messages: &[Message]) -> f64 {
             return decoded as f64 / took.as_secs_f64();
         }
     }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.expect("after 1970").as_millis();
+    let millis = i64::try_from(millis).expect("a time of our age");
+    Timestamp::from_unix_millis(millis).expect("a time that PostgreSQL can hold")
 }
 
 fn processor_time() -> Duration {
