@@ -28,6 +28,14 @@ pub enum UserError {
     /// The settings are invalid or contradict each other.
     #[error("conflicting settings")]
     Misconfigured(#[from] crate::config::ParseError),
+    /// The pipeline does not run, because its settings or those of all pipelines are refused.
+    #[error("pipeline \"{name}\" is misconfigured")]
+    MisconfiguredPipeline {
+        /// Its name.
+        name: String,
+        /// The reason, as a sentence.
+        reason: String,
+    },
     /// The payload could not be decoded.
     #[error("could not decode payload")]
     Undecodable(decode::Reject),
@@ -47,7 +55,9 @@ impl UserError {
             | Self::UnknownProcessor(_)
             | Self::InvalidSequence
             | Self::NonFiniteTime => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-            Self::Misconfigured(_) => PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR,
+            Self::Misconfigured(_) | Self::MisconfiguredPipeline { .. } => {
+                PgSqlErrorCode::ERRCODE_CONFIG_FILE_ERROR
+            }
             Self::Undecodable(_) => PgSqlErrorCode::ERRCODE_DATA_EXCEPTION,
             Self::Database(failure) => failure.sqlstate.into(),
         }
@@ -57,6 +67,7 @@ impl UserError {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Misconfigured(reason) => Some(reason.to_string()),
+            Self::MisconfiguredPipeline { reason, .. } => Some(reason.clone()),
             Self::Undecodable(reject) => Some(reject.to_string()),
             Self::Database(failure) => failure.detail.clone(),
             _ => None,
@@ -87,21 +98,48 @@ impl UserError {
                     .to_owned(),
             ),
             Self::InvalidSequence => Some("The first message of a stream has sequence 1.".to_owned()),
+            Self::MisconfiguredPipeline { .. } => Some(
+                "Correct the settings and reload them with SELECT pg_reload_conf().".to_owned(),
+            ),
             Self::Undecodable(_) | Self::Database(_) | Self::Misconfigured(_) => None,
         }
     }
 
     /// Raises it as a PostgreSQL ERROR.
     pub fn raise(self) -> ! {
-        let mut report = ErrorReport::new(self.sqlstate(), self.to_string(), "");
+        let hint = self.hint();
+        self.report(PgLogLevel::ERROR, self.sqlstate(), hint);
+        unreachable!("report(ERROR) does not return")
+    }
+
+    /// Reports it as a WARNING, because the caller's request is accepted all the same. The hint
+    /// says what becomes of it.
+    pub fn warn(&self, hint: &str) {
+        let sqlstate = PgSqlErrorCode::ERRCODE_WARNING;
+        self.report(PgLogLevel::WARNING, sqlstate, Some(hint.to_owned()));
+    }
+
+    /// Reports it with its message and DETAIL.
+    fn report(&self, level: PgLogLevel, sqlstate: PgSqlErrorCode, hint: Option<String>) {
+        let mut report = ErrorReport::new(sqlstate, self.to_string(), "");
         if let Some(detail) = self.detail() {
             report = report.set_detail(detail);
         }
-        if let Some(hint) = self.hint() {
+        if let Some(hint) = hint {
             report = report.set_hint(hint);
         }
-        report.report(PgLogLevel::ERROR);
-        unreachable!("report(ERROR) does not return")
+        report.report(level);
+    }
+}
+
+/// For a result that shows an error instead of raising it.
+impl From<UserError> for Failure {
+    fn from(error: UserError) -> Self {
+        Self {
+            sqlstate: error.sqlstate().into(),
+            message: error.to_string(),
+            detail: error.detail(),
+        }
     }
 }
 

@@ -180,9 +180,13 @@ impl Stack {
         self.pg.try_value("SELECT sr_event_writer_status()").await
     }
 
-    /// Returns the pipeline's row of `sr_event_writer.stream_status`, as an object.
+    /// Returns the row of the feed's pipeline in `sr_event_writer.stream_status`, as an object.
     pub async fn stream_status(&self, feed: Feed) -> Result<Value, Failure> {
-        let name = feed.name();
+        self.pipeline_status(feed.name()).await
+    }
+
+    /// Returns the row of the pipeline `name` in `sr_event_writer.stream_status`, as an object.
+    pub async fn pipeline_status(&self, name: &str) -> Result<Value, Failure> {
         let sql = "SELECT to_jsonb(s) FROM sr_event_writer.stream_status s WHERE name";
         self.pg.try_value(&format!("{sql} = '{name}'")).await
     }

@@ -49,10 +49,35 @@ pub struct Config {
     pub enabled: bool,
     /// Settings of the NATS side that all pipelines share.
     pub nats: Settings,
-    /// The active pipelines, in order.
-    pub pipelines: Vec<PipelineConfig>,
+    /// The active pipelines, in the order of `sr_event_writer.streams`. Refused ones are among
+    /// them, because the index is the slot in shared memory and decides which worker a pipeline
+    /// belongs to.
+    pub pipelines: Vec<PipelineDefinition>,
     /// Settings of the main thread.
     pub write: WriteConfig,
+}
+
+impl Config {
+    /// Returns the active pipeline that has this name.
+    pub fn pipeline(&self, name: &str) -> Option<&PipelineDefinition> {
+        self.pipelines.iter().find(|pipeline| pipeline.name == name)
+    }
+
+    /// Returns whether nothing can run: there are pipelines, and all of them are refused.
+    pub fn is_all_refused(&self) -> bool {
+        let mut pipelines = self.pipelines.iter();
+        !self.pipelines.is_empty() && pipelines.all(|pipeline| pipeline.config.is_err())
+    }
+}
+
+/// An active pipeline, as the settings define it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineDefinition {
+    /// Its name in `sr_event_writer.streams`.
+    pub name: String,
+    /// Its settings, or the reason why they are refused. A refused pipeline does not run, and stops
+    /// no other.
+    pub config: Result<PipelineConfig, ParseError>,
 }
 
 /// The settings of one pipeline: its NATS side and its destination.
@@ -108,12 +133,16 @@ pub fn define() {
 /// Reads the current settings.
 ///
 /// # Errors
-/// When two settings contradict each other; each one by itself was checked when it was set.
+/// When two settings contradict each other in a way that concerns all pipelines. Each setting by
+/// itself was checked when it was set.
 pub fn read() -> Result<Config, ParseError> {
     let write = read_write();
-    let pipelines = read_pipelines()?;
+    let pipelines = read_pipelines();
     if let Some(prefix) = &write.dead_letter_subject {
-        resolve::keep_apart(prefix, &pipelines)?;
+        let accepted = pipelines
+            .iter()
+            .filter_map(|pipeline| pipeline.config.as_ref().ok());
+        resolve::keep_apart(prefix, &accepted.collect::<Vec<_>>())?;
     }
     Ok(Config {
         enabled: settings::ENABLED.get(),
@@ -161,8 +190,8 @@ fn read_write() -> WriteConfig {
     }
 }
 
-/// Reads the settings of the active pipelines.
-fn read_pipelines() -> Result<Vec<PipelineConfig>, ParseError> {
+/// Reads the definitions of the active pipelines.
+fn read_pipelines() -> Vec<PipelineDefinition> {
     let general = resolve::General {
         batch_size: settings::BATCH_SIZE.size(),
         batch_timeout: settings::BATCH_TIMEOUT.duration(),
@@ -170,8 +199,12 @@ fn read_pipelines() -> Result<Vec<PipelineConfig>, ParseError> {
         max_age: settings::MAX_MESSAGE_AGE.time_limit(),
         max_future: settings::MAX_MESSAGE_FUTURE.time_limit(),
     };
-    let read = |name: &String| resolve::pipeline(name, pipelines::options(name)?, &general);
-    pipeline_names().iter().map(read).collect()
+    let define = |name: String| {
+        let options = pipelines::options(&name);
+        let config = options.and_then(|options| resolve::pipeline(&name, options, &general));
+        PipelineDefinition { name, config }
+    };
+    pipeline_names().into_iter().map(define).collect()
 }
 
 /// Returns the name of the database that holds the extension and the tables.

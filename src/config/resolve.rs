@@ -80,7 +80,7 @@ fn tables(
         return Ok(chosen);
     }
     refuse(format!(
-        "Option table of pipeline \"{name}\" must name as many tables as processor {} fills: {own}, not {}.",
+        "Option table of sr_event_writer.stream_{name} must name as many tables as processor {} fills: {own}, not {}.",
         format.name(),
         chosen.len()
     ))
@@ -94,11 +94,13 @@ fn missing<T>(name: &str, option: &str) -> Result<T, ParseError> {
 }
 
 /// Refuses a `dead_letter_subject` below which a pipeline reads: a published dead letter that is
-/// read as a message would become another dead letter, and so on without end.
-pub(super) fn keep_apart(prefix: &str, pipelines: &[PipelineConfig]) -> Result<(), ParseError> {
+/// read as a message would become another dead letter, and so on without end. This concerns all
+/// pipelines: if only the one that reads there stopped, the others would go on to fill its stream
+/// with dead letters, which it would read once it runs again.
+pub(super) fn keep_apart(prefix: &str, pipelines: &[&PipelineConfig]) -> Result<(), ParseError> {
     for pipeline in pipelines {
         let subject = format!("{prefix}.{}", pipeline.nats.name);
-        let reads = |other: &&PipelineConfig| {
+        let reads = |other: &&&PipelineConfig| {
             let mut filters = other.nats.subjects.iter();
             filters.any(|filter| nats::matches(filter, &subject))
         };
@@ -180,14 +182,13 @@ mod tests {
 
     #[test]
     fn dead_letters_may_not_come_back_as_messages() {
-        let pipelines = [
-            resolved("logs", "").unwrap(),
-            resolved("events", "subject=events.syslog").unwrap(),
-        ];
+        let logs = resolved("logs", "").unwrap();
+        let events = resolved("events", "subject=events.syslog").unwrap();
+        let pipelines = [&logs, &events];
         assert!(keep_apart("dead", &pipelines).is_ok());
         assert!(keep_apart("logs.dead", &pipelines).is_err());
         assert!(keep_apart("events.dead", &pipelines).is_ok());
-        let all = [resolved("logs", "subject=>").unwrap()];
-        assert!(keep_apart("dead", &all).is_err());
+        let all = resolved("logs", "subject=>").unwrap();
+        assert!(keep_apart("dead", &[&all]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Pauses and resumes pipelines, by a row in a table that the caller's transaction writes. The
 //! workers are woken when it commits.
 
-use super::workers;
+use super::{warn_if_misconfigured, workers};
 use crate::catalog::pipeline_control;
 use crate::config;
 use crate::error::{UserError, or_raise};
@@ -27,6 +27,7 @@ fn set_paused(name: Option<String>, paused: bool) -> Result<(), UserError> {
         Some(name) if active.contains(&name) => vec![name],
         Some(name) => return Err(UserError::UnknownPipeline(name)),
     };
+    names.iter().for_each(|name| warn_if_misconfigured(name));
     pipeline_control::set_paused(names, paused)?;
     workers::wake_on_commit();
     Ok(())

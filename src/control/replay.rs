@@ -1,6 +1,7 @@
 //! Replays dead letters, each exactly once, or discards them. The row in the table is locked, and
 //! is resolved in the transaction that writes the message's rows.
 
+use super::accepted_config;
 use super::replayer::Replayer;
 use crate::catalog::dead_letter::{self, Selection};
 use crate::config;
@@ -54,7 +55,11 @@ fn replay(
     limit: Option<i32>,
     end: End,
 ) -> Result<Vec<Outcome>, UserError> {
-    let mut replayer = Replayer::new(config::read()?)?;
+    let config = config::read()?;
+    if let Some(pipeline) = stream.and_then(|name| config.pipeline(name)) {
+        accepted_config(pipeline)?;
+    }
+    let mut replayer = Replayer::new(config)?;
     let mut outcomes = Vec::new();
     // A dry run locks nothing.
     let selection = match end {

@@ -1,6 +1,7 @@
 //! Writes dead letters again in the transaction of a database session, with the same decoder, ids,
 //! destination, statement and role as the worker.
 
+use super::accepted_config;
 use crate::catalog::dead_letter::{self, StoredDeadLetter};
 use crate::config::Config;
 use crate::destination::{self, Insert};
@@ -122,15 +123,16 @@ impl Replayer {
 
     /// Returns the format, tables and time window that the pipeline has now. If it is no longer
     /// active, returns the dead letter's own format, for its own tables.
+    ///
+    /// # Errors
+    /// When the pipeline is active and its definition refused, or it is not and there is no such
+    /// format any more.
     fn current_options(
         &self,
         dead_letter: &StoredDeadLetter,
     ) -> Result<(&FormatRef, &[String], Window), Failure> {
-        let pipelines = &self.config.pipelines;
-        if let Some(found) = pipelines
-            .iter()
-            .find(|p| p.nats.name == dead_letter.pipeline)
-        {
+        if let Some(active) = self.config.pipeline(&dead_letter.pipeline) {
+            let found = accepted_config(active)?;
             let window = found.nats.window(dead_letter.published);
             return Ok((&found.nats.format, &found.tables, window));
         }

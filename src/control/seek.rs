@@ -1,7 +1,7 @@
 //! Requests seeks. A database session does not talk to NATS, so it writes the request to a table;
 //! the worker performs it (`src/worker/resume/seek.rs`) when the pipeline resumes.
 
-use super::{require_pipeline, workers};
+use super::{require_pipeline, warn_if_misconfigured, workers};
 use crate::catalog::pipeline_control;
 use crate::catalog::position::{self, Summary};
 use crate::error::{UserError, or_raise};
@@ -41,6 +41,7 @@ fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
     if !pipeline_control::request_seek(name, sequence, time, force)? {
         return Err(UserError::NotPaused(name.to_owned()));
     }
+    warn_if_misconfigured(name);
     workers::wake_on_commit();
     match sequence {
         Some(sequence) => describe_effect(name, sequence, force),

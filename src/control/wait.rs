@@ -1,7 +1,7 @@
 //! Waits until a stream sequence is recorded, so that a client can read the rows of a message that
 //! it has published.
 
-use super::require_pipeline;
+use super::{require_configured, require_pipeline};
 use crate::catalog::position;
 use crate::error::{UserError, or_raise};
 use crate::pg::latch::{self, WaitEvent};
@@ -20,6 +20,10 @@ fn sr_event_writer_wait(name: &str, sequence: i64, timeout: Interval) -> bool {
 }
 
 /// Polls until the sequence is recorded or the timeout has passed.
+///
+/// # Errors
+/// When there is no such pipeline, when it is misconfigured and the sequence not recorded, and
+/// those of the database.
 fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError> {
     require_pipeline(name)?;
     let micros = u64::try_from(timeout.as_micros().max(0)).unwrap_or(u64::MAX);
@@ -31,6 +35,7 @@ fn wait(name: &str, sequence: i64, timeout: Interval) -> Result<bool, UserError>
         if is_recorded(name, sequence)? {
             return Ok(true);
         }
+        require_configured(name)?;
         let left = longest.saturating_sub(began.elapsed());
         if left.is_zero() {
             return Ok(false);

@@ -10,7 +10,7 @@ use super::text::Text;
 pub struct PipelineStatus {
     /// The pipeline's name in `sr_event_writer.streams`; empty until its worker has started.
     pub name: Text<48>,
-    /// The name of its format.
+    /// The name of its format; like the next three, empty while its settings are refused.
     pub processor: Text<32>,
     /// The destination; of a format that fills several tables, the first one.
     pub table: Text<140>,
@@ -47,6 +47,22 @@ pub struct PipelineStatus {
     pub last_error_at: i64,
 }
 
+impl PipelineStatus {
+    /// Clears everything that follows from the pipeline's settings, and keeps what it has done so
+    /// far.
+    pub fn forget_settings(&mut self) {
+        *self = Self {
+            last_published: self.last_published,
+            counters: self.counters,
+            latency: self.latency,
+            last_commit_at: self.last_commit_at,
+            last_error: self.last_error,
+            last_error_at: self.last_error_at,
+            ..Self::default()
+        };
+    }
+}
+
 /// Counts of a pipeline's work since the server started.
 #[derive(Clone, Copy, Default)]
 pub struct Counters {
@@ -66,4 +82,29 @@ pub struct Counters {
     pub dead_letters: u64,
     /// Transactions that failed and were tried again.
     pub retries: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_outlives_the_settings() {
+        let mut status = PipelineStatus::default();
+        status.processor.set("Logs");
+        status.table.set("logs");
+        status.consumer.set("db-writer-logs");
+        status.nats_stream.set("LOGS");
+        (status.stream_created, status.floor, status.pending) = (1, 7, 3);
+        status.counters.rows = 7;
+        status.last_error.set("it was full");
+        status.forget_settings();
+        let texts = [status.processor.get(), status.table.get()];
+        assert_eq!(texts, ["", ""]);
+        assert_eq!([status.consumer.get(), status.nats_stream.get()], ["", ""]);
+        // Without the stream's creation time, a position counts as unknown.
+        assert_eq!((status.stream_created, status.pending), (0, 0));
+        assert_eq!(status.counters.rows, 7);
+        assert_eq!(status.last_error.get(), "it was full");
+    }
 }

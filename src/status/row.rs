@@ -41,10 +41,10 @@ macro_rules! columns {
 // The order is that of the view's columns.
 columns! {
     name: String = |p| p.status.name.get().to_owned(),
-    processor: String = |p| p.status.processor.get().to_owned(),
-    table: String = |p| p.status.table.get().to_owned(),
+    processor: Option<String> = |p| p.status.processor.some(),
+    table: Option<String> = |p| p.status.table.some(),
     nats_stream: Option<String> = |p| p.status.nats_stream.some(),
-    consumer: String = |p| p.status.consumer.get().to_owned(),
+    consumer: Option<String> = |p| p.status.consumer.some(),
     state: &'static str = |p| p.state().word(),
     detail: Option<String> = |p| p.detail(),
     last_sequence: i64 = |p| bigint(p.status.last_sequence),
@@ -103,10 +103,10 @@ impl ShownPipeline<'_> {
     }
 
     /// Returns how many messages are pending. `None` when that is unknown: if a silent worker last
-    /// saw none, there may be some by now.
+    /// saw none, there may be some by now, and for a misconfigured pipeline nobody looks.
     fn pending(&self) -> Option<u64> {
-        let known = self.silence.is_none() || self.status.pending > 0;
-        known.then_some(self.status.pending)
+        let unknown = matches!(self.state(), State::Unresponsive | State::Misconfigured);
+        (!unknown || self.status.pending > 0).then_some(self.status.pending)
     }
 
     /// Returns the lag in seconds: the age of the newest message that is recorded, while others are
@@ -114,6 +114,7 @@ impl ShownPipeline<'_> {
     /// heartbeat. `None` when it is unknown.
     fn lag_seconds(&self) -> Option<f64> {
         let since = match (&self.silence, self.status.pending) {
+            (None, 0) if self.status.state == State::Misconfigured => return None,
             (None, 0) => return Some(0.0),
             (Some(silence), 0) => silence.since(),
             _ => self.status.last_published,

@@ -16,7 +16,7 @@ pub enum State {
     /// No worker process is running.
     #[default]
     Stopped,
-    /// The settings contradict each other.
+    /// The settings contradict each other, or the pipeline's own are refused.
     Misconfigured,
     /// This server is a standby; only the primary consumes.
     Standby,

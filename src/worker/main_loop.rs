@@ -6,6 +6,7 @@ mod pipelines;
 
 use super::breaker::Breaker;
 use super::pipeline::WriteResources;
+use super::refused;
 use super::report;
 use super::retention::Upkeep;
 use super::schedule::Schedule;
@@ -36,7 +37,7 @@ pub struct Worker {
     /// Wait events for `pg_stat_activity`.
     events: WaitEvents,
     resources: WriteResources,
-    /// Current settings; `None` if they are invalid.
+    /// Current settings; `None` if they contradict each other.
     config: Option<Config>,
     /// The running pipelines; `None` while the worker is stopped or starting.
     active: Option<Schedule>,
@@ -152,7 +153,8 @@ impl Worker {
         };
         active.show(&config.nats);
         report::worker_figures(self.number, Some(active.nats()), &self.breaker);
-        let (state, reason) = active.state(&self.breaker, now);
+        let refused = refused::names(self.own(&config.pipelines).map(|(_, pipeline)| pipeline));
+        let (state, reason) = refused::degrade(active.state(&self.breaker, now), &refused);
         report::worker_state(self.number, state, &reason);
     }
 

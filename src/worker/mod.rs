@@ -10,6 +10,7 @@ mod breaker;
 mod main_loop;
 mod pipeline;
 mod poison;
+mod refused;
 mod report;
 mod resume;
 mod retention;

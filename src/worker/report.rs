@@ -4,7 +4,7 @@
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
 use super::pipeline::{Blocked, Pipeline, WriteReport, configured_table};
-use crate::config::PipelineConfig;
+use crate::config::{ParseError, PipelineConfig};
 use crate::pg::clock::now;
 use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
 use nats::{Connection, Connectivity, Nats, PhaseKind, Settings};
@@ -89,6 +89,28 @@ pub fn idle_pipeline(
         status.pending = 0;
         status.ack_pending = 0;
     });
+}
+
+/// Reports a pipeline whose definition is refused, and logs that if it is new.
+pub fn refused_pipeline(slot: Slot, name: &str, reason: &ParseError) {
+    let reason = reason.to_string();
+    if misconfigured_pipeline(slot, name, &reason) {
+        let state = State::Misconfigured.word();
+        pipeline_warning!(name, "{state}: {reason}");
+    }
+}
+
+/// Reports that a pipeline cannot run as the settings are. Returns whether that is new.
+pub fn misconfigured_pipeline(slot: Slot, name: &str, reason: &str) -> bool {
+    let mut is_new = false;
+    status::update_pipeline(slot, |status| {
+        is_new = status.state != State::Misconfigured || status.detail.get() != reason;
+        status.forget_settings();
+        status.name.set(name);
+        status.state = State::Misconfigured;
+        status.detail.set(reason);
+    });
+    is_new
 }
 
 /// Reports a pipeline, and logs its state if that has changed.

@@ -46,17 +46,27 @@ pub async fn stream_is(stack: &Stack, feed: Feed, state: &str) {
     stream_status_where(stack, feed, state, is).await;
 }
 
-/// Waits until the pipeline's status satisfies `fits`; that status.
+/// Waits until the status of the feed's pipeline satisfies `fits`; that status.
 pub async fn stream_status_where(
     stack: &Stack,
     feed: Feed,
     what: &str,
     fits: impl Fn(&Value) -> bool,
 ) -> Value {
-    let what = format!("the status of {} says {what}", feed.name());
+    pipeline_status_where(stack, feed.name(), what, fits).await
+}
+
+/// Waits until the status of the pipeline `name` satisfies `fits`; that status.
+pub async fn pipeline_status_where(
+    stack: &Stack,
+    name: &str,
+    what: &str,
+    fits: impl Fn(&Value) -> bool,
+) -> Value {
+    let what = format!("the status of {name} says {what}");
     eventually(Duration::from_secs(30), what, async || {
         let status = stack
-            .stream_status(feed)
+            .pipeline_status(name)
             .await
             .map_err(|failure| failure.to_string())?;
         if fits(&status) {

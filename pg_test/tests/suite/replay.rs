@@ -2,6 +2,7 @@
 
 mod destination;
 mod grants;
+mod refused;
 mod sessions;
 
 use pg_test::feed::Feed;

@@ -1,6 +1,7 @@
 //! Settings are checked when they are set.
 
 mod effect;
+mod refused;
 
 use pg_test::postgres::Failure;
 use pg_test::stack::Stack;

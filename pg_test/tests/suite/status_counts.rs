@@ -135,26 +135,55 @@ async fn of_several_workers_the_worst_is_shown() {
     fixtures::writer_is(&stack, "degraded").await;
 }
 
+/// Lines of the server log that begin like this, after the prefix.
+fn log_lines(stack: &Stack, text: &str) -> usize {
+    let log = stack.pg.log();
+    log.lines().filter(|line| line.contains(text)).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_contradict_each_other_stop_everything_until_a_reload() {
+async fn a_pipeline_without_a_processor_stops_only_itself_until_a_reload() {
     let stack = Stack::builder()
-        .setting("sr_event_writer.streams", "netflow, flows")
+        .without_keys()
+        .setting("sr_event_writer.streams", "flows, netflow")
         .start()
         .await;
-    fixtures::writer_is(&stack, "misconfigured").await;
+    let refused = |status: &Value| status["state"] == "misconfigured";
+    let status = fixtures::pipeline_status_where(&stack, "flows", "misconfigured", refused).await;
+    let detail = status["detail"].as_str().expect("a reason");
+    assert!(detail.contains("must give its processor"), "{status}");
+    for unknown in ["processor", "table", "nats_stream", "consumer", "pending"] {
+        assert!(status[unknown].is_null(), "{unknown} of {status}");
+    }
+    fixtures::writer_is(&stack, "degraded").await;
     let status = stack.status().await.expect("a status");
     let reason = status["reason"].as_str().expect("a reason");
     assert!(reason.contains("flows"), "{status}");
+    assert_eq!(status["streams"][0]["state"], "misconfigured", "{status}");
+    assert_eq!(status["streams"][0]["detail"], detail, "{status}");
+
     publish(&stack, FEED, 0..5).await;
-    pg_test::wait::throughout(Duration::from_secs(2), "nothing is written", async || {
-        stack.rows(FEED).await.expect("rows") == 0
+    publish(&stack, Feed::Logs, 0..20).await;
+    stack.expect_rows(FEED, 5, SOON).await;
+    stream_status_where(&stack, FEED, "at work", |status| {
+        status["state"] == "running"
     })
     .await;
+    pg_test::wait::throughout(Duration::from_secs(2), "no log is written", async || {
+        stack.rows(Feed::Logs).await.expect("rows") == 0
+    })
+    .await;
+    assert_eq!(log_lines(&stack, "stream flows: misconfigured"), 1);
+    assert_eq!(log_lines(&stack, "sr_event_writer: degraded: "), 1);
+
     let options = "processor=Logs subject=logs.>";
     stack
         .pg
         .alter_system("sr_event_writer.stream_flows", options)
         .await;
     fixtures::writer_is(&stack, "running").await;
-    stack.expect_rows(FEED, 5, SOON).await;
+    stack.expect_rows(Feed::Logs, 20, SOON).await;
+    publish(&stack, FEED, 5..10).await;
+    stack.expect_rows(FEED, 10, SOON).await;
+    stack.expect_rows(Feed::Logs, 20, SOON).await;
 }

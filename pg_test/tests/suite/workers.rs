@@ -7,6 +7,8 @@ use pg_test::messages::Generator;
 use pg_test::stack::{SOON, Stack};
 use pg_test::wait::{eventually, eventually_equal};
 
+use crate::fixtures::{stream_is, writer_is};
+
 /// While a worker waits for the same lock all the time, a row of another one can only be its own
 /// doing. A wait ends after two seconds, so this may take some tries.
 const TRIES: u64 = 20;
@@ -76,6 +78,34 @@ async fn pipelines_are_spread_evenly() {
     let mut shares: Vec<usize> = tables.into_values().collect();
     shares.sort_unstable();
     assert_eq!(shares, [2, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_pipeline_moves_no_other_to_another_row_or_worker() {
+    let refused = "sr_event_writer.stream_events";
+    let names = ["telemetry", "events", "sweep", "netflow"];
+    let stack = Stack::builder()
+        .setting("sr_event_writer.workers", "2")
+        .setting("sr_event_writer.streams", &names.join(", "))
+        .setting(refused, "table=events,more")
+        .start()
+        .await;
+    stream_is(&stack, Feed::Events, "misconfigured").await;
+    for feed in [Feed::Telemetry, Feed::Sweep, Feed::Netflow] {
+        stream_is(&stack, feed, "running").await;
+    }
+    let sql = "SELECT array_agg(name) FROM sr_event_writer.stream_status";
+    assert_eq!(stack.pg.value::<Vec<String>>(sql).await, names);
+    writer_is(&stack, "degraded").await;
+    let first = writer_of(&stack, Feed::Telemetry).await;
+    let second = writer_of(&stack, Feed::Netflow).await;
+    assert_ne!(first, second);
+    assert_eq!(writer_of(&stack, Feed::Sweep).await, first);
+
+    stack.pg.alter_system(refused, "").await;
+    writer_is(&stack, "running").await;
+    assert_eq!(writer_of(&stack, Feed::Events).await, second);
+    assert_eq!(stack.pg.value::<Vec<String>>(sql).await, names);
 }
 
 /// The process that waits to write to a table when it is locked.

@@ -4,12 +4,13 @@ use super::{TICK, Worker};
 use crate::catalog::Extension;
 use crate::catalog::pipeline_control::{self, OperatorRequests};
 use crate::catalog::position;
-use crate::config::{self, Config, PipelineConfig};
+use crate::config::{self, Config, PipelineDefinition};
 use crate::pg::failure::Failure;
 use crate::pg::{activity, transaction};
 use crate::status::{self, Slot, State};
 use crate::worker::breaker::Breaker;
 use crate::worker::pipeline::Pipeline;
+use crate::worker::refused;
 use crate::worker::report;
 use crate::worker::retention::Upkeep;
 use crate::worker::schedule::Schedule;
@@ -26,24 +27,33 @@ impl Worker {
     pub(super) fn configure(&mut self) {
         let config = match config::read() {
             Ok(config) => config,
-            Err(error) => {
-                self.config = None;
-                self.stop(State::Misconfigured, &error.to_string());
-                return;
-            }
+            Err(error) => return self.refuse_all(&error.to_string()),
         };
         if self.config.as_ref() == Some(&config) {
             return;
         }
         self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
         self.retention = Upkeep::new();
-        let enabled = config.enabled;
+        let (state, reason) = match config.enabled {
+            false => (State::Disabled, "sr_event_writer.enabled is off".to_owned()),
+            true if config.is_all_refused() => {
+                let names = refused::names(config.pipelines.iter());
+                (State::Misconfigured, refused::reason(&names))
+            }
+            true => (State::Starting, "settings were read".to_owned()),
+        };
         self.config = Some(config);
-        match enabled {
-            false => self.stop(State::Disabled, "sr_event_writer.enabled is off"),
-            true => self.stop(State::Starting, "settings were read"),
-        }
+        self.stop(state, &reason);
         self.next_tick = Instant::now();
+    }
+
+    /// Stops all pipelines, because settings contradict each other in a way that concerns all.
+    fn refuse_all(&mut self, reason: &str) {
+        self.config = None;
+        self.stop(State::Misconfigured, reason);
+        for (slot, name) in self.own(config::pipeline_names()) {
+            report::misconfigured_pipeline(slot, &name, reason);
+        }
     }
 
     /// Stops the pipelines, and reports the reason.
@@ -54,8 +64,11 @@ impl Worker {
         report::worker_state(self.number, state, reason);
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
-            for pipeline in self.own_pipelines(&config) {
-                report::idle_pipeline(pipeline, &config.nats, state, reason);
+            for (slot, pipeline) in self.own(&config.pipelines) {
+                match &pipeline.config {
+                    Ok(own) => report::idle_pipeline((slot, own), &config.nats, state, reason),
+                    Err(error) => report::refused_pipeline(slot, &pipeline.name, error),
+                }
             }
         }
     }
@@ -68,7 +81,8 @@ impl Worker {
         }
         self.generation = generation;
         self.next_tick = Instant::now() + TICK;
-        let Some(config) = self.config.clone().filter(|config| config.enabled) else {
+        let runs = |config: &Config| config.enabled && !config.is_all_refused();
+        let Some(config) = self.config.clone().filter(runs) else {
             return;
         };
         activity::report_running(c"reading sr_event_writer.pipeline_control");
@@ -127,7 +141,10 @@ impl Worker {
 
     /// Starts the threads, and all pipelines of this worker.
     fn start(&mut self, config: &Config) {
-        let number_of_pipelines = self.own_pipelines(config).count();
+        let accepted = self
+            .own(&config.pipelines)
+            .filter(|(_, own)| own.config.is_ok());
+        let number_of_pipelines = accepted.count();
         let waker = self.waker.clone();
         match Nats::start(config.nats.clone(), number_of_pipelines, move || {
             waker.wake();
@@ -143,32 +160,34 @@ impl Worker {
         }
     }
 
-    /// Returns the pipelines of this worker, which are every n-th of all.
-    fn own_pipelines<'a>(
+    /// Returns those of the given pipelines that belong to this worker, which are every n-th of
+    /// all, refused ones included.
+    pub(super) fn own<T: IntoIterator>(
         &self,
-        config: &'a Config,
-    ) -> impl Iterator<Item = (Slot, &'a PipelineConfig)> + use<'a> {
+        pipelines: T,
+    ) -> impl Iterator<Item = (Slot, T::Item)> + use<T> {
         let (workers, number) = (config::workers(), self.number);
-        let pipelines = config.pipelines.iter().enumerate();
+        let pipelines = pipelines.into_iter().enumerate();
         let mine = pipelines.filter(move |(n, _)| n % workers == number);
         mine.map(|(n, pipeline)| (Slot(n), pipeline))
     }
 
     /// Creates the pipelines of this worker, with their subscriptions.
     fn subscribe(&self, nats: &mut Nats, config: &Config) -> Vec<Pipeline> {
-        let new = |(slot, pipeline): (Slot, &PipelineConfig)| {
+        let new = |(slot, pipeline): (Slot, &PipelineDefinition)| {
+            let pipeline = pipeline.config.as_ref().ok()?;
             let positions = self.remembered.get(&pipeline.nats.name).cloned();
             let positions = positions.unwrap_or_default();
             let subscription = nats.subscribe(pipeline.nats.clone());
-            Pipeline::new(
+            Some(Pipeline::new(
                 slot,
                 pipeline.clone(),
                 subscription,
                 &config.write,
                 positions,
-            )
+            ))
         };
-        self.own_pipelines(config).map(new).collect()
+        self.own(&config.pipelines).filter_map(new).collect()
     }
 }
 
