@@ -516,8 +516,9 @@ COMMENT ON FUNCTION sr_event_writer_create_tables(text, boolean) IS
 
 -- == Privileges ===================================================================================
 --
--- PUBLIC may only read the version. pg_monitor may read the status, but no payloads.
--- Control, dead letters, the decoder and DDL need an explicit GRANT.
+-- PUBLIC may only read the version. pg_monitor may read the status, but no payloads. The role
+-- sr_event_writer_operator may read the status and control the writer. Dead letters, the decoder
+-- and DDL need an explicit GRANT.
 
 REVOKE ALL ON SCHEMA sr_event_writer FROM PUBLIC;
 REVOKE ALL ON
@@ -553,6 +554,56 @@ GRANT EXECUTE ON FUNCTION
     sr_event_writer_status(),
     sr_event_writer_stream_status()
     TO pg_monitor;
+
+-- A role belongs to the cluster, not to the extension. It is created only if it is missing, and
+-- DROP EXTENSION leaves it: it may have members, and another database may have the extension too.
+DO $$
+DECLARE
+    creator regrole;
+BEGIN
+    IF to_regrole('sr_event_writer_operator') IS NULL THEN
+        CREATE ROLE sr_event_writer_operator;
+        COMMENT ON ROLE sr_event_writer_operator IS
+            'Members may control the extension sr_event_writer';
+    END IF;
+
+    -- A role with CREATEROLE may have created it beforehand, in order to control the writer as its
+    -- member. PostgreSQL gives such a creator ADMIN without INHERIT and SET, and nobody else.
+    SELECT member INTO creator FROM pg_auth_members
+    WHERE roleid = to_regrole('sr_event_writer_operator')
+        AND admin_option AND NOT inherit_option AND NOT set_option;
+    IF FOUND THEN
+        RAISE EXCEPTION 'role sr_event_writer_operator was created by %, which is not a superuser',
+                creator
+            USING ERRCODE = 'object_not_in_prerequisite_state',
+                DETAIL = 'Its creator chooses its members, and they could control the writer.',
+                HINT = 'Drop the role, and CREATE EXTENSION will create it.';
+    END IF;
+
+    GRANT USAGE ON SCHEMA sr_event_writer TO sr_event_writer_operator;
+    GRANT SELECT ON
+        sr_event_writer.stream_position,
+        sr_event_writer.stream_gap,
+        sr_event_writer.stream_status
+        TO sr_event_writer_operator;
+    GRANT EXECUTE ON FUNCTION
+        sr_event_writer_status(),
+        sr_event_writer_stream_status(),
+        sr_event_writer_pause(text),
+        sr_event_writer_resume(text),
+        sr_event_writer_wait(text, bigint, interval),
+        sr_event_writer_seek(text, bigint, boolean),
+        sr_event_writer_seek(text, timestamptz, boolean),
+        sr_event_writer_restart(),
+        sr_event_writer_replay(text, bigint[], integer, boolean),
+        sr_event_writer_discard(bigint[])
+        TO sr_event_writer_operator;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE WARNING 'could not create role sr_event_writer_operator: %', SQLERRM
+        USING HINT = 'Only superusers may control the writer. '
+            'When the role exists, run the grants for it in docs/operations.md.';
+END
+$$;
 
 
 -- == Data that pg_dump keeps ======================================================================

@@ -45,6 +45,7 @@ mod replay;
 mod restoring;
 mod row_or_table;
 mod samples;
+mod script_folder;
 mod settings;
 mod shutdown;
 mod soak;
