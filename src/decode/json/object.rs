@@ -94,12 +94,14 @@ where
                 self.reject = Some(reject);
                 return Err(A::Error::custom("rejected"));
             }
+            self.slots.fill(None);
             self.at += 1;
         }
     }
 }
 
-/// One object, of which the values of all keys are read, also those in nested objects.
+/// One object, of which the values of all keys are read into slots that are empty before, also
+/// those in nested objects.
 struct Object<'k, 's, 'a> {
     keys: &'k Keys,
     slots: &'s mut Slots<'a>,
@@ -109,7 +111,6 @@ impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<(), D::Error> {
-        self.slots.fill(None);
         reader.deserialize_map(Members {
             level: self.keys.top(),
             slots: self.slots,
