@@ -109,7 +109,7 @@ test: install faulty packages ## the whole test suite, on PostgreSQL 18 and 17
 		PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
 		cargo test --workspace --test suite --no-fail-fast -- --test-threads=3 \
 		debian_package durable:: install:: poison:: position:: privileges samples seven_streams \
-		shutdown:: standby::)
+		shutdown:: standby:: upgrade::)
 
 MINUTES ?= 10
 .PHONY: soak

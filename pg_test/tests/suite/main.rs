@@ -54,6 +54,7 @@ mod standby;
 mod status_counts;
 mod unflushed;
 mod unresponsive;
+mod upgrade;
 mod wait_seek;
 mod ways;
 mod workers;
