@@ -19,7 +19,7 @@ pub(crate) enum SessionError {
     StreamMissing { stream: String },
     #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
     Api(#[source] Source),
-    #[error("consumer \"{consumer}\" {problem}; delete it and it will be made anew")]
+    #[error("consumer \"{consumer}\" {problem}; delete it and it will be created again")]
     ConsumerIncompatible {
         consumer: String,
         problem: &'static str,
@@ -35,7 +35,7 @@ pub(crate) enum SessionError {
     #[error("the consumer was moved by somebody else; setting it back")]
     ConsumerMoved,
     #[error(
-        "the stream now drops what its consumers have read, and consumer \"{consumer}\" takes no acknowledgements: set the stream's retention back to limits, or delete the consumer, and it will be made anew (of an interest stream that drops what is not written yet)"
+        "the stream now drops what its consumers have read, and consumer \"{consumer}\" takes no acknowledgements: set the stream's retention back to limits, or delete the consumer, and it will be created again (of an interest stream that drops what is not written yet)"
     )]
     WouldDropMessages { consumer: String },
     #[error(
@@ -62,7 +62,7 @@ pub(crate) enum SessionError {
     Disconnected,
     #[error("{0} messages were lost on the way; reading them again")]
     Lost(u64),
-    #[error("{0} messages are waiting and none comes; asking anew")]
+    #[error("{0} messages are waiting and none comes; asking again")]
     Stalled(u64),
     #[error("the recorded position could not be read")]
     NoPosition,

@@ -31,7 +31,7 @@ pub fn watch(relation: pg_sys::Oid) {
         }
     }
     // All slots are taken, mostly by relations that no longer exist. Whoever needs one looks it up
-    // again and watches it anew.
+    // and watches it again.
     WATCHED
         .iter()
         .for_each(|slot| slot.store(0, Ordering::Relaxed));

@@ -55,7 +55,7 @@ pub fn run<T>(end: End, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, 
         CaughtError::PostgresError(report) | CaughtError::ErrorReport(report) => {
             let failure = Failure::from_report(&report);
             if failure.is_cancelled() {
-                // A cancel is meant for the whole statement. It is raised anew, because PostgreSQL
+                // A cancel is meant for the whole statement. It is raised again, because PostgreSQL
                 // freed its copy of the error when this one was caught.
                 CaughtError::ErrorReport(report).rethrow()
             }

@@ -106,7 +106,7 @@ impl Display for Silence {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "process {} has shown no sign of life for {} s",
+            "process {} has sent no heartbeat for {} s",
             self.pid, self.seconds
         )
     }

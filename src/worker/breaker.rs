@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_in_between_starts_the_count_anew() {
+    fn a_success_in_between_starts_the_count_again() {
         let now = Instant::now();
         let mut breaker = Breaker::new(2, Duration::from_secs(1));
         breaker.failed(now);

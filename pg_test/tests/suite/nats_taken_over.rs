@@ -172,7 +172,7 @@ async fn of_two_clusters_with_one_consumer_each_has_every_message() {
 
 /// The consumer of an earlier version, or one made by hand, with messages in flight.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_waits_for_acknowledgements_is_made_anew_and_costs_nothing() {
+async fn a_consumer_that_waits_for_acknowledgements_is_created_again_and_costs_nothing() {
     let stack = builder().start().await;
     publish(&stack.nats, 0..100).await;
     stack.expect_rows(FEED, 100, RECOVERY).await;

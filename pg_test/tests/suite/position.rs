@@ -65,7 +65,7 @@ async fn messages_deleted_in_the_middle_of_the_stream_are_gaps() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_made_anew_is_read_from_its_first_message() {
+async fn a_stream_created_again_is_read_from_its_first_message() {
     let stack = Stack::start().await;
     publish(&stack, FEED, 0..30).await;
     stack.expect_rows(FEED, 30, SOON).await;
@@ -79,13 +79,13 @@ async fn a_stream_made_anew_is_read_from_its_first_message() {
 
     stack.expect_rows(FEED, 40, Duration::from_secs(60)).await;
     assert_eq!(distinct(&stack).await, 40);
-    assert!(stack.pg.log().contains("was deleted and made anew"));
+    assert!(stack.pg.log().contains("was deleted and created again"));
     let sql = "SELECT count(*) FROM sr_event_writer.stream_position WHERE pipeline = 'telemetry'";
     assert_eq!(stack.pg.value::<i64>(sql).await, 2, "one for each stream");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_deleted_by_hand_is_made_anew_and_doubles_nothing() {
+async fn a_consumer_deleted_by_hand_is_created_again_and_doubles_nothing() {
     let stack = Stack::start().await;
     publish(&stack, FEED, 0..50).await;
     stack.expect_rows(FEED, 50, SOON).await;
@@ -154,8 +154,8 @@ async fn dropping_the_extension_under_a_worker_that_has_just_started_doubles_not
     stack.nats.stop().await;
     stack.pg.restart().await;
     writer_is(&stack, "degraded").await;
-    let anew = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
-    stack.pg.execute(anew).await;
+    let again = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
+    stack.pg.execute(again).await;
     stack.nats.start().await;
     publish(&stack, FEED, 50..60).await;
     stack.expect_rows(FEED, 60, Duration::from_secs(60)).await;

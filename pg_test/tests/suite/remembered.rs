@@ -10,8 +10,8 @@ async fn a_position_that_only_the_worker_remembers_is_recorded_before_anything_n
     let stack = builder().start().await;
     publish(&stack.nats, 0..50).await;
     stack.expect_rows(FEED, 50, RECOVERY).await;
-    let anew = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
-    stack.pg.execute(anew).await;
+    let again = "DROP EXTENSION sr_event_writer; CREATE EXTENSION sr_event_writer";
+    stack.pg.execute(again).await;
     let sql = "SELECT floor FROM sr_event_writer.stream_position WHERE pipeline = 'netflow'";
     eventually(RECOVERY, "the position is recorded", async || {
         match stack.pg.try_value::<i64>(sql).await {

@@ -14,7 +14,7 @@ use crate::nats_taken_over::reset;
 
 const FEED: Feed = Feed::Netflow;
 
-/// A work queue: only there a message comes again before its consumer is made anew.
+/// A work queue: only there a message comes again before its consumer is created again.
 async fn work_queue() -> Stack {
     let stack = Stack::builder()
         .without_streams()

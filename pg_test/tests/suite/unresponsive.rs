@@ -1,4 +1,4 @@
-//! The status names a worker that shows no sign of life, but not one that only works for long.
+//! The status names a worker that sends no heartbeat, but not one that only works for long.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::fixtures::{self, publish};
 
 const FEED: Feed = Feed::Netflow;
 
-/// Ten seconds without a sign of life, and some for a busy machine.
+/// Ten seconds without a heartbeat, and some for a busy machine.
 const NOTICED: Duration = Duration::from_secs(15);
 
 /// Lets a stopped process go on, whatever becomes of the test.
@@ -64,7 +64,7 @@ async fn a_stopped_worker_is_unresponsive_until_it_goes_on() {
 
     let status = is_unresponsive(&stack, NOTICED).await;
     let reason = status["reason"].as_str().expect("a reason");
-    let names = format!("process {pid} has shown no sign of life for 1");
+    let names = format!("process {pid} has sent no heartbeat for 1");
     assert!(reason.starts_with(&names), "{reason}");
     let since = status["since"].as_str().expect("since when");
     let sql =

@@ -93,7 +93,7 @@ impl Worker {
                     .replace(extension)
                     .is_some_and(|known| known != extension)
                 {
-                    self.stop(State::Starting, "the extension was created anew");
+                    self.stop(State::Starting, "the extension was created again");
                 }
                 self.serve(&config, &requests);
             }

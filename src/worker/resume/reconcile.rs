@@ -43,7 +43,7 @@ pub fn reconcile(
     if is_new && position::has_predecessor(pipeline, stream_id)? {
         pipeline_warning!(
             pipeline,
-            "JetStream stream \"{}\" was deleted and made anew; reading the new one from its first message",
+            "JetStream stream \"{}\" was deleted and created again; reading the new one from its first message",
             stream_id.name
         );
     }

@@ -184,7 +184,7 @@ impl Ground {
 
     /// Drops and creates the extension under load. Its dead letters and gaps are saved for the
     /// account. The position is not, because the worker has it in memory after its start.
-    pub(super) async fn extension_anew(&self) {
+    pub(super) async fn recreate_extension(&self) {
         self.is_consuming().await;
         self.surely(
             "LOCK TABLE sr_event_writer.dead_letter, sr_event_writer.stream_gap,

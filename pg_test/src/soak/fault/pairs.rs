@@ -44,7 +44,7 @@ impl Fault {
             | Self::SettingsStorm
             | Self::PauseAndResume
             | Self::SeekBack
-            | Self::ExtensionAnew
+            | Self::RecreateExtension
             | Self::DropOtherDatabase => Realm::Database,
             Self::CutConnections
             | Self::CutInAMessage
@@ -65,7 +65,7 @@ impl Fault {
             | Self::ResetConsumer
             | Self::DeleteMessages
             | Self::PurgeMessages
-            | Self::StreamAnew
+            | Self::RecreateStream
             | Self::UnreadableMessage
             | Self::HeaderFlood => Realm::Streams,
         }
@@ -81,7 +81,7 @@ impl Fault {
             // It compares several states before and after the restore.
             Self::RestoreBackup => false,
             // A worker that starts meanwhile has no position.
-            Self::ExtensionAnew => other.realm() == Realm::Network,
+            Self::RecreateExtension => other.realm() == Realm::Network,
             // They need connections, and no locks of others.
             Self::KillWorkerInLock | Self::LosePower | Self::FailOver => {
                 other.realm() != Realm::Database

@@ -33,7 +33,7 @@ impl Ground {
 
     /// Deletes a stream and creates it again, after everything in it is recorded, also by the
     /// standby that may take over.
-    pub(super) async fn stream_anew(&self, load: &Load, random: &mut Random) {
+    pub(super) async fn recreate_stream(&self, load: &Load, random: &mut Random) {
         let feeds: Vec<_> = Feed::ALL
             .into_iter()
             .filter(keeps_what_nobody_reads)

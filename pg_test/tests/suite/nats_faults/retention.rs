@@ -140,7 +140,7 @@ async fn a_work_queue_does_not_keep_what_was_acknowledged_in_vain() {
 async fn delete_consumer(stack: &Stack) {
     let context = stack.nats.jetstream().await;
     let stream = context.get_stream(FEED.stream()).await.expect("the stream");
-    // After the last time it may not have been made anew yet.
+    // After the last time it may not have been created again yet.
     eventually(RECOVERY, "the consumer is deleted", async || {
         stream.delete_consumer(&FEED.consumer()).await
     })

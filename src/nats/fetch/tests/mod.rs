@@ -85,7 +85,7 @@ async fn what_does_not_come_ends_the_session_at_the_second_look() {
     let start = Instant::now();
     for (deliveries, pending, error) in [
         (2, 0, "2 messages were lost on the way; reading them again"),
-        (0, 3, "3 messages are waiting and none comes; asking anew"),
+        (0, 3, "3 messages are waiting and none comes; asking again"),
     ] {
         let begun = start.elapsed();
         let fetch = Running::start();
