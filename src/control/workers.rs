@@ -7,9 +7,8 @@ use crate::status;
 /// wake-up is harmless, so a savepoint that is rolled back needs no special treatment.
 pub fn wake_on_commit() {
     pgrx::register_xact_callback(pgrx::PgXactCallbackEvent::Commit, || {
-        status::announce()
-            .into_iter()
-            .for_each(other_processes::wake);
+        status::count_control_change();
+        status::pids().into_iter().for_each(other_processes::wake);
     });
 }
 

@@ -1,7 +1,7 @@
 //! The SQL functions that show the status. They also work on a standby, in a read-only transaction
 //! and while no worker runs.
 
-use super::row::{self, Row, object, row};
+use super::row::{self, StatusRow, object, row};
 use super::shared_memory::{self, SharedStatus};
 use super::state::ConnectionState;
 use super::summary::{self, time};
@@ -26,7 +26,7 @@ fn sr_event_writer_status() -> JsonB {
     JsonB(json!({
         "version": sr_event_writer_version(),
         "extension_version": extension_version(),
-        "state": overall.state.word(),
+        "state": overall.state.as_str(),
         "reason": overall.reason,
         "since": time(overall.since),
         "nats": nats(&status),
@@ -63,11 +63,11 @@ fn nats(status: &SharedStatus) -> Value {
     json!({
         "state": match summary::any_silent() {
             true => "unknown",
-            false => state.word(),
+            false => state.as_str(),
         },
-        "server": worst.and_then(|worker| worker.server.some()),
+        "server": worst.and_then(|worker| worker.server.non_empty()),
         "reconnects": active(status).map(|worker| worker.reconnects).sum::<u64>(),
-        "last_error": worst.and_then(|worker| worker.nats_error.some()),
+        "last_error": worst.and_then(|worker| worker.nats_error.non_empty()),
     })
 }
 
@@ -76,7 +76,7 @@ fn breaker(status: &SharedStatus) -> Value {
     let worst = active(status).max_by_key(|worker| worker.breaker_failures);
     let state = worst.map(|worker| worker.breaker).unwrap_or_default();
     json!({
-        "state": state.word(),
+        "state": state.as_str(),
         "failures": worst.map_or(0, |worker| worker.breaker_failures),
     })
 }
@@ -96,11 +96,11 @@ fn dead_letters(status: &SharedStatus) -> Option<Value> {
 /// Returns one row for each active pipeline. The view `sr_event_writer.stream_status` shows these
 /// rows.
 #[pg_extern]
-fn sr_event_writer_stream_status() -> Rows {
+fn sr_event_writer_stream_status() -> StatusRows {
     let status = shared_memory::snapshot();
-    let rows: Vec<Row> = row::pipelines(&status).map(|shown| row(&shown)).collect();
+    let rows: Vec<StatusRow> = row::pipelines(&status).map(|shown| row(&shown)).collect();
     TableIterator::new(rows)
 }
 
 /// An alias, because in the signature itself pgrx would require all columns once more.
-type Rows = TableIterator<'static, Row>;
+type StatusRows = TableIterator<'static, StatusRow>;

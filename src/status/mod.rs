@@ -13,7 +13,7 @@ mod text;
 mod worker_status;
 
 pub use pipeline_status::PipelineStatus;
-pub use processes::{announce, generation, heartbeat, pids, set_pid};
+pub use processes::{control_changes, count_control_change, heartbeat, pids, set_pid};
 pub use shared_memory::{Slot, dead_letters, pipeline, update_pipeline, update_worker};
 pub use state::{BreakerState, ConnectionState, State};
 

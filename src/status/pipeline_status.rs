@@ -2,26 +2,26 @@
 
 use super::latency::Latency;
 use super::state::State;
-use super::text::Text;
+use super::text::BoundedText;
 
 /// The status of one pipeline, as its worker last reported it. Times are microseconds since
 /// 2000-01-01, as PostgreSQL stores them; 0 means never.
 #[derive(Clone, Copy, Default)]
 pub struct PipelineStatus {
     /// The pipeline's name in `sr_event_writer.streams`; empty until its worker has started.
-    pub name: Text<48>,
+    pub name: BoundedText<48>,
     /// The name of its format; like the next three, empty while its settings are refused.
-    pub processor: Text<32>,
+    pub processor: BoundedText<32>,
     /// The destination; of a format that fills several tables, the first one.
-    pub table: Text<140>,
+    pub table: BoundedText<140>,
     /// The JetStream stream; empty until it is found.
-    pub nats_stream: Text<256>,
+    pub nats_stream: BoundedText<256>,
     /// The name of its durable consumer.
-    pub consumer: Text<100>,
+    pub consumer: BoundedText<100>,
     /// The state that it is in.
     pub state: State,
     /// The reason for the state and what happens next, as text.
-    pub detail: Text<400>,
+    pub detail: BoundedText<400>,
     /// The creation time of `nats_stream`; 0 until a worker of this server has read it. Only then
     /// `floor` and `last_sequence` are valid.
     pub stream_created: i64,
@@ -42,7 +42,7 @@ pub struct PipelineStatus {
     /// The time of its last commit.
     pub last_commit_at: i64,
     /// The last error of the database.
-    pub last_error: Text<400>,
+    pub last_error: BoundedText<400>,
     /// The time of `last_error`.
     pub last_error_at: i64,
 }

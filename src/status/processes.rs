@@ -11,8 +11,8 @@ static PROCESSES: PgAtomic<Processes> = unsafe { PgAtomic::new(c"sr_event_writer
 /// The processes of the workers.
 #[derive(Default)]
 pub struct Processes {
-    /// Incremented whenever a database session has changed what the workers must read.
-    generation: AtomicU64,
+    /// Number of times that a database session has changed a control table.
+    control_changes: AtomicU64,
     /// Process ids by number of the worker; 0 where no process runs.
     pids: [AtomicI32; WORKERS_MAX],
     /// Times of the last heartbeats by number of the worker, in microseconds since 2000-01-01.
@@ -27,15 +27,16 @@ pub(super) fn request() {
     pg_shmem_init!(PROCESSES);
 }
 
-/// Returns a number that grows whenever a database session has changed what the workers must read.
-pub fn generation() -> u64 {
-    PROCESSES.get().generation.load(Ordering::Acquire)
+/// Returns how often database sessions have changed a control table, which the workers then have to
+/// read.
+pub fn control_changes() -> u64 {
+    PROCESSES.get().control_changes.load(Ordering::Acquire)
 }
 
-/// Records that something has changed, and returns the process ids of the workers to wake.
-pub fn announce() -> Vec<i32> {
-    PROCESSES.get().generation.fetch_add(1, Ordering::AcqRel);
-    pids()
+/// Counts one change of a control table. It does not wake the workers.
+pub fn count_control_change() {
+    let changes = &PROCESSES.get().control_changes;
+    changes.fetch_add(1, Ordering::AcqRel);
 }
 
 /// Returns the process ids of all running workers.

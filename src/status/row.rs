@@ -13,15 +13,15 @@ use serde_json::{Value, json};
 /// Microseconds in a second.
 const MICROS_PER_SECOND: f64 = 1e6;
 
-/// Defines [`Row`], [`row()`] and [`object`] from one list of columns, each with its name, its
+/// Defines [`StatusRow`], [`row()`] and [`object`] from one list of columns, each with its name, its
 /// type, and a function that gets its value from a [`ShownPipeline`].
 macro_rules! columns {
     ($($name:ident: $type:ty = $value:expr,)*) => {
         /// A row of the view.
-        pub type Row = ($($type,)*);
+        pub type StatusRow = ($($type,)*);
 
         /// Returns a pipeline's row.
-        pub fn row(shown: &ShownPipeline<'_>) -> Row {
+        pub fn row(shown: &ShownPipeline<'_>) -> StatusRow {
             ($({
                 let value: fn(&ShownPipeline<'_>) -> $type = $value;
                 value(shown)
@@ -41,11 +41,11 @@ macro_rules! columns {
 // The order is that of the view's columns.
 columns! {
     name: String = |p| p.status.name.get().to_owned(),
-    processor: Option<String> = |p| p.status.processor.some(),
-    table: Option<String> = |p| p.status.table.some(),
-    nats_stream: Option<String> = |p| p.status.nats_stream.some(),
-    consumer: Option<String> = |p| p.status.consumer.some(),
-    state: &'static str = |p| p.state().word(),
+    processor: Option<String> = |p| p.status.processor.non_empty(),
+    table: Option<String> = |p| p.status.table.non_empty(),
+    nats_stream: Option<String> = |p| p.status.nats_stream.non_empty(),
+    consumer: Option<String> = |p| p.status.consumer.non_empty(),
+    state: &'static str = |p| p.state().as_str(),
     detail: Option<String> = |p| p.detail(),
     last_sequence: i64 = |p| bigint(p.status.last_sequence),
     pending: Option<i64> = |p| p.pending().map(bigint),
@@ -62,7 +62,7 @@ columns! {
     batch_ms_mean: Option<f64> = |p| p.status.latency.mean_ms(),
     batch_ms_p99: Option<f64> = |p| p.status.latency.p99_ms(),
     last_commit_at: Option<TimestampWithTimeZone> = |p| time(p.status.last_commit_at),
-    last_error: Option<String> = |p| p.status.last_error.some(),
+    last_error: Option<String> = |p| p.status.last_error.non_empty(),
     last_error_at: Option<TimestampWithTimeZone> = |p| time(p.status.last_error_at),
 }
 
@@ -98,7 +98,7 @@ impl ShownPipeline<'_> {
     fn detail(&self) -> Option<String> {
         match &self.silence {
             Some(silence) => Some(silence.to_string()),
-            None => self.status.detail.some(),
+            None => self.status.detail.non_empty(),
         }
     }
 

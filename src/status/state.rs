@@ -46,7 +46,7 @@ impl State {
     }
 
     /// Returns the word that status functions show.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
             Self::Starting => "starting",
@@ -75,7 +75,7 @@ pub enum ConnectionState {
 
 impl ConnectionState {
     /// Returns the word that status functions show.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Disconnected => "disconnected",
             Self::Connected => "connected",
@@ -98,7 +98,7 @@ pub enum BreakerState {
 
 impl BreakerState {
     /// Returns the word that status functions show.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",

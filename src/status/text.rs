@@ -2,13 +2,13 @@
 
 /// UTF-8 text of at most `N` bytes. Longer text is truncated at a character boundary.
 #[derive(Clone, Copy)]
-pub struct Text<const N: usize> {
+pub struct BoundedText<const N: usize> {
     /// Bytes in use.
     length: u16,
     bytes: [u8; N],
 }
 
-impl<const N: usize> Default for Text<N> {
+impl<const N: usize> Default for BoundedText<N> {
     fn default() -> Self {
         Self {
             length: 0,
@@ -17,7 +17,7 @@ impl<const N: usize> Default for Text<N> {
     }
 }
 
-impl<const N: usize> Text<N> {
+impl<const N: usize> BoundedText<N> {
     /// Replaces the text.
     pub fn set(&mut self, text: &str) {
         let mut length = text.len().min(N);
@@ -41,7 +41,7 @@ impl<const N: usize> Text<N> {
     }
 
     /// Returns the text, or `None` when it is empty.
-    pub fn some(&self) -> Option<String> {
+    pub fn non_empty(&self) -> Option<String> {
         Some(self.get())
             .filter(|text| !text.is_empty())
             .map(str::to_owned)
@@ -54,12 +54,12 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_at_a_character() {
-        let mut text = Text::<5>::default();
+        let mut text = BoundedText::<5>::default();
         text.set("abcdé");
         assert_eq!(text.get(), "abcd");
         text.set("é");
         assert_eq!(text.get(), "é");
         text.set("");
-        assert_eq!(text.some(), None);
+        assert_eq!(text.non_empty(), None);
     }
 }

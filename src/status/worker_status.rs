@@ -1,7 +1,7 @@
 //! The status of one worker in shared memory.
 
 use super::state::{BreakerState, ConnectionState, State};
-use super::text::Text;
+use super::text::BoundedText;
 
 /// The status of one worker, as it last reported it.
 #[derive(Clone, Copy, Default)]
@@ -9,17 +9,17 @@ pub struct WorkerStatus {
     /// The state that it is in.
     pub state: State,
     /// The reason for the state and what happens next, as text.
-    pub reason: Text<400>,
+    pub reason: BoundedText<400>,
     /// The time when it entered this state, in microseconds since 2000-01-01; 0 means never.
     pub since: i64,
     /// The state of its connection to NATS.
     pub connection: ConnectionState,
     /// The address of the NATS server, while connected.
-    pub server: Text<120>,
+    pub server: BoundedText<120>,
     /// The number of times that the connection was established again.
     pub reconnects: u64,
     /// The last error that the connection reported.
-    pub nats_error: Text<300>,
+    pub nats_error: BoundedText<300>,
     /// The state of its circuit breaker.
     pub breaker: BreakerState,
     /// Server errors in a row.

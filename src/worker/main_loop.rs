@@ -46,8 +46,8 @@ pub struct Worker {
     remembered: HashMap<String, Positions>,
     /// Oid of the extension when it was last looked up, to notice that it was created again.
     extension: Option<pg_sys::Oid>,
-    /// Value of [`crate::status::generation`] when the control tables were last read.
-    generation: u64,
+    /// Value of [`crate::status::control_changes`] when the control tables were last read.
+    control_changes_seen: u64,
     /// Time when the control tables are read next.
     next_tick: Instant,
     /// Time when figures are reported next.
@@ -70,7 +70,7 @@ impl Worker {
             breaker: Breaker::new(1, Duration::ZERO),
             remembered: HashMap::new(),
             extension: None,
-            generation: 0,
+            control_changes_seen: 0,
             next_tick: now,
             next_show: now,
             retention: Upkeep::new(),

@@ -44,7 +44,7 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
         worker.reason.set(reason);
     });
     if log_it {
-        log!("sr_event_writer: {}{}", state.word(), colon(reason));
+        log!("sr_event_writer: {}{}", state.as_str(), colon(reason));
     }
 }
 
@@ -95,7 +95,7 @@ pub fn idle_pipeline(
 pub fn refused_pipeline(slot: Slot, name: &str, reason: &ParseError) {
     let reason = reason.to_string();
     if misconfigured_pipeline(slot, name, &reason) {
-        let state = State::Misconfigured.word();
+        let state = State::Misconfigured.as_str();
         pipeline_warning!(name, "{state}: {reason}");
     }
 }
@@ -139,7 +139,7 @@ pub fn pipeline(
     });
     if log_it {
         let name = &pipeline.config.nats.name;
-        let text = format!("{}{}", state.word(), colon(&detail));
+        let text = format!("{}{}", state.as_str(), colon(&detail));
         match state {
             State::Degraded | State::Paused => pipeline_warning!(name, "{text}"),
             _ => pipeline_log!(name, "{text}"),

@@ -73,13 +73,13 @@ impl Worker {
         }
     }
 
-    /// Reads the control tables once a second, and at once when a session has announced a change.
+    /// Reads the control tables once a second, and at once when a session has changed one.
     pub(super) fn tick_if_due(&mut self) {
-        let generation = status::generation();
-        if Instant::now() < self.next_tick && generation == self.generation {
+        let control_changes = status::control_changes();
+        if Instant::now() < self.next_tick && control_changes == self.control_changes_seen {
             return;
         }
-        self.generation = generation;
+        self.control_changes_seen = control_changes;
         self.next_tick = Instant::now() + TICK;
         let runs = |config: &Config| config.enabled && !config.is_all_refused();
         let Some(config) = self.config.clone().filter(runs) else {
