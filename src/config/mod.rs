@@ -32,9 +32,9 @@ pub enum AckAfter {
     Applied,
 }
 
-/// The part of a hypertable that rows are written into.
+/// The option `columnstore`: the part of a hypertable that rows are written into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Columnstore {
+pub enum ColumnstoreOption {
     /// The part that TimescaleDB's own settings select, usually the rowstore.
     #[default]
     Default,
@@ -89,7 +89,7 @@ pub struct PipelineConfig {
     /// given by the user, perhaps schema-qualified.
     pub tables: Vec<String>,
     /// The part of the destinations that rows are written into.
-    pub columnstore: Columnstore,
+    pub columnstore: ColumnstoreOption,
 }
 
 /// Settings of the main thread's work.
@@ -142,7 +142,7 @@ pub fn read() -> Result<Config, ParseError> {
         let accepted = pipelines
             .iter()
             .filter_map(|pipeline| pipeline.config.as_ref().ok());
-        resolve::keep_apart(prefix, &accepted.collect::<Vec<_>>())?;
+        resolve::check_dead_letter_subject(prefix, &accepted.collect::<Vec<_>>())?;
     }
     Ok(Config {
         enabled: settings::ENABLED.get(),

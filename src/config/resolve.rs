@@ -97,7 +97,10 @@ fn missing<T>(name: &str, option: &str) -> Result<T, ParseError> {
 /// read as a message would become another dead letter, and so on without end. This concerns all
 /// pipelines: if only the one that reads there stopped, the others would go on to fill its stream
 /// with dead letters, which it would read once it runs again.
-pub(super) fn keep_apart(prefix: &str, pipelines: &[&PipelineConfig]) -> Result<(), ParseError> {
+pub(super) fn check_dead_letter_subject(
+    prefix: &str,
+    pipelines: &[&PipelineConfig],
+) -> Result<(), ParseError> {
     for pipeline in pipelines {
         let subject = format!("{prefix}.{}", pipeline.nats.name);
         let reads = |other: &&&PipelineConfig| {
@@ -185,10 +188,10 @@ mod tests {
         let logs = resolved("logs", "").unwrap();
         let events = resolved("events", "subject=events.syslog").unwrap();
         let pipelines = [&logs, &events];
-        assert!(keep_apart("dead", &pipelines).is_ok());
-        assert!(keep_apart("logs.dead", &pipelines).is_err());
-        assert!(keep_apart("events.dead", &pipelines).is_ok());
+        assert!(check_dead_letter_subject("dead", &pipelines).is_ok());
+        assert!(check_dead_letter_subject("logs.dead", &pipelines).is_err());
+        assert!(check_dead_letter_subject("events.dead", &pipelines).is_ok());
         let all = resolved("logs", "subject=>").unwrap();
-        assert!(keep_apart("dead", &[&all]).is_err());
+        assert!(check_dead_letter_subject("dead", &[&all]).is_err());
     }
 }

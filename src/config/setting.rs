@@ -21,19 +21,19 @@ pub(super) fn reserve_prefix(prefix: &'static CStr) {
 
 /// When a changed value takes effect.
 #[derive(Clone, Copy)]
-enum Change {
-    /// After a reload of the configuration.
-    Reload,
-    /// After a restart of the server.
-    Restart,
+enum TakesEffect {
+    /// At a reload of the configuration.
+    AtReload,
+    /// At a restart of the server.
+    AtRestart,
 }
 
-impl Change {
+impl TakesEffect {
     /// Returns PostgreSQL's term for it.
     fn context(self) -> GucContext {
         match self {
-            Self::Reload => GucContext::Sighup,
-            Self::Restart => GucContext::Postmaster,
+            Self::AtReload => GucContext::Sighup,
+            Self::AtRestart => GucContext::Postmaster,
         }
     }
 }
@@ -77,7 +77,7 @@ pub(super) struct Number {
     min: i32,
     max: i32,
     unit: Unit,
-    change: Change,
+    when: TakesEffect,
 }
 
 impl Number {
@@ -96,14 +96,14 @@ impl Number {
             min: *range.start(),
             max: *range.end(),
             unit,
-            change: Change::Reload,
+            when: TakesEffect::AtReload,
         }
     }
 
     /// Makes a change take effect only after a restart of the server.
     pub(super) const fn at_restart(self) -> Self {
-        let change = Change::Restart;
-        Self { change, ..self }
+        let when = TakesEffect::AtRestart;
+        Self { when, ..self }
     }
 
     /// Returns the value in bytes or milliseconds, or the count.
@@ -146,7 +146,7 @@ impl Setting for Number {
             &self.value,
             self.min,
             self.max,
-            self.change.context(),
+            self.when.context(),
             self.unit.flags(),
         );
     }
@@ -158,7 +158,7 @@ pub(super) struct Text {
     doc: &'static CStr,
     value: GucSetting<Option<CString>>,
     check: pg_sys::GucStringCheckHook,
-    change: Change,
+    when: TakesEffect,
 }
 
 impl Text {
@@ -173,7 +173,7 @@ impl Text {
             doc,
             value: GucSetting::<Option<CString>>::new(Some(default)),
             check: None,
-            change: Change::Reload,
+            when: TakesEffect::AtReload,
         }
     }
 
@@ -184,8 +184,8 @@ impl Text {
 
     /// Makes a change take effect only after a restart of the server.
     pub(super) const fn at_restart(self) -> Self {
-        let change = Change::Restart;
-        Self { change, ..self }
+        let when = TakesEffect::AtRestart;
+        Self { when, ..self }
     }
 
     /// Returns the text.
@@ -210,7 +210,7 @@ impl Setting for Text {
                 self.doc,
                 c"",
                 &self.value,
-                self.change.context(),
+                self.when.context(),
                 GucFlags::empty(),
                 self.check,
                 None,
@@ -247,7 +247,7 @@ impl Setting for Switch {
             self.doc,
             c"",
             &self.value,
-            Change::Reload.context(),
+            TakesEffect::AtReload.context(),
             GucFlags::empty(),
         );
     }
@@ -291,7 +291,7 @@ impl<E: GucEnum> Setting for Choice<E> {
             self.doc,
             self.words,
             &self.value,
-            Change::Reload.context(),
+            TakesEffect::AtReload.context(),
             GucFlags::empty(),
         );
     }

@@ -16,7 +16,7 @@ const ROWS: usize = 1_000;
 
 /// The decision whether COPY writes directly into the columnstore of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Columnstore {
+pub enum ColumnstoreUse {
     /// The pipeline does not ask for it, and TimescaleDB's own settings are left unchanged.
     Unasked,
     /// The pipeline asks for it, and nothing prevents it.
@@ -25,7 +25,7 @@ pub enum Columnstore {
     Unfit(String),
 }
 
-impl Columnstore {
+impl ColumnstoreUse {
     /// Checks whether anything prevents it. Inside a transaction only.
     ///
     /// # Errors

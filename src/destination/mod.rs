@@ -10,7 +10,7 @@ mod statement;
 mod target;
 mod tuple;
 
-pub use columnstore::Columnstore;
+pub use columnstore::ColumnstoreUse;
 pub use copy::Stdin;
 pub use insert::Insert;
 pub use lookup::lookup_destination;
@@ -41,13 +41,13 @@ pub enum WriteMethod {
 /// A destination that was looked up in the catalogs.
 pub struct Destination {
     insert: Insert,
-    columnstore: Columnstore,
+    columnstore: ColumnstoreUse,
     copy_backoff: CopyBackoff,
 }
 
 impl Destination {
     /// Creates a destination that writes rows of `table` to `target`.
-    pub fn new(table: Arc<Table>, target: Target, columnstore: Columnstore) -> Self {
+    pub fn new(table: Arc<Table>, target: Target, columnstore: ColumnstoreUse) -> Self {
         Self {
             insert: Insert::new(table, target),
             columnstore,

@@ -3,7 +3,7 @@
 use super::names::stream_name;
 use super::subjects::subjects;
 use super::{ParseError, refuse};
-use crate::config::Columnstore;
+use crate::config::ColumnstoreOption;
 use decode::FormatRef;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(in crate::config) struct Options {
     /// Messages per second; 0 for no limit.
     pub(in crate::config) max_rate: Option<u32>,
     /// The part of the destination that rows are written into.
-    pub(in crate::config) columnstore: Columnstore,
+    pub(in crate::config) columnstore: ColumnstoreOption,
 }
 
 /// Parses the value of an option into a field. The arguments are the options, the option's name and
@@ -125,10 +125,10 @@ pub(in crate::config) fn processor(value: &str) -> Result<FormatRef, ParseError>
 }
 
 /// Parses the option `columnstore`.
-fn columnstore(value: &str) -> Result<Columnstore, ParseError> {
+fn columnstore(value: &str) -> Result<ColumnstoreOption, ParseError> {
     match value {
-        "default" => Ok(Columnstore::Default),
-        "direct" => Ok(Columnstore::Direct),
+        "default" => Ok(ColumnstoreOption::Default),
+        "direct" => Ok(ColumnstoreOption::Direct),
         _ => refuse(format!(
             "Option columnstore is \"default\" or \"direct\", not \"{value}\"."
         )),
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!((o.batch_size, o.max_rate), (Some(7), Some(0)));
         assert_eq!(o.batch_timeout, Some(Duration::from_secs(2)));
         assert_eq!(o.nats_stream.unwrap(), "events");
-        assert_eq!(o.columnstore, Columnstore::Direct);
+        assert_eq!(o.columnstore, ColumnstoreOption::Direct);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! forgotten when they may have changed, and locked while they are written to.
 
 use super::selection::{self, MessageRange};
-use crate::config::{self, Fault, PipelineConfig};
-use crate::destination::{self, Columnstore, Destination, Stdin, Target, WriteMethod};
+use crate::config::{self, ColumnstoreOption, Fault, PipelineConfig};
+use crate::destination::{self, ColumnstoreUse, Destination, Stdin, Target, WriteMethod};
 use crate::pg::failure::Failure;
 use crate::pg::invalidation;
 use crate::pg::search_path::SearchPath;
@@ -29,7 +29,7 @@ pub struct Destinations {
     /// Names in the settings, which replace the format's tables.
     configured_names: Vec<String>,
     /// Value of the pipeline's option `columnstore`.
-    columnstore: config::Columnstore,
+    columnstore: ColumnstoreOption,
     /// One destination for each of the format's tables; empty until they are looked up.
     looked_up: Vec<Destination>,
     /// Names of the destinations, qualified when they were last looked up.
@@ -146,12 +146,12 @@ impl Destinations {
 
     /// Looks up whether a destination's columnstore can be written to directly, if the pipeline's
     /// option asks for that. If it cannot, logs the reason.
-    fn columnstore(&self, target: &Target) -> Result<Columnstore, Failure> {
+    fn columnstore(&self, target: &Target) -> Result<ColumnstoreUse, Failure> {
         let found = match self.columnstore {
-            config::Columnstore::Default => Columnstore::Unasked,
-            config::Columnstore::Direct => Columnstore::look_up(target.relation)?,
+            ColumnstoreOption::Default => ColumnstoreUse::Unasked,
+            ColumnstoreOption::Direct => ColumnstoreUse::look_up(target.relation)?,
         };
-        if let Columnstore::Unfit(reason) = &found {
+        if let ColumnstoreUse::Unfit(reason) = &found {
             let (pipeline, table) = (&self.pipeline, &target.name);
             pipeline_log!(
                 pipeline,
