@@ -10,7 +10,7 @@ use crate::pg::subtransaction::End;
 use pgrx::prelude::*;
 
 /// The result of one dead letter: id, success, names of the tables, number of rows, error.
-type Outcome = (i64, bool, Option<String>, Option<i64>, Option<String>);
+type ReplayOutcome = (i64, bool, Option<String>, Option<i64>, Option<String>);
 
 /// Decodes dead letters again and writes their rows.
 #[pg_extern]
@@ -54,7 +54,7 @@ fn replay(
     ids: Option<Vec<Option<i64>>>,
     limit: Option<i32>,
     end: End,
-) -> Result<Vec<Outcome>, UserError> {
+) -> Result<Vec<ReplayOutcome>, UserError> {
     let config = config::read()?;
     if let Some(pipeline) = stream.and_then(|name| config.pipeline(name)) {
         accepted_config(pipeline)?;

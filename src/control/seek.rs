@@ -10,7 +10,7 @@ use pgrx::prelude::*;
 use row::Timestamp;
 
 /// The message to continue with.
-enum Target {
+enum SeekTarget {
     Sequence(i64),
     Time(TimestampWithTimeZone),
 }
@@ -18,25 +18,25 @@ enum Target {
 /// Moves a paused pipeline to a sequence.
 #[pg_extern]
 fn sr_event_writer_seek(name: &str, sequence: i64, force: bool) -> String {
-    or_raise(seek(name, &Target::Sequence(sequence), force))
+    or_raise(seek(name, &SeekTarget::Sequence(sequence), force))
 }
 
 /// Moves a paused pipeline to the first message that was published at a time or later.
 #[pg_extern]
 fn sr_event_writer_seek_time(name: &str, at: TimestampWithTimeZone, force: bool) -> String {
-    or_raise(seek(name, &Target::Time(at), force))
+    or_raise(seek(name, &SeekTarget::Time(at), force))
 }
 
 /// Writes the request, and returns a description of its effect.
-fn seek(name: &str, target: &Target, force: bool) -> Result<String, UserError> {
+fn seek(name: &str, target: &SeekTarget, force: bool) -> Result<String, UserError> {
     require_pipeline(name)?;
     let (sequence, time) = match target {
-        Target::Sequence(sequence) if *sequence < 1 => return Err(UserError::InvalidSequence),
-        Target::Sequence(sequence) => (Some(*sequence), None),
-        Target::Time(time) if Timestamp::from_postgres_micros(time.into_inner()).is_none() => {
+        SeekTarget::Sequence(sequence) if *sequence < 1 => return Err(UserError::InvalidSequence),
+        SeekTarget::Sequence(sequence) => (Some(*sequence), None),
+        SeekTarget::Time(time) if Timestamp::from_postgres_micros(time.into_inner()).is_none() => {
             return Err(UserError::NonFiniteTime);
         }
-        Target::Time(time) => (None, Some(*time)),
+        SeekTarget::Time(time) => (None, Some(*time)),
     };
     if !pipeline_control::request_seek(name, sequence, time, force)? {
         return Err(UserError::NotPaused(name.to_owned()));

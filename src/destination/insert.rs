@@ -25,15 +25,15 @@ pub struct Insert {
     /// The destination.
     pub target: Target,
     /// The plans of the statements, by the indexes of the columns that they leave out.
-    plans: HashMap<Vec<usize>, Plan>,
+    plans: HashMap<Vec<usize>, KeptPlan>,
     /// The row type of the batch, see [`shape`].
     shape: pg_sys::TupleDesc,
 }
 
 /// A plan kept by SPI, which is freed when this is dropped.
-struct Plan(pg_sys::SPIPlanPtr);
+struct KeptPlan(pg_sys::SPIPlanPtr);
 
-impl Drop for Plan {
+impl Drop for KeptPlan {
     fn drop(&mut self) {
         // SAFETY: the plan was kept by SPI_keepplan and is freed once.
         unsafe { pg_sys::SPI_freeplan(self.0) };
@@ -122,8 +122,8 @@ impl Insert {
         let Some(CopyTarget { sort, .. }) = target.copy else {
             return Ok(None);
         };
-        let matched = target.matched_without(absent);
-        let copy = statement::copy_target(&self.table, &target.name, &matched, sort)?;
+        let written = target.written_columns_without(absent);
+        let copy = statement::copy_target(&self.table, &target.name, &written, sort)?;
         Ok(copy.map(|copy| CopyTarget {
             format: copy.format.with_absent_as_null(),
             ..copy
@@ -137,8 +137,8 @@ impl Insert {
             return Ok(plan.0);
         }
         let target = &self.target;
-        let matched = target.matched_without(absent);
-        let insert = statement::insert(&target.name, &matched, &target.on_conflict)?;
+        let written = target.written_columns_without(absent);
+        let insert = statement::insert(&target.name, &written, &target.on_conflict)?;
         // SAFETY: inside an SPI connection in which the batch is registered; the text is
         // NUL-terminated.
         let plan = unsafe {
@@ -152,7 +152,7 @@ impl Insert {
         if self.plans.len() >= PLANS_MAX {
             self.plans.clear();
         }
-        self.plans.insert(absent.to_vec(), Plan(plan));
+        self.plans.insert(absent.to_vec(), KeptPlan(plan));
         Ok(plan)
     }
 

@@ -2,8 +2,7 @@
 //! names and types, and which keys.
 
 use super::statement;
-use super::target::Target;
-use super::target::{Matched, OnConflict, TableColumn};
+use super::target::{OnConflict, TableColumn, Target, WrittenColumn};
 use crate::pg::failure::Failure;
 use crate::pg::search_path::SearchPath;
 use crate::pg::sql_state::SqlState;
@@ -28,11 +27,11 @@ pub fn lookup_destination(
         let relation = relation(client, &wanted, &path)?;
         let found = columns(client, relation.oid)?;
         let qualified = quote_qualified_identifier(&relation.schema, &relation.name);
-        let matched = match_columns(table, &found, &qualified)?;
+        let written_columns = match_columns(table, &found, &qualified)?;
         let copy = match relation.takes_copy {
             true => {
-                let sort = sort_key(client, relation.oid, table, &matched)?;
-                statement::copy_target(table, &qualified, &matched, sort)?
+                let sort = sort_key(client, relation.oid, table, &written_columns)?;
+                statement::copy_target(table, &qualified, &written_columns, sort)?
             }
             false => None,
         };
@@ -40,7 +39,7 @@ pub fn lookup_destination(
             relation: relation.oid,
             owner: relation.owner,
             on_conflict: conflict(client, relation.oid, table)?,
-            matched,
+            written_columns,
             copy,
             name: qualified,
             path,
@@ -55,7 +54,7 @@ fn sort_key(
     client: &Client<'_>,
     relation: pg_sys::Oid,
     table: &Table,
-    matched: &[Matched],
+    written_columns: &[Option<WrittenColumn>],
 ) -> Result<Option<SortKey>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text
         FROM pg_catalog.pg_index i
@@ -65,10 +64,9 @@ fn sort_key(
         WHERE i.indrelid = $1 AND i.indisvalid ORDER BY i.indexrelid";
     for row in client.select(query, None, &[relation.into()])? {
         let name: String = row.get(1)?.unwrap_or_default();
-        let is_it = |there: &Matched| there.as_ref().is_some_and(|(f, _)| f.name == name);
-        let column = matched
-            .iter()
-            .position(is_it)
+        let mut written = written_columns.iter();
+        let column = written
+            .position(|written| written.as_ref().is_some_and(|w| w.column.name == name))
             .and_then(|at| table.columns.get(at));
         if let Some(key) = column.and_then(|column| SortKey::new(table, &column.name)) {
             return Ok(Some(key));
@@ -168,8 +166,8 @@ fn match_columns(
     table: &Table,
     found: &[TableColumn],
     qualified: &str,
-) -> Result<Vec<Matched>, Failure> {
-    let mut matched = Vec::new();
+) -> Result<Vec<Option<WrittenColumn>>, Failure> {
+    let mut written = Vec::new();
     for (number, column) in table.columns.iter().enumerate() {
         let there = find_column(column, found);
         if there.is_none() && column.required {
@@ -178,22 +176,20 @@ fn match_columns(
                 format!("table {qualified} lacks column \"{}\"", column.name),
             ));
         }
-        matched.push(there.map(|found| {
-            let expression = statement::expression(number, column, found);
-            (found.clone(), expression)
+        written.push(there.map(|found| WrittenColumn {
+            column: found.clone(),
+            expression: statement::expression(number, column, found),
         }));
     }
     let given = |name: &str| {
-        matched
-            .iter()
-            .flatten()
-            .any(|(found, _)| found.name == name)
+        let mut written = written.iter().flatten();
+        written.any(|written| written.column.name == name)
     };
     match found
         .iter()
         .find(|found| found.must_be_given && !given(&found.name))
     {
-        None => Ok(matched),
+        None => Ok(written),
         Some(missing) => Err(Failure::schema(format!(
             "column \"{}\" of table {qualified} is NOT NULL without a default, and messages have no value for it",
             missing.name

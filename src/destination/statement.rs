@@ -1,6 +1,6 @@
 //! The statements that write into one destination, as SQL text.
 
-use super::target::{CopyTarget, Matched, OnConflict, TableColumn};
+use super::target::{CopyTarget, OnConflict, TableColumn, WrittenColumn};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
@@ -21,23 +21,19 @@ pub fn batch_column(number: usize) -> String {
 /// When a name contains a NUL byte.
 pub fn insert(
     qualified: &str,
-    matched: &[Matched],
+    written_columns: &[Option<WrittenColumn>],
     conflict: &OnConflict,
 ) -> Result<CString, Failure> {
-    let list = |part: fn(&(TableColumn, String)) -> String| {
-        matched
-            .iter()
-            .flatten()
-            .map(part)
-            .collect::<Vec<_>>()
-            .join(", ")
+    let list = |part: fn(&WrittenColumn) -> String| {
+        let parts = written_columns.iter().flatten().map(part);
+        parts.collect::<Vec<_>>().join(", ")
     };
-    let names = list(|(found, _)| quote_identifier(&found.name));
-    let values = list(|(_, expression)| expression.clone());
+    let names = list(|written| quote_identifier(&written.column.name));
+    let values = list(|written| written.expression.clone());
     let on_conflict = match conflict {
         OnConflict::Never => String::new(),
         OnConflict::Nothing => " ON CONFLICT DO NOTHING".to_owned(),
-        OnConflict::Update { key, columns } => update_clause(key, columns, matched),
+        OnConflict::Update { key, columns } => update_clause(key, columns, written_columns),
     };
     let batch = BATCH.to_string_lossy();
     c_string(format!(
@@ -47,13 +43,17 @@ pub fn insert(
 
 /// Returns the ON CONFLICT clause that updates those of `columns` that the destination has; if it
 /// has none of them, rows with a duplicate key are skipped.
-fn update_clause(key: &[String], columns: &[String], matched: &[Matched]) -> String {
-    let there = matched.iter().flatten().map(|(found, _)| &found.name);
+fn update_clause(
+    key: &[String],
+    columns: &[String],
+    written_columns: &[Option<WrittenColumn>],
+) -> String {
     let mut sets = Vec::new();
-    for column in columns
-        .iter()
-        .filter(|name| there.clone().any(|t| t == *name))
-    {
+    let is_written = |name: &&String| {
+        let mut written = written_columns.iter().flatten();
+        written.any(|written| written.column.name == **name)
+    };
+    for column in columns.iter().filter(is_written) {
         let name = quote_identifier(column);
         sets.push(format!("{name} = EXCLUDED.{name}"));
     }
@@ -89,23 +89,23 @@ pub fn expression(number: usize, column: &Column, found: &TableColumn) -> String
 pub fn copy_target(
     table: &Table,
     qualified: &str,
-    matched: &[Matched],
+    written_columns: &[Option<WrittenColumn>],
     sort: Option<SortKey>,
 ) -> Result<Option<CopyTarget>, Failure> {
     let mut fields = Vec::new();
-    for (column, there) in table.columns.iter().zip(matched) {
-        let field = there
+    for (column, written) in table.columns.iter().zip(written_columns) {
+        let field = written
             .as_ref()
-            .map(|(found, _)| field(column.kind, found.type_oid));
+            .map(|written| field(column.kind, written.column.type_oid));
         match field {
             None => fields.push(Field::Leave),
             Some(Some(field)) => fields.push(field),
             Some(None) => return Ok(None),
         }
     }
-    let names = matched.iter().flatten();
+    let names = written_columns.iter().flatten();
     let names: Vec<_> = names
-        .map(|(found, _)| quote_identifier(&found.name))
+        .map(|written| quote_identifier(&written.column.name))
         .collect();
     let names = names.join(", ");
     let statement = format!("COPY {qualified} ({names}) FROM STDIN (FORMAT binary)");

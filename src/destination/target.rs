@@ -26,9 +26,14 @@ pub struct TableColumn {
     pub can_be_given: bool,
 }
 
-/// The destination's column for one of the format, and the expression that is written to it; `None`
-/// if the destination lacks it.
-pub type Matched = Option<(TableColumn, String)>;
+/// A column of the destination that a column of the format is written to.
+#[derive(Clone, Debug)]
+pub struct WrittenColumn {
+    /// The destination's column.
+    pub column: TableColumn,
+    /// The expression whose value the INSERT writes to it.
+    pub expression: String,
+}
 
 /// The action of the INSERT for a row whose key exists already.
 #[derive(Debug)]
@@ -58,8 +63,8 @@ pub struct Target {
     pub owner: pg_sys::Oid,
     /// The `search_path` that it was found with and that its triggers run under.
     pub path: SearchPath,
-    /// The destination's column for each column of the format.
-    pub matched: Vec<Matched>,
+    /// The destination's column for each column of the format; `None` if it lacks one.
+    pub written_columns: Vec<Option<WrittenColumn>>,
     /// The action for a row whose key exists already.
     pub on_conflict: OnConflict,
     /// The COPY statement, or `None` where COPY would not give the same rows.
@@ -75,20 +80,19 @@ impl Target {
 
     /// Returns the indexes of the format's columns for which the destination has a default.
     pub fn defaulted(&self) -> Vec<usize> {
-        let columns = self.matched.iter().enumerate();
-        let has_default =
-            |matched: &Matched| matched.as_ref().is_some_and(|(found, _)| found.has_default);
+        let columns = self.written_columns.iter().enumerate();
         columns
-            .filter(|(_, matched)| has_default(matched))
+            .filter(|(_, written)| written.as_ref().is_some_and(|w| w.column.has_default))
             .map(|(number, _)| number)
             .collect()
     }
 
-    /// Returns `matched` without the format's columns `absent`, as if the destination lacked them.
-    pub fn matched_without(&self, absent: &[usize]) -> Vec<Matched> {
-        let columns = self.matched.iter().enumerate();
+    /// Returns `written_columns` without the format's columns `absent`, as if the destination
+    /// lacked them.
+    pub fn written_columns_without(&self, absent: &[usize]) -> Vec<Option<WrittenColumn>> {
+        let columns = self.written_columns.iter().enumerate();
         columns
-            .map(|(number, matched)| matched.clone().filter(|_| !absent.contains(&number)))
+            .map(|(number, written)| written.clone().filter(|_| !absent.contains(&number)))
             .collect()
     }
 }

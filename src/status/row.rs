@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 /// Microseconds in a second.
 const MICROS_PER_SECOND: f64 = 1e6;
 
-/// Defines [`StatusRow`], [`row()`] and [`object`] from one list of columns, each with its name, its
-/// type, and a function that gets its value from a [`ShownPipeline`].
+/// Defines [`StatusRow`], [`row()`] and [`object`] from one list of columns, each with its name,
+/// its type, and a function that gets its value from a [`ShownPipeline`].
 macro_rules! columns {
     ($($name:ident: $type:ty = $value:expr,)*) => {
         /// A row of the view.

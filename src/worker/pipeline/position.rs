@@ -5,7 +5,7 @@ use super::Pipeline;
 use crate::catalog::position::Positions;
 use crate::pg::failure::Failure;
 use crate::pg::transaction;
-use crate::worker::resume::{self, Outcome};
+use crate::worker::resume::{self, ResumeDecision};
 use nats::{
     Message, MessageIdentity, PositionReply, PositionRequest, Sequences, StreamId, VerifyResult,
 };
@@ -41,12 +41,12 @@ impl Pipeline {
             resume::reconcile(&name, &request, own.clone(), &fetched, newest)
         })?;
         let position = match outcome {
-            Outcome::At(position) => position,
-            Outcome::Verify(identity) => {
+            ResumeDecision::At(position) => position,
+            ResumeDecision::Verify(identity) => {
                 let _ = request.reply.send(PositionReply::Verify(identity));
                 return Ok(());
             }
-            Outcome::LookUp(time) => {
+            ResumeDecision::LookUp(time) => {
                 let _ = request.reply.send(PositionReply::LookUp(time));
                 return Ok(());
             }

@@ -12,7 +12,7 @@ use crate::pg;
 use crate::pg::failure::{Class, Failure};
 use decode::FormatRef;
 use std::time::Duration;
-use transaction::Step;
+use transaction::TransactionInput;
 
 /// Messages that are tried one by one before the worker concludes that a table accepts no rows.
 pub const SAMPLE_SIZE: usize = 16;
@@ -95,13 +95,13 @@ impl Writer {
         };
         while let Some(ranges) = bisection.todo.pop() {
             let methods = self.destinations.methods(&ranges);
-            let step = Step {
+            let input = TransactionInput {
                 ranges: &ranges,
                 refused: None,
                 methods: &methods,
             };
-            let written = match self.commit(&step, context) {
-                Err(failure) => self.divide(&step, failure, &mut bisection, context),
+            let written = match self.commit(&input, context) {
+                Err(failure) => self.divide(&input, failure, &mut bisection, context),
                 written => written,
             };
             match written {
@@ -118,39 +118,40 @@ impl Writer {
         outcome
     }
 
-    /// Divides a step that failed into smaller ones, until a row that caused the failure stands
-    /// alone. Returns what was written meanwhile, or the failure if no row has caused it.
+    /// Divides the input of a failed transaction into smaller ones, until a row that caused the
+    /// failure stands alone. Returns what was written meanwhile, or the failure if no row has
+    /// caused it.
     fn divide<'b>(
         &mut self,
-        step: &Step<'_, 'b>,
+        input: &TransactionInput<'_, 'b>,
         failure: Failure,
         bisection: &mut Bisection<'b>,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let todo = &mut bisection.todo;
-        if failure.is_taken_key() && self.destinations.back_off_copy(step.methods) {
-            todo.push(step.ranges.to_vec());
+        if failure.is_taken_key() && self.destinations.back_off_copy(input.methods) {
+            todo.push(input.ranges.to_vec());
             return Ok(Written::default());
         }
         match (
             self.blame(&failure, &bisection.trust),
-            selection::count(step.ranges),
+            selection::count(input.ranges),
         ) {
             (Blame::Row, 0 | 1) => {
                 bisection.trust.reduce(&failure);
-                self.commit_refused(step, &failure, context)
+                self.commit_refused(input, &failure, context)
             }
             (Blame::Row, _) => {
-                let (first, rest) = selection::split_half(step.ranges);
+                let (first, rest) = selection::split_half(input.ranges);
                 todo.extend([rest, first]);
                 Ok(Written::default())
             }
             (Blame::RowOrTable, _) => {
-                let open = step.ranges.iter().chain(todo.iter().flatten());
+                let open = input.ranges.iter().chain(todo.iter().flatten());
                 let open: Vec<MessageRange<'b>> = open.cloned().collect();
-                let all = Step {
+                let all = TransactionInput {
                     ranges: &open,
-                    ..*step
+                    ..*input
                 };
                 let sampled = self.sample(&all, failure, context);
                 *todo = vec![selection::still_unrecorded(&open, context.position)];
@@ -176,21 +177,21 @@ impl Writer {
     /// it seems to accept none.
     fn sample(
         &mut self,
-        step: &Step<'_, '_>,
+        input: &TransactionInput<'_, '_>,
         failure: Failure,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
-        if selection::count(step.ranges) < 2 {
+        if selection::count(input.ranges) < 2 {
             return Err(failure);
         }
         self.samples = self.samples.wrapping_add(1);
-        for range in selection::sample(step.ranges, SAMPLE_SIZE, self.samples) {
-            let step = Step {
+        for range in selection::sample(input.ranges, SAMPLE_SIZE, self.samples) {
+            let input = TransactionInput {
                 ranges: &[range],
                 methods: &[],
-                ..*step
+                ..*input
             };
-            match self.commit(&step, context) {
+            match self.commit(&input, context) {
                 Ok(written) => return Ok(written),
                 Err(failure) if failure.class() == Class::Environment => return Err(failure),
                 // Perhaps the table refuses this message only.
@@ -210,11 +211,11 @@ impl Writer {
         failure: &Failure,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
-        let step = Step {
+        let input = TransactionInput {
             ranges,
             refused: None,
             methods: &[],
         };
-        self.commit_refused(&step, failure, context)
+        self.commit_refused(&input, failure, context)
     }
 }

@@ -11,7 +11,7 @@ use nats::{MessageIdentity, Sequences};
 use row::Timestamp;
 
 /// The reply to a session's request for its position.
-pub enum Outcome {
+pub enum ResumeDecision {
     /// Continue after this position.
     At(Sequences),
     /// First ask the stream for the sequence at this time.

@@ -2,7 +2,7 @@
 //! (re)connects. The database decides where to continue. Messages that can no longer be read become
 //! a gap and a warning.
 
-use super::{Outcome, seek};
+use super::{ResumeDecision, seek};
 use crate::catalog::{gap, position};
 use crate::config::{self, Fault};
 use crate::pg::failure::Failure;
@@ -22,7 +22,7 @@ pub fn reconcile(
     remembered: Option<Sequences>,
     fetched: &Sequences,
     newest_fetched: Option<MessageIdentity>,
-) -> Result<Outcome, Failure> {
+) -> Result<ResumeDecision, Failure> {
     let stream_id = &request.stream_id;
     let stored = position::load(pipeline, stream_id)?;
     let is_stored = stored.is_some();
@@ -33,7 +33,7 @@ pub fn reconcile(
     };
     let is_new = recorded.is_none();
     if let Some(identity) = unverified(request, newest_fetched, newest) {
-        return Ok(Outcome::Verify(identity));
+        return Ok(ResumeDecision::Verify(identity));
     }
     let before = recorded.clone().unwrap_or_default();
     let mut position = before.clone();
@@ -48,13 +48,13 @@ pub fn reconcile(
         );
     }
     let mut position = match seek::apply(pipeline, request, position)? {
-        Outcome::At(position) => position,
+        ResumeDecision::At(position) => position,
         needs => return Ok(needs),
     };
     if is_new {
         // Messages that were removed before the pipeline existed are not a gap.
         position.raise_floor(request.first_sequence.saturating_sub(1));
-        return Ok(Outcome::At(position));
+        return Ok(ResumeDecision::At(position));
     }
     cut_back_to_stream_end(pipeline, request, &mut position);
     record_removed_messages(pipeline, request, &mut position, fetched)?;
@@ -62,7 +62,7 @@ pub fn reconcile(
     if position != before || !is_stored {
         position::save(pipeline, stream_id, &position, None)?;
     }
-    Ok(Outcome::At(position))
+    Ok(ResumeDecision::At(position))
 }
 
 /// Returns the message that the stream has to verify first: the newest one that is fetched or

@@ -2,7 +2,7 @@
 //! pipeline asks for it. Skipped messages become a gap; messages that an earlier seek skipped are
 //! read again.
 
-use super::Outcome;
+use super::ResumeDecision;
 use crate::catalog::gap::{self, Reason};
 use crate::catalog::{pipeline_control, position};
 use crate::pg::failure::Failure;
@@ -17,16 +17,16 @@ pub fn apply(
     pipeline: &str,
     request: &PositionRequest,
     mut position: Sequences,
-) -> Result<Outcome, Failure> {
+) -> Result<ResumeDecision, Failure> {
     let Some(seek) = pipeline_control::lock_seek(pipeline)? else {
-        return Ok(Outcome::At(position));
+        return Ok(ResumeDecision::At(position));
     };
     let found = request.found.filter(|found| Some(found.time) == seek.time);
     let target = match (seek.sequence, seek.time, found) {
         (Some(sequence), ..) => sequence,
         (None, _, Some(found)) => found.sequence,
-        (None, Some(time), None) => return Ok(Outcome::LookUp(time)),
-        (None, None, None) => return Ok(Outcome::At(position)),
+        (None, Some(time), None) => return Ok(ResumeDecision::LookUp(time)),
+        (None, None, None) => return Ok(ResumeDecision::At(position)),
     };
     // Messages that do not exist yet are never skipped.
     let target = target.clamp(1, request.last_sequence.saturating_add(1));
@@ -42,7 +42,7 @@ pub fn apply(
         "moved to sequence {target}; reads on at {}",
         position.floor() + 1
     );
-    Ok(Outcome::At(position))
+    Ok(ResumeDecision::At(position))
 }
 
 /// Adds everything before the target to the position, and records as a gap what was not in it. The

@@ -13,7 +13,7 @@ use nats::{DeadLetterMessage, Message, MessageIdentity, Sequences, StreamId};
 
 /// The input of one transaction.
 #[derive(Clone, Copy)]
-pub(super) struct Step<'s, 'b> {
+pub(super) struct TransactionInput<'s, 'b> {
     /// Messages to record.
     pub(super) ranges: &'s [MessageRange<'b>],
     /// One of these messages whose rows are not written, because it becomes a dead letter.
@@ -32,61 +32,62 @@ pub(super) struct Refused<'a> {
 }
 
 impl Writer {
-    /// Writes a step that consists of one message, which becomes a dead letter.
+    /// Writes an input that consists of one message, which becomes a dead letter.
     pub(super) fn commit_refused(
         &mut self,
-        step: &Step<'_, '_>,
+        input: &TransactionInput<'_, '_>,
         failure: &Failure,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
-        let Some(message) = step.ranges.iter().flat_map(MessageRange::iter).next() else {
+        let Some(message) = input.ranges.iter().flat_map(MessageRange::iter).next() else {
             return Err(failure.clone());
         };
         let refused = Refused {
             sequence: message.sequence,
             failure,
         };
-        let step = Step {
+        let input = TransactionInput {
             refused: Some(&refused),
-            ..*step
+            ..*input
         };
-        self.commit(&step, context)
+        self.commit(&input, context)
     }
 
-    /// Writes a step in one transaction: rows, dead letters, gaps and position.
+    /// Writes an input in one transaction: rows, dead letters, gaps and position.
     pub(super) fn commit(
         &mut self,
-        step: &Step<'_, '_>,
+        input: &TransactionInput<'_, '_>,
         context: &mut WriteContext<'_>,
     ) -> Result<Written, Failure> {
         let (stream_id, resources) = (context.stream_id, &mut *context.resources);
-        let skipped = step.ranges.iter().flat_map(|range| {
+        let skipped = input.ranges.iter().flat_map(|range| {
             let before = |message| SkippedRange::before(message, range.batch);
             range.iter().map(before)
         });
         let gaps = selection::missing_ranges(skipped, context.position);
         let mut next = context.position.clone();
-        for message in step.ranges.iter().flat_map(MessageRange::iter) {
+        for message in input.ranges.iter().flat_map(MessageRange::iter) {
             next.insert(message.accounts_from, message.sequence);
         }
-        if let (None, Some(ends)) = (step.refused, selection::sequence_bounds(step.ranges)) {
+        if let (None, Some(ends)) = (input.refused, selection::sequence_bounds(input.ranges)) {
             resources
                 .crash_journal
                 .begin(&self.pipeline, stream_id, ends);
         }
         let written = transaction::run(context.timeout, || {
-            let rows = match step.refused {
-                None => self
-                    .destinations
-                    .write(step.ranges, step.methods, &mut resources.stdin)?,
+            let rows = match input.refused {
+                None => {
+                    self.destinations
+                        .write(input.ranges, input.methods, &mut resources.stdin)?
+                }
                 Some(_) => 0,
             };
-            let dead_letters = self.save_dead_letters(stream_id, step.ranges, step.refused)?;
-            let newest = step.ranges.iter().flat_map(MessageRange::iter);
+            let dead_letters = self.save_dead_letters(stream_id, input.ranges, input.refused)?;
+            let newest = input.ranges.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
             self.save_position(stream_id, &gaps, &next, newest.map(Message::identity))?;
             Ok(Written {
-                messages: selection::count(step.ranges) as u64,
+                messages: selection::count(input.ranges) as u64,
                 rows,
                 dead_letters,
             })
@@ -95,7 +96,7 @@ impl Writer {
         resources.crash_journal.end();
         let written = written?;
         *context.position = next;
-        self.destinations.succeeded(step.methods);
+        self.destinations.succeeded(input.methods);
         Ok(written)
     }
 
