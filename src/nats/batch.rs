@@ -41,7 +41,7 @@ pub fn receipts_for(recorded: &mut [Batch]) -> Vec<Receipt> {
 
 /// A message of the pipeline; its rows are in the batch.
 #[derive(Debug)]
-pub struct Message {
+pub struct FetchedMessage {
     /// Sequence in the stream.
     pub sequence: u64,
     /// First sequence that this message accounts for: `accounts_from..sequence` holds no other
@@ -63,7 +63,7 @@ pub struct Message {
     pub reject: Option<Reject>,
 }
 
-impl Message {
+impl FetchedMessage {
     /// Returns what distinguishes it from a message that gets the same sequence after the stream
     /// was set back.
     pub fn identity(&self) -> MessageIdentity {
@@ -96,7 +96,7 @@ pub struct Batch {
     /// delivered belongs to a deleted message.
     pub whole_stream: bool,
     /// The messages.
-    pub messages: Vec<Message>,
+    pub messages: Vec<FetchedMessage>,
     rows: RowSet,
     /// Number of rows up to and including each message, for each table.
     row_ends: Vec<usize>,
@@ -165,7 +165,7 @@ impl Batch {
 
     /// Appends a message whose headers and payload take `size` bytes. Its rows must already have
     /// been appended to [`Batch::rows_mut`].
-    pub(crate) fn push(&mut self, message: Message, size: usize, reservation: Reservation) {
+    pub(crate) fn push(&mut self, message: FetchedMessage, size: usize, reservation: Reservation) {
         self.payload_bytes += message.payload.len();
         self.message_bytes += size;
         self.messages.push(message);

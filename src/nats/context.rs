@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use tokio::sync::mpsc;
 
 /// A function that wakes the main thread.
-pub(crate) type Waker = Arc<dyn Fn() + Send + Sync>;
+pub(crate) type WakeMainThread = Arc<dyn Fn() + Send + Sync>;
 
 /// One pipeline, as its session and fetch see it.
 pub(crate) struct Context {
@@ -22,7 +22,7 @@ pub(crate) struct Context {
     pub(crate) state: Arc<PipelineState>,
     /// Sends batches to the main thread.
     pub(crate) batches: mpsc::Sender<Batch>,
-    pub(crate) wake: Waker,
+    pub(crate) wake: WakeMainThread,
     /// Highest stream sequence that the last session that fetched has received. From it, the next
     /// session knows which messages the client was able to parse.
     pub(crate) last_fetched: AtomicU64,

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
 
 /// The cause of a failed request: an error of the client with its own sources, or a text of the
 /// server.
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The reason why a session ended or could not start. The next session starts after a delay.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +18,7 @@ pub(crate) enum SessionError {
     #[error("JetStream stream \"{stream}\" does not exist; create it, or correct nats_stream")]
     StreamMissing { stream: String },
     #[error("JetStream did not answer ({0}); is JetStream enabled for this account and domain?")]
-    Api(#[source] Source),
+    Api(#[source] BoxError),
     #[error("consumer \"{consumer}\" {problem}; delete it and it will be created again")]
     ConsumerIncompatible {
         consumer: String,
@@ -41,7 +41,7 @@ pub(crate) enum SessionError {
     #[error(
         "the consumer could not be set to the recorded position ({0}); does the stream's server run nats-server 2.14 or newer?"
     )]
-    ResetUnanswered(#[source] Source),
+    ResetUnanswered(#[source] BoxError),
     #[error("the stream has no leader, and nobody else knows what it holds")]
     Leaderless,
     #[error(
@@ -51,9 +51,9 @@ pub(crate) enum SessionError {
     #[error("the stream takes other subjects than before; starting over")]
     StreamChanged,
     #[error("consumer: {0}")]
-    Consumer(#[source] Source),
+    Consumer(#[source] BoxError),
     #[error("fetch: {0}")]
-    Fetch(#[source] Source),
+    Fetch(#[source] BoxError),
     #[error("NATS refuses to send messages ({0})")]
     Refused(String),
     #[error("fetch: missed idle heartbeat")]
@@ -69,7 +69,7 @@ pub(crate) enum SessionError {
     #[error("what was read one by one was dropped before it was durable; reading it again")]
     Dropped,
     #[error("messages that are written could not be removed from the stream ({0})")]
-    Unacknowledged(#[source] Source),
+    Unacknowledged(#[source] BoxError),
 }
 
 impl From<RequestError> for SessionError {

@@ -27,12 +27,14 @@ mod state;
 mod stream_id;
 mod subject;
 mod subscription;
+#[cfg(test)]
+mod testing;
 mod threads;
 mod unreadable;
 mod version;
 
 pub use backoff::Backoff;
-pub use batch::{AckMode, Batch, Message, Tail, receipts_for};
+pub use batch::{AckMode, Batch, FetchedMessage, Tail, receipts_for};
 pub use publish::ack::Receipt;
 pub use publish::dead_letter::DeadLetterMessage;
 pub use resume::{MessageIdentity, PositionReply, PositionRequest, TimeLookup, VerifyResult};

@@ -1,7 +1,7 @@
 //! The resources that all subscriptions of a worker share.
 
 use crate::connection::Connector;
-use crate::context::Waker;
+use crate::context::WakeMainThread;
 use crate::settings::Settings;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     /// Number of pipelines that share the connection and the memory.
     pub(crate) pipelines: usize,
     pub(crate) connector: Arc<Connector>,
-    pub(crate) wake: Waker,
+    pub(crate) wake: WakeMainThread,
     panicked: Arc<AtomicBool>,
 }
 
@@ -27,7 +27,7 @@ impl Shared {
         settings: Settings,
         pipelines: usize,
         connector: Arc<Connector>,
-        wake: Waker,
+        wake: WakeMainThread,
     ) -> Self {
         Self {
             runtime,

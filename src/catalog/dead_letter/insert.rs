@@ -2,7 +2,7 @@
 
 use crate::pg::failure::Failure;
 use async_nats::HeaderMap;
-use nats::{DeadLetterMessage, Headers, Message};
+use nats::{DeadLetterMessage, FetchedMessage, Headers};
 use pgrx::JsonB;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -36,7 +36,7 @@ pub struct NewDeadLetter<'a> {
     /// Name of the JetStream stream.
     pub stream: &'a str,
     /// The message.
-    pub message: &'a Message,
+    pub message: &'a FetchedMessage,
     /// Stage at which it failed.
     pub stage: Stage,
     /// The reason.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::budget::{Budget, PipelineBudget};
+use crate::testing::{message, stream_id};
 use decode::{Format, RowSink};
 use row::Table;
 use std::sync::LazyLock;
@@ -7,20 +8,6 @@ use std::sync::LazyLock;
 /// Budget of all reservations here, since reservations of one batch must come from one budget.
 static BUDGET: LazyLock<PipelineBudget> =
     LazyLock::new(|| Budget::new(1_000, 1).of_next_pipeline());
-
-fn message(sequence: u64) -> Message {
-    Message {
-        sequence,
-        accounts_from: sequence,
-        delivery_count: 1,
-        published: Timestamp::default(),
-        subject: "telemetry.a".into(),
-        headers: None,
-        payload: Bytes::from_static(b"{}"),
-        reply: format!("reply.{sequence}").into(),
-        reject: None,
-    }
-}
 
 /// A format with two tables.
 struct TwoTables([Arc<Table>; 2]);
@@ -40,16 +27,18 @@ impl Format for TwoTables {
 }
 
 fn empty(ack_mode: AckMode) -> Batch {
-    let stream_id = StreamId {
-        name: "S".to_owned(),
-        created: Timestamp::default(),
-    };
     let tables = ["Logs", "Telemetry"].map(|name| {
         let format = decode::format(name).unwrap();
         format.tables()[0].clone()
     });
     let format = FormatRef::new(TwoTables(tables));
-    Batch::new(Arc::new(stream_id), ack_mode, true, &format, Arc::default())
+    Batch::new(
+        Arc::new(stream_id()),
+        ack_mode,
+        true,
+        &format,
+        Arc::default(),
+    )
 }
 
 /// Creates a batch of messages with these sequences.

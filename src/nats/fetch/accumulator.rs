@@ -102,54 +102,24 @@ impl BatchAccumulator {
 mod tests {
     use super::Release::{Later, WhenReady};
     use super::*;
-    use crate::batch::{AckMode, Message};
+    use crate::batch::AckMode;
     use crate::budget::Budget;
-    use crate::stream_id::StreamId;
-    use row::Timestamp;
+    use crate::testing::{self, message};
     use std::sync::Arc;
 
     const NO_BACKLOG: u64 = 0;
     const BACKLOG: u64 = 1_000;
 
     fn pipeline() -> PipelineSettings {
-        PipelineSettings {
-            name: "telemetry".to_owned(),
-            format: decode::format("Telemetry").unwrap().clone(),
-            stream: None,
-            subjects: vec!["telemetry.>".to_owned()],
-            batch_size: 10,
-            batch_timeout: Duration::from_secs(1),
-            max_batch_rows: 100,
-            max_rate: 0,
-            max_age: None,
-            max_future: None,
-        }
-    }
-
-    fn message(sequence: u64) -> Message {
-        Message {
-            sequence,
-            accounts_from: sequence,
-            delivery_count: 1,
-            published: Timestamp::default(),
-            subject: "telemetry.a".into(),
-            headers: None,
-            payload: "{}".into(),
-            reply: "reply".into(),
-            reject: None,
-        }
+        testing::pipeline(10, 100)
     }
 
     /// Creates a batch with this number of messages, and returns whether it was ready after each of
     /// them.
     fn filled(messages: u64, backlog: u64, release: Release) -> (BatchAccumulator, Vec<bool>) {
-        let stream_id = StreamId {
-            name: "S".to_owned(),
-            created: Timestamp::default(),
-        };
         let pipeline = pipeline();
         let batch = Batch::new(
-            Arc::new(stream_id),
+            Arc::new(testing::stream_id()),
             AckMode::None,
             true,
             &pipeline.format,

@@ -15,7 +15,7 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-use crate::batch::{AckMode, Batch, Message};
+use crate::batch::{AckMode, Batch, FetchedMessage};
 use crate::budget::Reservation;
 use crate::context::Context;
 use crate::error::SessionError;
@@ -232,7 +232,13 @@ impl<'a, S: Server> Fetch<'a, S> {
 
     /// Adds a message of `size` bytes to the open batch; `pending` is the number of messages that
     /// are still on the server.
-    fn append(&mut self, message: Message, size: usize, reservation: Reservation, pending: u64) {
+    fn append(
+        &mut self,
+        message: FetchedMessage,
+        size: usize,
+        reservation: Reservation,
+        pending: u64,
+    ) {
         self.accumulator.batch.push(message, size, reservation);
         // Skipped sequences are confirmed once for each batch, so larger batches need fewer
         // requests.
@@ -252,8 +258,8 @@ fn to_message(
     delivery: &Delivery,
     (accounts_from, reply): (u64, Subject),
     (reject, raw): (Option<Reject>, Option<Headers>),
-) -> Message {
-    Message {
+) -> FetchedMessage {
+    FetchedMessage {
         sequence: delivery.sequence,
         accounts_from,
         delivery_count: delivery.delivery_count,

@@ -7,7 +7,7 @@
 //! messages, they must be durable first. So the session waits for that, and if it takes long,
 //! reading one by one goes on.
 
-use crate::batch::{AckMode, Batch, Message};
+use crate::batch::{AckMode, Batch, FetchedMessage};
 use crate::consumer::ready::{self, ReadyConsumer};
 use crate::consumer::stored::{StoredMessage, StoredMessages};
 use crate::context::Context;
@@ -162,7 +162,7 @@ impl<'a> OneByOneReader<'a> {
             }
         };
         let reject = self.decode(&stored, problem);
-        let message = Message {
+        let message = FetchedMessage {
             sequence,
             accounts_from,
             delivery_count: 1,

@@ -7,7 +7,8 @@ use crate::pg::failure::Failure;
 use crate::pg::transaction;
 use crate::worker::resume::{self, ResumeDecision};
 use nats::{
-    Message, MessageIdentity, PositionReply, PositionRequest, Sequences, StreamId, VerifyResult,
+    FetchedMessage, MessageIdentity, PositionReply, PositionRequest, Sequences, StreamId,
+    VerifyResult,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +86,7 @@ impl Pipeline {
             .iter()
             .filter(|batch| *batch.stream_id == *stream_id);
         let newest = batches.flat_map(|batch| {
-            let messages = batch.messages.iter().map(Message::identity);
+            let messages = batch.messages.iter().map(FetchedMessage::identity);
             messages.chain(batch.tail().and_then(|tail| tail.newest))
         });
         newest.max_by_key(|identity| identity.sequence)

@@ -1,7 +1,7 @@
 //! Selects the messages of one transaction: ranges of batches that can be halved without copying
 //! anything. Pure: the writer decides what to do with them.
 
-use nats::{Batch, Message, Sequences, StreamId};
+use nats::{Batch, FetchedMessage, Sequences, StreamId};
 use row::RowSlices;
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct MessageRange<'a> {
 
 impl<'a> MessageRange<'a> {
     /// Iterates over the messages.
-    pub fn iter(&self) -> impl Iterator<Item = &'a Message> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = &'a FetchedMessage> + use<'a> {
         self.batch
             .messages
             .get(self.messages.clone())
@@ -41,7 +41,7 @@ pub struct SkippedRange {
 
 impl SkippedRange {
     /// Returns the range between a message and the one delivered before it, which may be empty.
-    pub fn before(message: &Message, batch: &Batch) -> Self {
+    pub fn before(message: &FetchedMessage, batch: &Batch) -> Self {
         Self {
             first: message.accounts_from,
             last: message.sequence.saturating_sub(1),
@@ -125,7 +125,7 @@ pub fn unrecorded<'a>(
     batches: impl Iterator<Item = &'a Batch>,
     recorded: &mut Sequences,
 ) -> Vec<MessageRange<'a>> {
-    let mut is_new = |message: &Message| {
+    let mut is_new = |message: &FetchedMessage| {
         let is_new = !recorded.contains(message.sequence);
         if is_new {
             recorded.insert(message.accounts_from, message.sequence);
@@ -142,7 +142,7 @@ pub fn still_unrecorded<'a>(
     ranges: &[MessageRange<'a>],
     recorded: &Sequences,
 ) -> Vec<MessageRange<'a>> {
-    let mut is_left = |message: &Message| !recorded.contains(message.sequence);
+    let mut is_left = |message: &FetchedMessage| !recorded.contains(message.sequence);
     ranges
         .iter()
         .flat_map(|range| matching_ranges(range.batch, range.messages.clone(), &mut is_left))
@@ -153,7 +153,7 @@ pub fn still_unrecorded<'a>(
 fn matching_ranges<'a>(
     batch: &'a Batch,
     range: Range<usize>,
-    wanted: &mut impl FnMut(&Message) -> bool,
+    wanted: &mut impl FnMut(&FetchedMessage) -> bool,
 ) -> Vec<MessageRange<'a>> {
     let mut ranges: Vec<MessageRange<'a>> = Vec::new();
     let mut open: Option<MessageRange<'a>> = None;

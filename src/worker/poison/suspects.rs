@@ -2,7 +2,7 @@
 //! ended: which messages are suspected to have crashed it, and which one is poison. Pure: text in,
 //! text out.
 
-use nats::{Message, Sequences, StreamId};
+use nats::{FetchedMessage, Sequences, StreamId};
 
 /// Last line of a journal; the rest of a longer, older text may follow it.
 pub const END: &str = ".";
@@ -55,7 +55,7 @@ impl SuspectRange {
     pub fn max_messages<'a>(
         &self,
         stream_id: &StreamId,
-        messages: impl Iterator<Item = &'a Message>,
+        messages: impl Iterator<Item = &'a FetchedMessage>,
     ) -> usize {
         let mut messages = messages;
         let suspect = messages.position(|message| self.contains(stream_id, message.sequence));

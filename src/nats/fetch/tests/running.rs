@@ -6,9 +6,9 @@ use crate::budget::Budget;
 use crate::resume::MessageIdentity;
 use crate::settings::{PipelineSettings, Settings};
 use crate::state::{PhaseKind, PipelineState};
+use crate::testing;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use row::Timestamp;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -92,19 +92,9 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+/// Returns the settings of a pipeline in which each message makes a batch.
 pub(super) fn pipeline() -> PipelineSettings {
-    PipelineSettings {
-        name: "telemetry".to_owned(),
-        format: decode::format("Telemetry").unwrap().clone(),
-        stream: None,
-        subjects: vec!["telemetry.>".to_owned()],
-        batch_size: 1,
-        batch_timeout: Duration::from_secs(1),
-        max_batch_rows: 10_000,
-        max_rate: 0,
-        max_age: None,
-        max_future: None,
-    }
+    testing::pipeline(1, 10_000)
 }
 
 impl Running {
@@ -139,10 +129,7 @@ impl Running {
         };
         let scripted = ScriptedServer(server.clone());
         let ended = tokio::spawn(async move {
-            let stream_id = Arc::new(StreamId {
-                name: "S".to_owned(),
-                created: Timestamp::default(),
-            });
+            let stream_id = Arc::new(testing::stream_id());
             let format = &context.pipeline.format;
             let state = context.state.clone();
             let batch = Batch::new(stream_id, AckMode::None, true, format, state);

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 /// A test message: the first sequence that it accounts for, its own, and whether decoding failed.
 type Given = (u64, u64, bool);
 
-fn message((accounts_from, sequence, broken): Given) -> Message {
-    Message {
+fn message((accounts_from, sequence, broken): Given) -> FetchedMessage {
+    FetchedMessage {
         sequence,
         accounts_from,
         delivery_count: 1,

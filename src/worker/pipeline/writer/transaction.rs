@@ -9,7 +9,7 @@ use crate::pg::failure::Failure;
 use crate::pg::transaction;
 use crate::worker::pipeline::context::{WriteContext, Written};
 use crate::worker::pipeline::selection::{self, MessageRange, SkippedRange};
-use nats::{DeadLetterMessage, Message, MessageIdentity, Sequences, StreamId};
+use nats::{DeadLetterMessage, FetchedMessage, MessageIdentity, Sequences, StreamId};
 
 /// The input of one transaction.
 #[derive(Clone, Copy)]
@@ -85,7 +85,12 @@ impl Writer {
             let dead_letters = self.save_dead_letters(stream_id, input.ranges, input.refused)?;
             let newest = input.ranges.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
-            self.save_position(stream_id, &gaps, &next, newest.map(Message::identity))?;
+            self.save_position(
+                stream_id,
+                &gaps,
+                &next,
+                newest.map(FetchedMessage::identity),
+            )?;
             Ok(Written {
                 messages: selection::count(input.ranges) as u64,
                 rows,
