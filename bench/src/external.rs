@@ -12,7 +12,7 @@ use pg_test::process::{Lifetime, Process, Signal};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::measure::{self, Meter, Round};
 use crate::typed::{Netflow, Shape, Telemetry};
 use crate::workload::{self, Workload};
@@ -73,28 +73,28 @@ impl Kind {
 
 /// Runs one round, from the start of the process until the last message is acknowledged.
 pub async fn round(
-    ground: &Ground,
+    fixture: &Fixture,
     kind: Kind,
     workload: &Workload,
     messages: u64,
 ) -> Outcome<Round> {
     let feed = workload.feed;
-    ground.forget_consumer(feed, CONSUMER).await;
-    let pg = &ground.stack.pg;
+    fixture.forget_consumer(feed, CONSUMER).await;
+    let pg = &fixture.stack.pg;
     let mut command = Command::new(std::env::current_exe().map_err(|e| e.to_string())?);
     command
         .args(["writer", kind.name(), workload.name])
-        .args([ground.stack.nats.url(), pg.port().to_string()])
+        .args([fixture.stack.nats.url(), pg.port().to_string()])
         .arg(messages.to_string());
     // Not in PostgreSQL's data directory, which belongs to another user.
     let log = pg.log_path().with_file_name("writer.log");
     let ended = measure::ended_children_cpu();
-    let mut meter = Meter::start(&ground.stack);
+    let mut meter = Meter::start(&fixture.stack);
     let mut process = Process::spawn(command, &log, Lifetime::Tied(Signal::SIGKILL))
         .map_err(|error| format!("cannot start the writer: {error}"))?;
     meter.watch(process.pid());
     let drained = tokio::select! {
-        drained = ground.drained(feed, CONSUMER) => drained,
+        drained = fixture.drained(feed, CONSUMER) => drained,
         () = failed(&log) => Err("the writer failed".to_owned()),
     };
     let mut round = meter.stop();

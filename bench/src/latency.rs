@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_postgres::Client;
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::measure;
 use crate::workload;
 
@@ -42,19 +42,19 @@ pub struct Latency {
 }
 
 /// Measures the latency at all rates, for `seconds` each.
-pub async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Latency>, String> {
-    let pg = &ground.stack.pg;
-    ground.prepare(&workload::TELEMETRY).await;
-    ground.empty(FEED).await;
-    ground.forget_position(FEED).await;
+pub async fn measure(fixture: &Fixture, seconds: u64) -> Result<Vec<Latency>, String> {
+    let pg = &fixture.stack.pg;
+    fixture.prepare(&workload::TELEMETRY).await;
+    fixture.empty(FEED).await;
+    fixture.forget_position(FEED).await;
     pg.alter_system("sr_event_writer.stream_telemetry", "batch_timeout=50ms")
         .await;
-    ground.stack.enable().await;
+    fixture.stack.enable().await;
     // The first message creates the chunk, and shows where the timestamps begin.
-    ground
+    fixture
         .stack
         .nats
-        .publish_messages([ground.generator.good(FEED, 0)])
+        .publish_messages([fixture.generator.good(FEED, 0)])
         .await;
     let session = pg.connect().await;
     let start = wait::eventually(SOON, "the first row", async || {
@@ -66,11 +66,11 @@ pub async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Latency>, Stri
     let mut first = 1;
     for rate in RATES {
         let last = first + rate * seconds;
-        found.push(one(ground, start, rate, first..last).await?);
+        found.push(one(fixture, start, rate, first..last).await?);
         first = last;
     }
-    ground.check(&workload::TELEMETRY, first).await;
-    ground.stack.disable().await;
+    fixture.check(&workload::TELEMETRY, first).await;
+    fixture.stack.disable().await;
     pg.execute("ALTER SYSTEM RESET sr_event_writer.stream_telemetry")
         .await;
     pg.reload().await;
@@ -78,14 +78,14 @@ pub async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Latency>, Stri
 }
 
 async fn one(
-    ground: &Ground,
+    fixture: &Fixture,
     start: SystemTime,
     rate: u64,
     numbers: std::ops::Range<u64>,
 ) -> Result<Latency, String> {
-    let messages: Vec<_> = ground.generator.range(FEED, numbers.clone()).collect();
+    let messages: Vec<_> = fixture.generator.range(FEED, numbers.clone()).collect();
     let (finished, stop) = watch::channel(false);
-    let session = ground.stack.pg.connect().await;
+    let session = fixture.stack.pg.connect().await;
     let looking = tokio::spawn(look(session, start, numbers.end - 1, stop));
     let (sent, to_await) = mpsc::channel(WINDOW);
     let acknowledged = tokio::spawn(stamps(to_await));
@@ -99,7 +99,7 @@ async fn one(
         ticks.tick().await;
         let due = (began.elapsed().as_secs_f64() * rate as f64) as u64;
         for message in messages.by_ref().take((due - published) as usize) {
-            let sending = ground
+            let sending = fixture
                 .context
                 .publish(message.subject, message.payload.into());
             let ack = sending.await.map_err(|error| error.to_string())?;

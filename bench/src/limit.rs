@@ -6,7 +6,7 @@
 //! COPY cannot skip duplicates, so it gets only the missing rows, and its rate is that of these
 //! rows.
 
-use crate::ground::{Ground, PIECE_ROWS};
+use crate::fixture::{Fixture, PIECE_ROWS};
 use crate::measure::{Meter, Round};
 use crate::workload::Workload;
 
@@ -23,37 +23,37 @@ pub enum Cut {
 
 /// Runs one round, and returns its figures and the number of rows written.
 pub async fn round(
-    ground: &Ground,
+    fixture: &Fixture,
     workload: &Workload,
     cut: Cut,
     messages: u64,
 ) -> Result<(Round, u64), String> {
-    let backend = ground
+    let backend = fixture
         .session
         .query_one("SELECT pg_backend_pid()", &[])
         .await;
     let backend: i32 = backend.expect("ask for the backend").get(0);
-    let second = ground.stack.pg.connect().await;
-    let mut meter = Meter::start(&ground.stack);
+    let second = fixture.stack.pg.connect().await;
+    let mut meter = Meter::start(&fixture.stack);
     meter.watch(backend);
     match cut {
-        Cut::Whole if workload.duplicates => ground.copy_in(workload, "rest").await,
-        Cut::Whole => ground.copy_in(workload, "all").await,
+        Cut::Whole if workload.duplicates => fixture.copy_in(workload, "rest").await,
+        Cut::Whole => fixture.copy_in(workload, "all").await,
         Cut::Halves => {
-            let sql = ground.copy_in_statement(workload, "second");
+            let sql = fixture.copy_in_statement(workload, "second");
             let (_, done) = tokio::join!(
-                ground.copy_in(workload, "first"),
+                fixture.copy_in(workload, "first"),
                 second.batch_execute(&sql)
             );
             done.map_err(|error| format!("{error:?}"))?;
         }
         Cut::Pieces => {
-            ground.execute("SET synchronous_commit = off").await;
+            fixture.execute("SET synchronous_commit = off").await;
             for piece in 0..messages.div_ceil(PIECE_ROWS) {
-                ground.copy_in(workload, &piece.to_string()).await;
+                fixture.copy_in(workload, &piece.to_string()).await;
             }
-            ground.execute("RESET synchronous_commit").await;
-            ground.flush().await?;
+            fixture.execute("RESET synchronous_commit").await;
+            fixture.flush().await?;
         }
     }
     Ok((meter.stop(), messages - workload.rows_before(messages)))

@@ -4,7 +4,7 @@
 //!
 //! - [`rounds`]: runs the contenders in turn. Each is a file: [`limit`], [`ours`], [`copy_writer`],
 //!   [`copy_writer_tuned`], [`insert_writer`]; the last three use [`external`] and [`typed`].
-//! - [`ground`]: their servers, messages and tables, which [`workload`] defines.
+//! - [`fixture`]: their servers, messages and tables, which [`workload`] defines.
 //! - [`latency`], [`decode`], [`idle`]: figures without a backlog.
 //! - [`scale`], [`workers`]: backlogs of other sizes, and backlogs shared by two workers.
 //! - [`measure`], [`report`], [`quick`]: figures, the table, the regression guard.
@@ -19,7 +19,7 @@ mod copy_writer;
 mod copy_writer_tuned;
 mod decode;
 mod external;
-mod ground;
+mod fixture;
 mod idle;
 mod insert_writer;
 mod latency;
@@ -36,7 +36,7 @@ mod workload;
 
 use std::process::ExitCode;
 
-use ground::Ground;
+use fixture::Fixture;
 use report::Report;
 use rounds::Contender;
 
@@ -140,10 +140,10 @@ fn extent(mut options: &[&str]) -> Option<Extent> {
 }
 
 async fn all(extent: Extent) -> Result<(), String> {
-    let ground = Ground::start().await?;
+    let fixture = Fixture::start().await?;
     for workload in workload::ALL {
         let setting = format!("sr_event_writer.stream_{}", workload.feed.name());
-        ground
+        fixture
             .stack
             .pg
             .alter_system(&setting, &extent.options)
@@ -159,11 +159,11 @@ async fn all(extent: Extent) -> Result<(), String> {
                 duplicates: false,
                 ..*workload
             };
-            rounds::fill(&ground, &plain, extent.messages).await?;
+            rounds::fill(&fixture, &plain, extent.messages).await?;
             filled = Some(workload.feed);
         }
         let run = rounds::run(
-            &ground,
+            &fixture,
             workload,
             &extent.contenders,
             extent.rounds,
@@ -177,7 +177,7 @@ async fn all(extent: Extent) -> Result<(), String> {
     }
     let report = Report {
         results,
-        latency: latency::measure(&ground, extent.seconds).await?,
+        latency: latency::measure(&fixture, extent.seconds).await?,
         decode: decode::measure(),
     };
     report.print();

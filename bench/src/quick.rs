@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::limit::Cut;
 use crate::rounds::{self, Contender};
 use crate::workload::TELEMETRY;
@@ -26,10 +26,10 @@ pub async fn show() -> Result<(), String> {
 pub async fn guard() -> Result<(), String> {
     let recorded = recorded()?;
     println!("recorded{recorded:>9.2}");
-    let ground = prepared().await?;
-    let mut ratio = measure(&ground).await?;
+    let fixture = prepared().await?;
+    let mut ratio = measure(&fixture).await?;
     if ratio < recorded * ENOUGH {
-        ratio = ratio.max(measure(&ground).await?);
+        ratio = ratio.max(measure(&fixture).await?);
     }
     // Written so that NaN fails as well.
     if ratio >= recorded * ENOUGH {
@@ -48,16 +48,16 @@ pub async fn record() -> Result<(), String> {
     std::fs::write(path(), text).map_err(|error| format!("{}: {error}", path()))
 }
 
-async fn prepared() -> Result<Ground, String> {
-    let ground = Ground::start().await?;
-    rounds::fill(&ground, &TELEMETRY, MESSAGES).await?;
-    Ok(ground)
+async fn prepared() -> Result<Fixture, String> {
+    let fixture = Fixture::start().await?;
+    rounds::fill(&fixture, &TELEMETRY, MESSAGES).await?;
+    Ok(fixture)
 }
 
 /// Measures, prints the figures, and returns the ratio.
-async fn measure(ground: &Ground) -> Result<f64, String> {
+async fn measure(fixture: &Fixture) -> Result<f64, String> {
     let contenders = [Contender::Limit(Cut::Whole), Contender::Ours];
-    let results = rounds::run(ground, &TELEMETRY, &contenders, ROUNDS, MESSAGES).await?;
+    let results = rounds::run(fixture, &TELEMETRY, &contenders, ROUNDS, MESSAGES).await?;
     for result in &results {
         let [least, median, most] = result.rate;
         println!(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::external::{self, Kind};
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::limit::Cut;
 use crate::measure::{self, Round};
 use crate::workload::Workload;
@@ -87,7 +87,7 @@ pub struct Result {
 
 /// Runs `rounds` rounds of the contenders. The messages are in the stream already.
 pub async fn run(
-    ground: &Ground,
+    fixture: &Fixture,
     workload: &Workload,
     contenders: &[Contender],
     rounds: usize,
@@ -105,20 +105,20 @@ pub async fn run(
             // Each round begins with another contender, so that none is always the first.
             let which = (place + number) % contenders.len();
             let contender = contenders[which];
-            ground.prepare(workload).await;
+            fixture.prepare(workload).await;
             let done = match contender {
-                Contender::Limit(cut) => limit::round(ground, workload, cut, messages).await?,
-                Contender::Ours => (ours::round(ground, workload, messages).await?, messages),
+                Contender::Limit(cut) => limit::round(fixture, workload, cut, messages).await?,
+                Contender::Ours => (ours::round(fixture, workload, messages).await?, messages),
                 Contender::External(kind) => {
-                    let round = external::round(ground, kind, workload, messages).await?;
+                    let round = external::round(fixture, kind, workload, messages).await?;
                     (round, messages)
                 }
             };
             if contender.writes() {
-                ground.check(workload, messages).await;
+                fixture.check(workload, messages).await;
             }
             if number == 0 && contender.writes() {
-                fingerprints.insert(ground.fingerprint(workload).await);
+                fingerprints.insert(fixture.fingerprint(workload).await);
                 assert_eq!(fingerprints.len(), 1, "{contender:?} wrote other rows");
             }
             eprintln!(
@@ -177,7 +177,7 @@ fn summary(workload: &Workload, contender: Contender, rounds: &[(Round, u64)]) -
 /// round, which also warms up everything. The first timed round checks that all contenders write
 /// the same rows.
 pub async fn fill(
-    ground: &Ground,
+    fixture: &Fixture,
     workload: &Workload,
     messages: u64,
 ) -> std::result::Result<(), String> {
@@ -185,10 +185,10 @@ pub async fn fill(
         "bench: publishing {messages} messages of {}",
         workload.feed.name()
     );
-    ground.fill(workload.feed, messages).await;
-    ground.prepare(workload).await;
-    ours::round(ground, workload, messages).await?;
-    ground.check(workload, messages).await;
-    ground.keep_rows(workload, messages).await;
+    fixture.fill(workload.feed, messages).await;
+    fixture.prepare(workload).await;
+    ours::round(fixture, workload, messages).await?;
+    fixture.check(workload, messages).await;
+    fixture.keep_rows(workload, messages).await;
     Ok(())
 }

@@ -4,7 +4,7 @@
 
 use pg_test::messages::Generator;
 
-use crate::ground::{Chunks, Ground};
+use crate::fixture::{Chunks, Fixture};
 use crate::limit::Cut;
 use crate::rounds::{self, Contender};
 use crate::workload::{self, Workload};
@@ -44,7 +44,7 @@ impl Order {
 
 /// Measures and prints the costs.
 pub async fn measure() -> Result<(), String> {
-    let mut ground = Ground::start().await?;
+    let mut fixture = Fixture::start().await?;
     println!(
         "{:<20}{:>10}{:>8}{:>7}{:>12}{:>12}{:>12}{:>12}{:>9}",
         "workload",
@@ -61,12 +61,12 @@ pub async fn measure() -> Result<(), String> {
         for waiting in WAITING {
             // A large one is already a mean over many batches.
             let rounds = if waiting > MESSAGES { 1 } else { ROUNDS };
-            one(&mut ground, &workload, waiting, (1, Order::Time), rounds).await?;
+            one(&mut fixture, &workload, waiting, (1, Order::Time), rounds).await?;
         }
         for chunks in CHUNKS {
             for order in [Order::Time, Order::Mixed] {
                 if (chunks, order) != (1, Order::Mixed) {
-                    one(&mut ground, &workload, MESSAGES, (chunks, order), ROUNDS).await?;
+                    one(&mut fixture, &workload, MESSAGES, (chunks, order), ROUNDS).await?;
                 }
             }
         }
@@ -75,18 +75,18 @@ pub async fn measure() -> Result<(), String> {
 }
 
 async fn one(
-    ground: &mut Ground,
+    fixture: &mut Fixture,
     workload: &Workload,
     messages: u64,
     (chunks, order): (u64, Order),
     rounds: usize,
 ) -> Result<(), String> {
-    ground.generator = order.generator(chunks);
-    ground.chunks = Chunks::New;
-    rounds::fill(ground, workload, messages).await?;
+    fixture.generator = order.generator(chunks);
+    fixture.chunks = Chunks::New;
+    rounds::fill(fixture, workload, messages).await?;
     // The time to create sixty chunks is that of writing a hundred thousand rows.
-    ground.chunks = Chunks::Kept;
-    let run = rounds::run(ground, workload, &CONTENDERS, rounds, messages);
+    fixture.chunks = Chunks::Kept;
+    let run = rounds::run(fixture, workload, &CONTENDERS, rounds, messages);
     let results = run.await?;
     let [limit, ours] = results.as_slice() else {
         return Err("two contenders have two results".to_owned());

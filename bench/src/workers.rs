@@ -6,7 +6,7 @@ use std::time::Instant;
 use pg_test::feed::Feed;
 use pg_test::messages::Message;
 
-use crate::ground::Ground;
+use crate::fixture::Fixture;
 use crate::measure;
 use crate::workload;
 
@@ -35,7 +35,7 @@ pub async fn measure() -> Result<(), String> {
 
 async fn rates(workers: &str) -> Result<Vec<f64>, String> {
     let half = |name: &str| format!("processor=Telemetry subject=telemetry.{name}.>");
-    let mut ground = Ground::with(&[
+    let mut fixture = Fixture::with(&[
         ("sr_event_writer.workers", workers),
         ("sr_event_writer.streams", "telemetry_a, telemetry_b"),
         ("sr_event_writer.stream_telemetry_a", &half("a")),
@@ -45,31 +45,31 @@ async fn rates(workers: &str) -> Result<Vec<f64>, String> {
     let halves = (0..MESSAGES).map(|number| {
         let half = if number % 2 == 0 { "a" } else { "b" };
         let subject = format!("telemetry.{half}.snmp");
-        let message = ground.generator.good(Feed::Telemetry, number);
+        let message = fixture.generator.good(Feed::Telemetry, number);
         Message { subject, ..message }
     });
-    ground.stack.nats.publish_messages(halves).await;
+    fixture.stack.nats.publish_messages(halves).await;
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {
-        ground.prepare(&workload::TELEMETRY).await;
+        fixture.prepare(&workload::TELEMETRY).await;
         // Without positions, also in the memory of the workers, which a restart of the server
         // clears.
-        ground
+        fixture
             .execute("DELETE FROM sr_event_writer.stream_position")
             .await;
         for consumer in CONSUMERS {
-            ground.forget_consumer(Feed::Telemetry, consumer).await;
+            fixture.forget_consumer(Feed::Telemetry, consumer).await;
         }
-        ground.stack.pg.restart().await;
-        ground.session = ground.stack.pg.connect().await;
+        fixture.stack.pg.restart().await;
+        fixture.session = fixture.stack.pg.connect().await;
         let began = Instant::now();
-        ground.stack.enable().await;
-        ground
+        fixture.stack.enable().await;
+        fixture
             .recorded_and_flushed(&PIPELINES, MESSAGES as i64)
             .await?;
         rates.push(MESSAGES as f64 / began.elapsed().as_secs_f64());
-        ground.stack.disable().await;
-        ground.check(&workload::TELEMETRY, MESSAGES).await;
+        fixture.stack.disable().await;
+        fixture.check(&workload::TELEMETRY, MESSAGES).await;
     }
     Ok(rates)
 }

@@ -41,7 +41,7 @@ pub enum Chunks {
 }
 
 /// The servers, and everything that is the same in all rounds.
-pub struct Ground {
+pub struct Fixture {
     /// Both servers.
     pub stack: Stack,
     /// A session of the superuser.
@@ -54,13 +54,13 @@ pub struct Ground {
     pub chunks: Chunks,
 }
 
-impl Ground {
+impl Fixture {
     /// Starts both servers, with streams and tables, and with the extension disabled.
     pub async fn start() -> Result<Self, String> {
         Self::with(&[]).await
     }
 
-    /// Like [`Ground::start`], with additional settings.
+    /// Like [`Fixture::start`], with additional settings.
     pub async fn with(settings: &[(&str, &str)]) -> Result<Self, String> {
         let mut builder = Stack::builder().disabled();
         for (key, value) in SETTINGS.iter().chain(settings) {
@@ -124,9 +124,9 @@ impl Ground {
         self.execute("CHECKPOINT").await;
     }
 
-    /// Keeps the rows of the table in files for [`Ground::copy_in`]: all rows, every fifth, all but
-    /// these, halves, and pieces. They are in the order of their messages, by the number that each
-    /// row contains.
+    /// Keeps the rows of the table in files for [`Fixture::copy_in`]: all rows, every fifth, all
+    /// but these, halves, and pieces. They are in the order of their messages, by the number that
+    /// each row contains.
     pub async fn keep_rows(&self, workload: &Workload, messages: u64) {
         let fifth = workload.every_fifth();
         let marker = workload.feed.marker_column();
@@ -164,7 +164,7 @@ impl Ground {
         self.execute(&self.copy_in_statement(workload, part)).await;
     }
 
-    /// Returns the statement of [`Ground::copy_in`].
+    /// Returns the statement of [`Fixture::copy_in`].
     pub fn copy_in_statement(&self, workload: &Workload, part: &str) -> String {
         let (columns, table) = (workload.columns(), workload.feed.table());
         let file = self.file(workload, part);
