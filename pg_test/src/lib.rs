@@ -10,7 +10,7 @@
 //! - [`soak`]: long runs with a schedule of faults, and an account at the end.
 //! - [`recorded`]: checks how far the database has recorded a stream.
 //! - [`wait`]: the only place where tests wait.
-//! - [`directory`], [`port`], [`process`], [`random`]: the basis of the servers.
+//! - [`placement`], [`directory`], [`port`], [`process`], [`random`]: the basis of the servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +22,7 @@ pub mod directory;
 pub mod feed;
 pub mod messages;
 pub mod nats;
+pub mod placement;
 pub mod port;
 pub mod postgres;
 pub mod process;

@@ -42,13 +42,12 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Creates a server with an empty store, or with the store at `home`. It is not started.
+    /// Creates a server with an empty store, or with the one in its permanent directory. It is not
+    /// started.
     pub fn create(options: Options) -> Self {
-        let directory = match &options.home {
-            Some(home) => Directory::lasting(home),
-            None => Directory::temporary("nats"),
-        };
-        let port = options.port.unwrap_or_else(Port::reserve);
+        let placement = options.placement;
+        let directory = placement.directory("nats");
+        let port = placement.port.unwrap_or_else(Port::reserve);
         let login = options
             .login
             .map(|(user, password)| format!("{user}:{password}@"));
@@ -57,7 +56,7 @@ impl Nats {
             access: Access::new(format!("nats://{login}127.0.0.1:{}", port.number()), 1),
             port,
             domain: options.domain,
-            lifetime: options.lifetime,
+            lifetime: placement.lifetime,
             program: Mutex::new(options.program),
             process: Mutex::new(None),
             directory,

@@ -46,17 +46,15 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates a cluster, or takes the one at `home`. It is not started.
+    /// Creates a cluster, or takes the one in its permanent directory. It is not started.
     pub fn create(options: Options) -> Self {
         let installation = Installation::choose();
-        let directory = match &options.home {
-            Some(home) => Directory::lasting(home),
-            None => Directory::temporary("postgres"),
-        };
+        let placement = options.placement;
+        let directory = placement.directory("postgres");
         let cluster = Self {
             installation,
-            port: options.port.unwrap_or_else(Port::reserve),
-            lifetime: options.lifetime,
+            port: placement.port.unwrap_or_else(Port::reserve),
+            lifetime: placement.lifetime,
             process: Mutex::new(None),
             session: tokio::sync::Mutex::new(None),
             directory,

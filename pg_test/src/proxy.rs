@@ -19,8 +19,8 @@ use self::pipe::Allowance;
 
 /// The state of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Weather {
-    Fine,
+enum NetworkState {
+    Normal,
     /// Nothing passes in either direction.
     Blackhole,
     /// At most this many bytes per second pass in this direction.
@@ -38,7 +38,7 @@ enum Towards {
 #[derive(Debug)]
 struct Shared {
     target: u16,
-    weather: watch::Sender<Weather>,
+    network: watch::Sender<NetworkState>,
     losses: Mutex<Losses>,
     connections: Mutex<Vec<Connection>>,
     /// Bytes that the next new connection may carry from the server before it is closed.
@@ -79,7 +79,7 @@ impl Proxy {
         let port = listener.local_addr().expect("its address").port();
         let shared = Arc::new(Shared {
             target: target_port,
-            weather: watch::Sender::new(Weather::Fine),
+            network: watch::Sender::new(NetworkState::Normal),
             losses: Mutex::default(),
             connections: Mutex::default(),
             next_allowance: Mutex::default(),
@@ -118,21 +118,21 @@ impl Proxy {
     /// Keeps connections open and accepts new ones, but passes nothing in either direction. Data in
     /// transit arrives after [`Proxy::heal`].
     pub fn blackhole(&self) {
-        self.shared.weather.send_replace(Weather::Blackhole);
+        self.shared.network.send_replace(NetworkState::Blackhole);
     }
 
     /// Limits the rate from the server to the client.
     pub fn slow(&self, bytes_per_second: u64) {
         self.shared
-            .weather
-            .send_replace(Weather::Slow(Towards::Client, bytes_per_second.max(1)));
+            .network
+            .send_replace(NetworkState::Slow(Towards::Client, bytes_per_second.max(1)));
     }
 
     /// Limits the rate from the client to the server.
     pub fn slow_to_server(&self, bytes_per_second: u64) {
         self.shared
-            .weather
-            .send_replace(Weather::Slow(Towards::Server, bytes_per_second.max(1)));
+            .network
+            .send_replace(NetworkState::Slow(Towards::Server, bytes_per_second.max(1)));
     }
 
     /// Loses everything that the client publishes to subjects with this prefix, for example
@@ -155,7 +155,7 @@ impl Proxy {
             connection.allowance.lift();
         }
         *lock(&self.shared.losses) = Losses::default();
-        self.shared.weather.send_replace(Weather::Fine);
+        self.shared.network.send_replace(NetworkState::Normal);
     }
 
     /// Returns the number of connections accepted so far.

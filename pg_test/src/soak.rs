@@ -3,7 +3,7 @@
 //! message's content, or have been removed from its stream on purpose and be listed in
 //! `stream_gap`.
 //!
-//! [`ground`] and [`databases`] hold the servers, [`load`] publishes and keeps a record, [`fault`]
+//! [`servers`] and [`databases`] hold what runs, [`load`] publishes and keeps a record, [`fault`]
 //! defines and inflicts the faults, [`schedule`] orders them, [`closing`] restarts the writer a
 //! last time, [`books`] reads the database, [`account`] compares, and [`report`] prints the result.
 //! A run deliberately does not wait for recovery: the next fault comes while the writer still
@@ -14,10 +14,10 @@ mod books;
 mod closing;
 mod databases;
 mod fault;
-mod ground;
 mod load;
 mod report;
 mod schedule;
+mod servers;
 
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,9 @@ pub use self::account::{Account, Expected, Fate, Found, Removed};
 pub use self::fault::{Fault, Outcome};
 pub use self::report::{Effects, Inflicted, Report};
 
-use self::ground::Ground;
 use self::load::Load;
 use self::schedule::Schedule;
+use self::servers::Servers;
 use crate::random::Random;
 
 /// The plan of a run.
@@ -75,17 +75,17 @@ impl Plan {
 /// Runs a plan: publishes, inflicts faults, waits until the writer has caught up, and compares.
 pub async fn run(plan: &Plan) -> Report {
     let began = Instant::now();
-    let ground = Ground::start(&plan.settings).await;
-    let load = Load::start(ground.access(), plan.seed);
-    ground.is_writing().await;
-    let inflicted = inflict(plan, began, &ground, &load).await;
+    let servers = Servers::start(&plan.settings).await;
+    let load = Load::start(servers.access(), plan.seed);
+    servers.is_writing().await;
+    let inflicted = inflict(plan, began, &servers, &load).await;
     let published = load.stop().await;
     let healed = Instant::now();
-    ground.heal().await;
-    let behind = ground.catch_up().await;
+    servers.heal().await;
+    let behind = servers.catch_up().await;
     let caught_up = healed.elapsed();
-    let complaints = ground.close(&published).await;
-    let account = ground.account(&published).await;
+    let complaints = servers.close(&published).await;
+    let account = servers.account(&published).await;
     Report {
         seed: plan.seed,
         took: began.elapsed(),
@@ -94,12 +94,12 @@ pub async fn run(plan: &Plan) -> Report {
         complaints,
         inflicted,
         account,
-        log: ground.log().await,
+        log: servers.log().await,
     }
 }
 
 /// Inflicts faults, one or two at a time, until the end of the plan.
-async fn inflict(plan: &Plan, began: Instant, ground: &Ground, load: &Load) -> Inflicted {
+async fn inflict(plan: &Plan, began: Instant, servers: &Servers, load: &Load) -> Inflicted {
     let mut random = Random::new(plan.seed);
     let mut schedule = Schedule::new(&plan.kinds, random.draw());
     let mut inflicted = Inflicted::default();
@@ -116,12 +116,12 @@ async fn inflict(plan: &Plan, began: Instant, ground: &Ground, load: &Load) -> I
         let (mut one, mut other) = (Random::new(random.draw()), Random::new(random.draw()));
         let strike = async |fault: Fault, random: &mut Random| {
             let at = Instant::now();
-            let outcome = fault.inflict(ground, load, random).await;
+            let outcome = fault.inflict(servers, load, random).await;
             (fault, outcome, at.elapsed())
         };
         let struck = tokio::join!(strike(first, &mut one), async {
             let second = second?;
-            ground::last(later).await;
+            servers::last(later).await;
             Some(strike(second, &mut other).await)
         });
         inflicted.paired += usize::from(second.is_some());
@@ -134,8 +134,8 @@ async fn inflict(plan: &Plan, began: Instant, ground: &Ground, load: &Load) -> I
                 }
             }
         }
-        ground.notice(&mut inflicted.effects).await;
-        ground::last(Duration::from_millis(100 + random.below(900))).await;
+        servers.notice(&mut inflicted.effects).await;
+        servers::last(Duration::from_millis(100 + random.below(900))).await;
     }
     inflicted
 }

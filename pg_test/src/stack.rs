@@ -19,7 +19,7 @@ use crate::wait;
 pub const SOON: Duration = Duration::from_secs(30);
 
 /// Timeout for a pipeline to write the messages that it has fetched.
-const MOMENT: Duration = Duration::from_secs(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running pair of servers.
 #[derive(Debug)]
@@ -153,7 +153,7 @@ impl Stack {
             Err(_) => true,
         };
         // A timeout is no error either.
-        let _ = wait::try_eventually(MOMENT, "nothing waits", idle).await;
+        let _ = wait::try_eventually(SETTLE_TIMEOUT, "nothing waits", idle).await;
     }
 
     /// Waits until every message that the stream has ever stored is recorded and, on streams with

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const STEP: Duration = Duration::from_millis(40);
 
 /// Timeout of a probe on a busy machine, after which it counts as hanging.
-const A_LOOK: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The result of a probe: the value, or the reason why it is not there yet.
 pub trait Outcome {
@@ -125,7 +125,7 @@ pub async fn throughout<O: Outcome>(
 ) {
     let began = Instant::now();
     while began.elapsed() < span {
-        let looked = tokio::time::timeout(span + A_LOOK, probe()).await;
+        let looked = tokio::time::timeout(span + PROBE_TIMEOUT, probe()).await;
         let seen = looked.map_or_else(|_| Err("the look did not end".to_owned()), Outcome::settle);
         if let Err(seen) = seen {
             panic!(

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::port::Port;
-use crate::process::{Lifetime, Signal};
+use crate::placement::Placement;
+use crate::process::Signal;
 
 /// The server that all tests use unless they choose another one.
 pub(super) const PROGRAM: &str = "nats-server";
@@ -30,12 +30,8 @@ pub struct Options {
     pub domain: Option<&'static str>,
     /// User and password of the tests' own connections, if the configuration restricts others.
     pub login: Option<(&'static str, &'static str)>,
-    /// Permanent directory, instead of a temporary one.
-    pub home: Option<PathBuf>,
-    /// Port, instead of a free one.
-    pub port: Option<Port>,
-    /// Lifetime of the process if nobody stops it.
-    pub lifetime: Lifetime,
+    /// Directory, port and lifetime.
+    pub placement: Placement,
 }
 
 impl Default for Options {
@@ -45,9 +41,7 @@ impl Default for Options {
             program: PathBuf::from(PROGRAM),
             domain: None,
             login: None,
-            home: None,
-            port: None,
-            lifetime: Lifetime::Tied(Signal::SIGKILL),
+            placement: Placement::temporary(Signal::SIGKILL),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::wait;
 /// Most messages in flight without an acknowledgement.
 const WINDOW: usize = 2000;
 /// Timeout of publishing while servers are stopped and started.
-const SURELY: Duration = Duration::from_secs(120);
+const STORED_WITHIN: Duration = Duration::from_secs(120);
 /// Timeout of a server's answer to one message.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -74,12 +74,16 @@ impl Access {
     /// Publishes messages while servers are stopped and started, each exactly once: an
     /// unacknowledged message is sent again under the same id, and the stream drops the duplicate.
     /// Returns their sequences, in the same order.
-    pub async fn publish_surely(&self, messages: impl IntoIterator<Item = Message>) -> Vec<u64> {
-        self.publish_surely_with(messages, &HeaderMap::new()).await
+    pub async fn publish_until_stored(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Vec<u64> {
+        self.publish_until_stored_with(messages, &HeaderMap::new())
+            .await
     }
 
-    /// Like [`Access::publish_surely`], with additional headers.
-    pub async fn publish_surely_with(
+    /// Like [`Access::publish_until_stored`], with additional headers.
+    pub async fn publish_until_stored_with(
         &self,
         messages: impl IntoIterator<Item = Message>,
         headers: &HeaderMap,
@@ -90,7 +94,7 @@ impl Access {
         while messages.peek().is_some() {
             let mut left: Vec<_> = messages.by_ref().take(WINDOW).collect();
             sequences.resize(sequences.len() + left.len(), 0);
-            wait::eventually(SURELY, "NATS takes all messages", async || {
+            wait::eventually(STORED_WITHIN, "NATS takes all messages", async || {
                 left = unacknowledged(&context, left.clone(), headers, &mut sequences).await;
                 if left.is_empty() {
                     return Ok(());
@@ -106,23 +110,27 @@ impl Access {
 }
 
 impl Access {
-    /// Publishes one message like [`Access::publish_surely`], with header lines that the client
-    /// library cannot parse. Returns its sequence.
-    pub async fn publish_unreadable_surely(&self, message: &Message, lines: &[u8]) -> u64 {
+    /// Publishes one message like [`Access::publish_until_stored`], with header lines that the
+    /// client library cannot parse. Returns its sequence.
+    pub async fn publish_unreadable_until_stored(&self, message: &Message, lines: &[u8]) -> u64 {
         let (subject, payload) = (&message.subject, &message.payload);
         let id = format!("NATS/1.0\r\nNats-Msg-Id: {subject} {}\r\n", message.marker);
         let header = [id.as_bytes(), lines, b"\r\n"].concat();
         let mut addresses = self.addresses().into_iter().cycle();
-        wait::eventually(SURELY, "NATS takes an unreadable message", async || {
-            let server = addresses.next().ok_or("there is no server")?;
-            let request = RawPublisher::request(&server, subject, &header, payload);
-            let answer = timeout(ANSWER, request).await;
-            let answer = answer.map_err(|_| "no answer".to_owned())?;
-            let answer = answer.map_err(|error| error.to_string())?;
-            let json = answer.lines().next().unwrap_or_default();
-            let json: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
-            json["seq"].as_u64().ok_or(answer)
-        })
+        wait::eventually(
+            STORED_WITHIN,
+            "NATS takes an unreadable message",
+            async || {
+                let server = addresses.next().ok_or("there is no server")?;
+                let request = RawPublisher::request(&server, subject, &header, payload);
+                let answer = timeout(ANSWER, request).await;
+                let answer = answer.map_err(|_| "no answer".to_owned())?;
+                let answer = answer.map_err(|error| error.to_string())?;
+                let json = answer.lines().next().unwrap_or_default();
+                let json: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+                json["seq"].as_u64().ok_or(answer)
+            },
+        )
         .await
     }
 }

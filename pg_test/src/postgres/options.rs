@@ -1,9 +1,7 @@
 //! Options of a cluster, and the ways to stop it.
 
-use std::path::PathBuf;
-
-use crate::port::Port;
-use crate::process::{Lifetime, Signal};
+use crate::placement::Placement;
+use crate::process::Signal;
 
 /// Options of a cluster. Start from [`Options::default`].
 #[derive(Debug)]
@@ -13,12 +11,8 @@ pub struct Options {
     /// Additional settings, as in postgresql.conf, without quotes. If one occurs twice, the last
     /// wins.
     pub settings: Vec<(String, String)>,
-    /// Permanent directory, instead of a temporary one.
-    pub home: Option<PathBuf>,
-    /// Port, instead of a free one.
-    pub port: Option<Port>,
-    /// Lifetime of the server if nobody stops it.
-    pub lifetime: Lifetime,
+    /// Directory, port and lifetime.
+    pub placement: Placement,
 }
 
 impl Default for Options {
@@ -26,9 +20,7 @@ impl Default for Options {
         Self {
             preload: "timescaledb,sr_event_writer".to_owned(),
             settings: Vec::new(),
-            home: None,
-            port: None,
-            lifetime: Lifetime::Tied(Signal::SIGQUIT),
+            placement: Placement::temporary(Signal::SIGQUIT),
         }
     }
 }

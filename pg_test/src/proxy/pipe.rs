@@ -9,7 +9,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, sleep_until};
 
 use super::frames::{Frames, is_delivery, published_to};
-use super::{Shared, Towards, Weather, lock};
+use super::{NetworkState, Shared, Towards, lock};
 
 const CHUNK: usize = 16 << 10;
 const UNLIMITED: u64 = u64::MAX;
@@ -55,7 +55,7 @@ pub(super) async fn to_server(
     let (mut frames, mut input, mut output) = (Frames::default(), vec![0; CHUNK], Vec::new());
     loop {
         let count = read(&mut from, &mut input).await?;
-        daylight(shared).await;
+        until_data_passes(shared).await;
         output.clear();
         frames.pass(&input[..count], &mut output, |line| {
             let losses = lock(&shared.losses);
@@ -87,7 +87,7 @@ pub(super) async fn to_client(
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         let count = read(&mut from, &mut input).await?;
-        daylight(shared).await;
+        until_data_passes(shared).await;
         output.clear();
         frames.pass(&input[..count], &mut output, |line| {
             let left = &mut lock(&shared.losses).deliveries;
@@ -117,25 +117,25 @@ fn count_loss(shared: &Shared, lost: bool) -> bool {
 }
 
 /// Waits until data may pass.
-async fn daylight(shared: &Shared) {
-    let mut weather = shared.weather.subscribe();
+async fn until_data_passes(shared: &Shared) {
+    let mut network = shared.network.subscribe();
     // The sender lives as long as the connection, so this cannot fail.
-    let _ = weather
-        .wait_for(|weather| *weather != Weather::Blackhole)
+    let _ = network
+        .wait_for(|network| *network != NetworkState::Blackhole)
         .await;
 }
 
 /// Waits as long as that many bytes take at the limited rate, unless the state of the network
 /// changes.
 async fn throttle(shared: &Shared, towards: Towards, bytes: usize) {
-    let mut weather = shared.weather.subscribe();
-    let rate = match *weather.borrow_and_update() {
-        Weather::Slow(slow, rate) if slow == towards => rate,
+    let mut network = shared.network.subscribe();
+    let rate = match *network.borrow_and_update() {
+        NetworkState::Slow(slow, rate) if slow == towards => rate,
         _ => return,
     };
     let until = Instant::now() + Duration::from_secs_f64(bytes as f64 / rate as f64);
     tokio::select! {
         () = sleep_until(until) => {}
-        _ = weather.changed() => {}
+        _ = network.changed() => {}
     }
 }

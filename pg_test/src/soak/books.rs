@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use super::account::{Account, Expected, Fate, Found};
-use super::ground::Ground;
 use super::load::{Published, Sent};
+use super::servers::Servers;
 use crate::feed::Feed;
 
 /// Messages whose rows are computed in one query.
@@ -30,7 +30,7 @@ impl Fate {
     }
 }
 
-impl Ground {
+impl Servers {
     /// Compares the published messages with the content of the database.
     pub(super) async fn account(&self, published: &Published) -> Account {
         let (mut expected, mut found) = (BTreeMap::new(), BTreeMap::new());

@@ -6,15 +6,15 @@ use std::time::Duration;
 use async_nats::jetstream::stream::RetentionPolicy;
 use futures_util::future::join_all;
 
-use super::ground::{Ground, retention};
 use super::load::Published;
+use super::servers::{Servers, retention};
 use crate::feed::Feed;
 use crate::wait::try_eventually;
 
 /// Timeout from the last acknowledgement until all figures agree.
 const SETTLED: Duration = Duration::from_secs(30);
 
-impl Ground {
+impl Servers {
     /// Restarts the writer, so that anything that it wrote without recording it is written again,
     /// and publishes one more burst. Returns all deviations.
     ///

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::ground::{Ground, PATIENCE};
+use super::servers::{RECOVERY_TIMEOUT, Servers};
 use crate::feed::Feed;
 use crate::postgres::Postgres;
 use crate::recorded;
@@ -28,7 +28,7 @@ impl Databases {
     }
 }
 
-impl Ground {
+impl Servers {
     /// Returns the server that accepts writes now.
     pub(super) fn primary(&self) -> Arc<Postgres> {
         get(&self.databases.primary)
@@ -56,9 +56,9 @@ impl Ground {
         set(&self.databases.standby, standby);
     }
 
-    /// Like [`Ground::surely`], and waits until the standby has the change.
+    /// Like [`Servers::execute_until_done`], and waits until the standby has the change.
     pub(super) async fn lastingly(&self, sql: &str) {
-        eventually(PATIENCE, sql, async || {
+        eventually(RECOVERY_TIMEOUT, sql, async || {
             let primary = self.primary();
             let done = primary.try_execute(sql).await;
             done.map_err(|failure| failure.to_string())?;
@@ -69,7 +69,7 @@ impl Ground {
 
     /// Waits until the primary and its standby have recorded all of a stream.
     pub(super) async fn has_recorded(&self, feed: Feed) {
-        eventually(PATIENCE, "everything is recorded", async || {
+        eventually(RECOVERY_TIMEOUT, "everything is recorded", async || {
             let primary = self.primary();
             recorded::everything(&primary, &self.cluster, feed).await?;
             is_replicated(&primary).await
@@ -79,7 +79,7 @@ impl Ground {
 
     /// Waits until the standby has everything that is in the primary now.
     pub(super) async fn standby_has_all(&self) {
-        eventually(PATIENCE, "the standby has all", async || {
+        eventually(RECOVERY_TIMEOUT, "the standby has all", async || {
             is_replicated(&self.primary()).await
         })
         .await;

@@ -10,8 +10,8 @@ mod streams;
 
 use std::time::Duration;
 
-use super::ground::Ground;
 use super::load::Load;
+use super::servers::Servers;
 use crate::feed::Feed;
 use crate::random::Random;
 use crate::wait::try_eventually;
@@ -38,7 +38,7 @@ impl Outcome {
     }
 }
 
-impl Ground {
+impl Servers {
     /// Waits until the fault has had an effect. Otherwise it is a miss, with the reason `missed`.
     pub(super) async fn strikes(
         &self,
@@ -170,70 +170,76 @@ impl Fault {
     /// Inflicts the fault, and returns its result.
     pub(super) async fn inflict(
         self,
-        ground: &Ground,
+        servers: &Servers,
         load: &Load,
         random: &mut Random,
     ) -> Outcome {
         let feed = *random.pick(&Feed::ALL);
         match self {
-            Self::RestartWorker => ground.restart_worker().await,
-            Self::SickTable => ground.sick_table(feed).await,
-            Self::RenameTable => ground.rename_table(feed).await,
-            Self::HeldTable => ground.held_table(feed, random).await,
-            Self::NoConnections => ground.no_connections(random).await,
-            Self::CutConnections => ground.cut_connections().await,
-            Self::CutInAMessage => ground.cut_in_a_message(random).await,
-            Self::Blackhole => ground.blackhole(random).await,
-            Self::LoseDeliveries => ground.lose_deliveries(random).await,
-            Self::LosePulls => ground.lose_pulls(random).await,
-            Self::SlowLink => ground.slow_link(random).await,
-            Self::DeleteConsumer => ground.delete_consumer(random).await,
-            Self::ResetConsumer => ground.reset_consumer(feed, random).await,
-            Self::DeleteMessages => ground.delete_messages(load, feed).await,
-            Self::PurgeMessages => ground.purge_messages(load, feed).await,
+            Self::RestartWorker => servers.restart_worker().await,
+            Self::SickTable => servers.sick_table(feed).await,
+            Self::RenameTable => servers.rename_table(feed).await,
+            Self::HeldTable => servers.held_table(feed, random).await,
+            Self::NoConnections => servers.no_connections(random).await,
+            Self::CutConnections => servers.cut_connections().await,
+            Self::CutInAMessage => servers.cut_in_a_message(random).await,
+            Self::Blackhole => servers.blackhole(random).await,
+            Self::LoseDeliveries => servers.lose_deliveries(random).await,
+            Self::LosePulls => servers.lose_pulls(random).await,
+            Self::SlowLink => servers.slow_link(random).await,
+            Self::DeleteConsumer => servers.delete_consumer(random).await,
+            Self::ResetConsumer => servers.reset_consumer(feed, random).await,
+            Self::DeleteMessages => servers.delete_messages(load, feed).await,
+            Self::PurgeMessages => servers.purge_messages(load, feed).await,
             _ => {
-                self.inflict_surely(feed, ground, load, random).await;
+                self.inflict_certain(feed, servers, load, random).await;
                 Outcome::Hit
             }
         }
     }
 
     /// Inflicts a fault that always has an effect.
-    async fn inflict_surely(self, feed: Feed, ground: &Ground, load: &Load, random: &mut Random) {
+    async fn inflict_certain(
+        self,
+        feed: Feed,
+        servers: &Servers,
+        load: &Load,
+        random: &mut Random,
+    ) {
         match self {
-            Self::KillWorker => ground.primary().kill_worker().await,
-            Self::KillWorkerInLock => ground.kill_worker_in_lock().await,
-            Self::CrashingMessage => ground.crashing_message(load).await,
-            Self::TerminateWorker => ground.signal_worker("pg_terminate_backend").await,
-            Self::CancelWorker => ground.signal_worker("pg_cancel_backend").await,
-            Self::RestartServer => ground.primary().restart().await,
-            Self::StopImmediately => ground.stop_immediately().await,
-            Self::KillServer => ground.kill_server().await,
-            Self::LosePower => ground.lose_power().await,
-            Self::FailOver => ground.fail_over().await,
-            Self::StandbyAway => ground.standby_away(random).await,
-            Self::RestoreBackup => ground.restore_backup(load).await,
-            Self::LockTables => ground.lock_tables(random).await,
-            Self::RewriteTables => ground.rewrite_tables().await,
-            Self::ReadOnly => ground.read_only(random).await,
-            Self::TimeLimits => ground.time_limits(random).await,
-            Self::SettingsStorm => ground.settings_storm(random).await,
-            Self::PauseAndResume => ground.pause_and_resume(random).await,
-            Self::SeekBack => ground.seek_back(feed).await,
-            Self::RecreateExtension => ground.recreate_extension().await,
-            Self::DropOtherDatabase => ground.drop_other_database().await,
-            Self::RestartNats => ground.any_nats(random).restart().await,
-            Self::KillNats => ground.kill_nats(random).await,
-            Self::KillAllNats => ground.kill_all_nats().await,
-            Self::FreezeLeader => ground.freeze_leader(feed, random).await,
-            Self::LameDuck => ground.lame_duck(random).await,
-            Self::StepDownStream => ground.cluster.step_down_stream(&feed.stream()).await,
-            Self::StepDownConsumer => ground.step_down_consumer(feed).await,
-            Self::SetBack => ground.set_back(load).await,
-            Self::EditConsumer => ground.edit_consumer(feed, random).await,
-            Self::RecreateStream => ground.recreate_stream(load, random).await,
-            Self::UnreadableMessage => ground.unreadable_message(load, feed, random).await,
-            Self::HeaderFlood => ground.header_flood(load, feed).await,
+            Self::KillWorker => servers.primary().kill_worker().await,
+            Self::KillWorkerInLock => servers.kill_worker_in_lock().await,
+            Self::CrashingMessage => servers.crashing_message(load).await,
+            Self::TerminateWorker => servers.signal_worker("pg_terminate_backend").await,
+            Self::CancelWorker => servers.signal_worker("pg_cancel_backend").await,
+            Self::RestartServer => servers.primary().restart().await,
+            Self::StopImmediately => servers.stop_immediately().await,
+            Self::KillServer => servers.kill_server().await,
+            Self::LosePower => servers.lose_power().await,
+            Self::FailOver => servers.fail_over().await,
+            Self::StandbyAway => servers.standby_away(random).await,
+            Self::RestoreBackup => servers.restore_backup(load).await,
+            Self::LockTables => servers.lock_tables(random).await,
+            Self::RewriteTables => servers.rewrite_tables().await,
+            Self::ReadOnly => servers.read_only(random).await,
+            Self::TimeLimits => servers.time_limits(random).await,
+            Self::SettingsStorm => servers.settings_storm(random).await,
+            Self::PauseAndResume => servers.pause_and_resume(random).await,
+            Self::SeekBack => servers.seek_back(feed).await,
+            Self::RecreateExtension => servers.recreate_extension().await,
+            Self::DropOtherDatabase => servers.drop_other_database().await,
+            Self::RestartNats => servers.any_nats(random).restart().await,
+            Self::KillNats => servers.kill_nats(random).await,
+            Self::KillAllNats => servers.kill_all_nats().await,
+            Self::FreezeLeader => servers.freeze_leader(feed, random).await,
+            Self::LameDuck => servers.lame_duck(random).await,
+            Self::StepDownStream => servers.cluster.step_down_stream(&feed.stream()).await,
+            Self::StepDownConsumer => servers.step_down_consumer(feed).await,
+            Self::SetBack => servers.set_back(load).await,
+            Self::EditConsumer => servers.edit_consumer(feed, random).await,
+            Self::RecreateStream => servers.recreate_stream(load, random).await,
+            Self::UnreadableMessage => servers.unreadable_message(load, feed, random).await,
+            Self::HeaderFlood => servers.header_flood(load, feed).await,
             other => unreachable!("{other:?} tells what it struck"),
         }
     }

@@ -235,10 +235,13 @@ impl Shared {
         let (mut sequences, mut first) = (Vec::new(), next);
         for number in odd.into_iter().filter(has_odd_header).chain([end]) {
             let good = (first..number).map(|number| self.message(feed, number));
-            sequences.extend(self.access.publish_surely_with(good, &headers).await);
+            sequences.extend(self.access.publish_until_stored_with(good, &headers).await);
             if number < end {
                 let (message, lines) = (self.message(feed, number), odd_header(number));
-                let sequence = self.access.publish_unreadable_surely(&message, lines).await;
+                let sequence = self
+                    .access
+                    .publish_unreadable_until_stored(&message, lines)
+                    .await;
                 sequences.push(sequence);
             }
             first = number + 1;

@@ -18,7 +18,7 @@ use crate::stack::drop_unique_keys;
 use crate::wait::{eventually, try_eventually};
 
 /// Timeout for recovery after a fault.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(super) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(90);
 /// Timeout for everything that is pending after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(240);
 
@@ -44,7 +44,7 @@ pub(super) const KEPT: &str = "
     CREATE TABLE soak_gap AS TABLE sr_event_writer.stream_gap WITH NO DATA";
 
 /// The servers. A fault may replace the database servers while another one is in progress.
-pub struct Ground {
+pub struct Servers {
     pub(super) databases: Databases,
     pub(super) cluster: Cluster,
     pub(super) proxies: Vec<Proxy>,
@@ -64,7 +64,7 @@ pub(super) async fn last(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-impl Ground {
+impl Servers {
     pub(super) async fn start(settings: &[(String, String)]) -> Self {
         let cluster = Cluster::start().await;
         let proxies = cluster.servers().iter();
@@ -96,14 +96,14 @@ impl Ground {
         }
         let standby = primary.create_standby("standby").await;
         standby.start().await;
-        let ground = Self {
+        let servers = Self {
             databases: Databases::new(primary, standby),
             cluster,
             proxies,
         };
         // An interest stream keeps nothing before it has its consumer.
-        ground.is_consuming().await;
-        ground
+        servers.is_consuming().await;
+        servers
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -130,7 +130,7 @@ impl Ground {
     pub(super) async fn is_consuming(&self) {
         let sql = "SELECT string_agg(name || ' ' || state || ' ' || coalesce(detail, ''), ', ')
             FROM sr_event_writer.stream_status WHERE state <> 'running'";
-        eventually(PATIENCE, "all pipelines run", async || {
+        eventually(RECOVERY_TIMEOUT, "all pipelines run", async || {
             match self.primary().try_value::<Option<String>>(sql).await {
                 Ok(None) => Ok(()),
                 Ok(Some(others)) => Err(others),
@@ -144,12 +144,16 @@ impl Ground {
     pub(super) async fn is_writing(&self) {
         for table in Feed::ALL.map(Feed::table) {
             let sql = format!("SELECT count(*) > 0 FROM {table}");
-            eventually(PATIENCE, format_args!("rows in {table}"), async || {
-                self.primary()
-                    .try_value::<bool>(&sql)
-                    .await
-                    .unwrap_or(false)
-            })
+            eventually(
+                RECOVERY_TIMEOUT,
+                format_args!("rows in {table}"),
+                async || {
+                    self.primary()
+                        .try_value::<bool>(&sql)
+                        .await
+                        .unwrap_or(false)
+                },
+            )
             .await;
         }
     }
@@ -172,8 +176,8 @@ impl Ground {
     }
 
     /// Runs statements on the primary, and retries them until they succeed.
-    pub(super) async fn surely(&self, sql: &str) {
-        eventually(PATIENCE, sql, async || {
+    pub(super) async fn execute_until_done(&self, sql: &str) {
+        eventually(RECOVERY_TIMEOUT, sql, async || {
             self.primary().try_execute(sql).await
         })
         .await;
@@ -181,7 +185,10 @@ impl Ground {
 
     /// Returns the first column of the first row, as soon as the primary answers.
     pub(super) async fn value<T: tokio_postgres::types::FromSqlOwned>(&self, sql: &str) -> T {
-        eventually(PATIENCE, sql, async || self.primary().try_value(sql).await).await
+        eventually(RECOVERY_TIMEOUT, sql, async || {
+            self.primary().try_value(sql).await
+        })
+        .await
     }
 
     /// Ends all faults, so that the writer only needs time to catch up.

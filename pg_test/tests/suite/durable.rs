@@ -76,7 +76,7 @@ async fn after_a_power_failure_nothing_acknowledged_is_missing_and_nothing_comes
             stack.nats.unfreeze();
         };
         let messages = generator.range(FEED, start..start + part);
-        tokio::join!(stack.nats.publish_surely(messages), fail);
+        tokio::join!(stack.nats.publish_until_stored(messages), fail);
     }
     stack.expect_rows(FEED, part * failures, REST).await;
     stack.expect_all_acknowledged(FEED).await;
@@ -98,7 +98,7 @@ async fn a_copy_of_the_disk_taken_mid_flight_has_all_that_was_acknowledged() {
         stack.disable().await;
         (copy, floor)
     };
-    let (_, (copy, floor)) = tokio::join!(stack.nats.publish_surely(messages), copy);
+    let (_, (copy, floor)) = tokio::join!(stack.nats.publish_until_stored(messages), copy);
     stack.pg.kill_all().await;
     stack.nats.freeze();
     copy.start().await;

@@ -60,7 +60,7 @@ async fn publish_during(
         .await;
         fault.inflict(stack).await;
     };
-    tokio::join!(stack.nats.publish_surely(messages), disturb);
+    tokio::join!(stack.nats.publish_until_stored(messages), disturb);
 }
 
 async fn rows(stack: &Stack, feed: Feed) -> i64 {

@@ -128,8 +128,8 @@ pub fn assert_unharmed(stack: &Stack) {
 }
 
 /// Interval at which [`under_load`] publishes, and the number of messages of each feed.
-const PACE: Duration = Duration::from_millis(100);
-const HANDFUL: u64 = 40;
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+const MESSAGES_EACH: u64 = 40;
 
 /// Publishes good messages of these feeds, numbered from `first`, for as long as `work` takes. The
 /// number of the next message, and what the work gave.
@@ -143,16 +143,16 @@ pub async fn under_load<T>(
     let done = AtomicBool::new(false);
     let publish = async {
         let mut next = first;
-        let mut pace = tokio::time::interval(PACE);
+        let mut interval = tokio::time::interval(PUBLISH_INTERVAL);
         while !done.load(Ordering::Relaxed) {
-            pace.tick().await;
-            let numbers = next..next + HANDFUL;
+            interval.tick().await;
+            let numbers = next..next + MESSAGES_EACH;
             let messages = feeds
                 .iter()
                 .flat_map(|&feed| generator.range(feed, numbers.clone()));
             stack
                 .nats
-                .publish_surely(messages.collect::<Vec<_>>())
+                .publish_until_stored(messages.collect::<Vec<_>>())
                 .await;
             next = numbers.end;
         }

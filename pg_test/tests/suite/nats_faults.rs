@@ -50,7 +50,7 @@ pub async fn behind_a_proxy(builder: Builder) -> (Stack, Proxy) {
     let port = Port::reserve();
     let proxy = Proxy::start(port.number()).await;
     let stack = builder
-        .nats(|options| options.port = Some(port))
+        .nats(|options| options.placement.port = Some(port))
         .nats_url(&proxy.url())
         .start()
         .await;
@@ -60,7 +60,7 @@ pub async fn behind_a_proxy(builder: Builder) -> (Stack, Proxy) {
 /// Publishes messages with these numbers, each once, whatever happens meanwhile.
 pub async fn publish(access: &Access, numbers: std::ops::Range<u64>) {
     access
-        .publish_surely(Generator::new(11).range(FEED, numbers))
+        .publish_until_stored(Generator::new(11).range(FEED, numbers))
         .await;
 }
 

@@ -72,7 +72,7 @@ async fn a_follower_left_alone_that_is_behind_takes_nothing_back() {
     stream_status_where(&stack, LOGS, "no leader", detail_mentions("no leader")).await;
     tokio::join!(leader.start(), other.start());
     let more = Generator::new(11).range(LOGS, 110..120);
-    cluster.publish_surely(more).await;
+    cluster.publish_until_stored(more).await;
     stack.expect_rows(LOGS, 120, RECOVERY).await;
     assert!(!stack.pg.log_contains("set back"));
 }

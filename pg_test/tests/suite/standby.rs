@@ -105,7 +105,7 @@ pub async fn publish(stack: &Stack, numbers: std::ops::Range<u64>) {
         let part = start..numbers.end.min(start + 1_000);
         for feed in FEEDS {
             let messages = generator.range(feed, part.clone());
-            stack.nats.publish_surely(messages).await;
+            stack.nats.publish_until_stored(messages).await;
         }
     }
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use pg_test::directory;
 use pg_test::nats::Nats;
+use pg_test::placement::Placement;
 use pg_test::port::Port;
 use pg_test::postgres::{Installation, Postgres, Stop};
-use pg_test::process::{self, Lifetime, Signal};
+use pg_test::process::{self, Signal};
 use pg_test::stack::Stack;
 use pg_test::wait;
 
@@ -59,14 +60,12 @@ async fn start(home: &Path) -> Result<String, String> {
     let stack = Stack::builder()
         .setting("fsync", "on")
         .postgres(|options| {
-            options.home = Some(home.join(POSTGRES));
-            options.port = remembered_port(home, "PGPORT=");
-            options.lifetime = Lifetime::Detached;
+            let port = remembered_port(home, "PGPORT=");
+            options.placement = Placement::lasting(home.join(POSTGRES), port);
         })
         .nats(|options| {
-            options.home = Some(home.join(NATS));
-            options.port = remembered_port(home, "NATS_URL=");
-            options.lifetime = Lifetime::Detached;
+            let port = remembered_port(home, "NATS_URL=");
+            options.placement = Placement::lasting(home.join(NATS), port);
         })
         .try_start()
         .await?;

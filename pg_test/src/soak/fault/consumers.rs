@@ -6,14 +6,14 @@ use async_nats::jetstream::consumer::{FromConsumer, pull};
 use async_nats::jetstream::stream::RetentionPolicy;
 use serde_json::{Value, json};
 
-use super::super::ground::{Ground, PATIENCE, retention};
+use super::super::servers::{RECOVERY_TIMEOUT, Servers, retention};
 use super::Outcome;
 use super::streams::keeps_what_nobody_reads;
 use crate::feed::Feed;
 use crate::random::Random;
 use crate::wait::eventually;
 
-impl Ground {
+impl Servers {
     /// Deletes a consumer, except of an interest stream, which drops its messages with the
     /// consumer.
     pub(super) async fn delete_consumer(&self, random: &mut Random) -> Outcome {
@@ -59,7 +59,7 @@ impl Ground {
         ];
         let edit = *random.pick(&edits);
         let stream = self.stream(feed).await;
-        eventually(PATIENCE, "the consumer is edited", async || {
+        eventually(RECOVERY_TIMEOUT, "the consumer is edited", async || {
             let info = stream.consumer_info(feed.consumer()).await;
             let config = info.map_err(|error| error.to_string())?.config;
             let mut config =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::ground::{Ground, PATIENCE, last};
+use super::super::servers::{RECOVERY_TIMEOUT, Servers, last};
 use super::Outcome;
 use super::server::a_while;
 use crate::feed::Feed;
@@ -13,10 +13,10 @@ fn tables() -> String {
     Feed::ALL.map(Feed::table).join(", ")
 }
 
-impl Ground {
+impl Servers {
     pub(super) async fn lock_tables(&self, random: &mut Random) {
         let span = a_while(random).as_secs_f32();
-        self.surely(&format!(
+        self.execute_until_done(&format!(
             "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep({span})",
             tables()
         ))
@@ -27,7 +27,7 @@ impl Ground {
     pub(super) async fn sick_table(&self, feed: Feed) -> Outcome {
         let table = feed.table();
         let since = self.now().await;
-        self.surely(&format!(
+        self.execute_until_done(&format!(
             "CREATE OR REPLACE FUNCTION soak_full() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = '53100'; END $$;
              DROP TRIGGER IF EXISTS soak_full ON {table};
@@ -42,7 +42,7 @@ impl Ground {
 
     pub(super) async fn rename_table(&self, feed: Feed) -> Outcome {
         let (table, since) = (feed.table(), self.now().await);
-        self.surely(&format!(
+        self.execute_until_done(&format!(
             "ALTER TABLE IF EXISTS {table} RENAME TO soak_away"
         ))
         .await;
@@ -61,7 +61,7 @@ impl Ground {
             "BEGIN; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
             feed.table()
         );
-        let session = eventually(PATIENCE, "the table is locked", async || {
+        let session = eventually(RECOVERY_TIMEOUT, "the table is locked", async || {
             let primary = self.primary();
             let session = primary.try_connect("postgres", "postgres").await?;
             session.batch_execute(&lock).await?;
@@ -99,14 +99,14 @@ impl Ground {
 
     pub(super) async fn rewrite_tables(&self) {
         for table in Feed::ALL.map(Feed::table) {
-            self.surely(&format!("VACUUM (FULL, ANALYZE) {table}"))
+            self.execute_until_done(&format!("VACUUM (FULL, ANALYZE) {table}"))
                 .await;
         }
     }
 
     pub(super) async fn read_only(&self, random: &mut Random) {
         let setting = "default_transaction_read_only";
-        self.surely(&format!("ALTER DATABASE postgres SET {setting} = on"))
+        self.execute_until_done(&format!("ALTER DATABASE postgres SET {setting} = on"))
             .await;
         self.signal_worker("pg_terminate_backend").await;
         last(a_while(random)).await;
@@ -119,7 +119,7 @@ impl Ground {
     pub(super) async fn time_limits(&self, random: &mut Random) {
         let limits = ["statement_timeout", "lock_timeout", "transaction_timeout"];
         for limit in limits {
-            self.surely(&format!("ALTER ROLE postgres SET {limit} = '1ms'"))
+            self.execute_until_done(&format!("ALTER ROLE postgres SET {limit} = '1ms'"))
                 .await;
         }
         self.signal_worker("pg_terminate_backend").await;
@@ -153,20 +153,21 @@ impl Ground {
     pub(super) async fn settings_storm(&self, random: &mut Random) {
         for _ in 0..5 {
             let size = 10 + random.below(400);
-            self.surely(&format!(
+            self.execute_until_done(&format!(
                 "ALTER SYSTEM SET sr_event_writer.max_batch_rows = {size}"
             ))
             .await;
-            self.surely("SELECT pg_reload_conf()").await;
+            self.execute_until_done("SELECT pg_reload_conf()").await;
             last(Duration::from_millis(random.below(200))).await;
         }
-        self.surely("ALTER SYSTEM RESET sr_event_writer.max_batch_rows")
+        self.execute_until_done("ALTER SYSTEM RESET sr_event_writer.max_batch_rows")
             .await;
-        self.surely("SELECT pg_reload_conf()").await;
+        self.execute_until_done("SELECT pg_reload_conf()").await;
     }
 
     pub(super) async fn pause_and_resume(&self, random: &mut Random) {
-        self.surely("SELECT sr_event_writer_pause()").await;
+        self.execute_until_done("SELECT sr_event_writer_pause()")
+            .await;
         last(a_while(random)).await;
         self.lastingly("SELECT sr_event_writer_resume()").await;
     }
@@ -186,7 +187,7 @@ impl Ground {
     /// account. The position is not, because the worker has it in memory after its start.
     pub(super) async fn recreate_extension(&self) {
         self.is_consuming().await;
-        self.surely(
+        self.execute_until_done(
             "LOCK TABLE sr_event_writer.dead_letter, sr_event_writer.stream_gap,
                  sr_event_writer.stream_position IN ACCESS EXCLUSIVE MODE;
              INSERT INTO soak_letter TABLE sr_event_writer.dead_letter;
@@ -197,7 +198,7 @@ impl Ground {
         .await;
         let recorded = "SELECT count(*) FROM sr_event_writer.stream_position";
         eventually(
-            PATIENCE,
+            RECOVERY_TIMEOUT,
             "all positions are recorded again",
             async || match self.primary().try_value::<i64>(recorded).await {
                 Ok(recorded) if recorded >= Feed::ALL.len() as i64 => Ok(()),
@@ -211,8 +212,9 @@ impl Ground {
     }
 
     pub(super) async fn drop_other_database(&self) {
-        self.surely("DROP DATABASE IF EXISTS soak_other").await;
-        self.surely("CREATE DATABASE soak_other").await;
-        self.surely("DROP DATABASE soak_other").await;
+        self.execute_until_done("DROP DATABASE IF EXISTS soak_other")
+            .await;
+        self.execute_until_done("CREATE DATABASE soak_other").await;
+        self.execute_until_done("DROP DATABASE soak_other").await;
     }
 }

@@ -3,8 +3,8 @@
 use async_nats::jetstream::stream::Stream;
 
 use super::super::account::Removed;
-use super::super::ground::{Ground, PATIENCE};
 use super::super::load::Load;
+use super::super::servers::{RECOVERY_TIMEOUT, Servers};
 use super::Outcome;
 use crate::feed::Feed;
 use crate::recorded;
@@ -13,12 +13,12 @@ use crate::wait::eventually;
 /// Most unread messages that are removed.
 const REMOVED: u64 = 40;
 
-impl Ground {
+impl Servers {
     /// Deletes single messages that are not read yet.
     pub(super) async fn delete_messages(&self, load: &Load, feed: Feed) -> Outcome {
         let unread = self.collect_unread(load, feed).await;
         for (sequence, number) in unread.messages.iter().step_by(3) {
-            let deleted = eventually(PATIENCE, "a message is deleted", async || {
+            let deleted = eventually(RECOVERY_TIMEOUT, "a message is deleted", async || {
                 match unread.stream.delete_message(*sequence).await {
                     // The answer to an earlier attempt may have been lost.
                     Err(error) if is_gone(&error) => Ok(()),
@@ -37,7 +37,7 @@ impl Ground {
         let unread = self.collect_unread(load, feed).await;
         let half = unread.messages.len() / 2;
         if let Some((until, _)) = unread.messages.get(half) {
-            let purged = eventually(PATIENCE, "messages are purged", async || {
+            let purged = eventually(RECOVERY_TIMEOUT, "messages are purged", async || {
                 let purge = unread.stream.purge().sequence(*until).await;
                 purge.map_err(|error| error.to_string())
             });
@@ -57,14 +57,14 @@ impl Ground {
         let paused = format!(
             "SELECT state = 'paused' FROM sr_event_writer.stream_status WHERE name = '{name}'"
         );
-        eventually(PATIENCE, "the pipeline is paused", async || {
+        eventually(RECOVERY_TIMEOUT, "the pipeline is paused", async || {
             // Another fault may resume it.
             self.primary().try_execute(&pause).await?;
             self.primary().try_value::<bool>(&paused).await
         })
         .await;
         let before = load.next_number(feed);
-        eventually(PATIENCE, "messages wait", async || {
+        eventually(RECOVERY_TIMEOUT, "messages wait", async || {
             load.next_number(feed) >= before + REMOVED
         })
         .await;

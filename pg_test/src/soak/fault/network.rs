@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::ground::{Ground, PATIENCE, last};
+use super::super::servers::{RECOVERY_TIMEOUT, Servers, last};
 use super::Outcome;
 use crate::feed::Feed;
 use crate::nats::Nats;
@@ -18,7 +18,7 @@ fn a_while(random: &mut Random) -> Duration {
     Duration::from_millis(500 + random.below(2_500))
 }
 
-impl Ground {
+impl Servers {
     fn heal_network(&self) {
         self.proxies.iter().for_each(Proxy::heal);
     }
@@ -132,7 +132,7 @@ impl Ground {
     pub(super) async fn lame_duck(&self, random: &mut Random) {
         let server = self.any_nats(random);
         server.lame_duck();
-        server.ended(PATIENCE).await;
+        server.ended(RECOVERY_TIMEOUT).await;
         server.start().await;
     }
 

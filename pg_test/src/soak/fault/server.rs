@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 
-use super::super::ground::{Ground, PATIENCE, last, retention};
 use super::super::load::Load;
+use super::super::servers::{RECOVERY_TIMEOUT, Servers, last, retention};
 use super::Outcome;
 use crate::feed::Feed;
 use crate::postgres::Stop;
@@ -27,14 +27,14 @@ fn dropping() -> impl Iterator<Item = Feed> {
     feeds.filter(|feed| retention(*feed) != RetentionPolicy::Limits)
 }
 
-impl Ground {
+impl Servers {
     /// Kills the worker while fetched messages wait for a lock. They would be lost if they were
     /// already acknowledged.
     pub(super) async fn kill_worker_in_lock(&self) {
         let tables: Vec<_> = dropping().map(Feed::table).collect();
         let tables = tables.join(", ");
         let lock = format!("BEGIN; LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
-        let session = eventually(PATIENCE, "the tables are locked", async || {
+        let session = eventually(RECOVERY_TIMEOUT, "the tables are locked", async || {
             let primary = self.primary();
             let session = primary.try_connect("postgres", "postgres").await?;
             session.batch_execute(&lock).await?;
@@ -43,12 +43,16 @@ impl Ground {
         .await;
         let waiting = "SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
             WHERE NOT l.granted AND a.application_name = 'sr_event_writer'";
-        eventually(PATIENCE, "the worker waits for a lock", async || {
-            self.primary()
-                .try_value::<bool>(waiting)
-                .await
-                .unwrap_or(false)
-        })
+        eventually(
+            RECOVERY_TIMEOUT,
+            "the worker waits for a lock",
+            async || {
+                self.primary()
+                    .try_value::<bool>(waiting)
+                    .await
+                    .unwrap_or(false)
+            },
+        )
         .await;
         self.primary().kill_worker().await;
         drop(session);
@@ -79,7 +83,7 @@ impl Ground {
              AND split_part(headers -> 'Nats-Msg-Id' ->> 0, ' ', 2) = '{number}'"
         );
         eventually(
-            PATIENCE,
+            RECOVERY_TIMEOUT,
             "the crashing message is set aside",
             async || match self.primary().try_value::<i64>(&kept).await {
                 Ok(0) => Err("not yet".to_owned()),
@@ -99,7 +103,7 @@ impl Ground {
             "SELECT count({function}(pid)) > 0 FROM pg_stat_activity
              WHERE application_name = 'sr_event_writer'"
         );
-        eventually(PATIENCE, "a worker is signalled", async || {
+        eventually(RECOVERY_TIMEOUT, "a worker is signalled", async || {
             self.primary()
                 .try_value::<bool>(&sql)
                 .await
@@ -140,7 +144,8 @@ impl Ground {
         let workers = "SELECT coalesce(array_agg(pid ORDER BY pid), '{}') FROM pg_stat_activity
             WHERE application_name = 'sr_event_writer'";
         let before: Vec<i32> = self.value(workers).await;
-        self.surely("SELECT sr_event_writer_restart()").await;
+        self.execute_until_done("SELECT sr_event_writer_restart()")
+            .await;
         self.strikes("no worker came", async || {
             let now = self.primary().try_value::<Vec<i32>>(workers).await;
             now.is_ok_and(|now| now.iter().any(|pid| !before.contains(pid)))
@@ -159,9 +164,11 @@ impl Ground {
         let backup = self.primary().create_base_backup().await;
         let kept = Feed::Logs;
         let before = load.next_number(kept);
-        eventually(PATIENCE, "messages come after the backup", async || {
-            load.next_number(kept) >= before + AFTER
-        })
+        eventually(
+            RECOVERY_TIMEOUT,
+            "messages come after the backup",
+            async || load.next_number(kept) >= before + AFTER,
+        )
         .await;
         quiet.push(load.hold(kept).await);
         self.has_recorded(kept).await;

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::stream::{RetentionPolicy, Stream};
 use futures_util::future::join_all;
 
-use super::super::ground::{Ground, PATIENCE, last, make_stream, retention};
 use super::super::load::{BURST, Load};
+use super::super::servers::{RECOVERY_TIMEOUT, Servers, last, make_stream, retention};
 use crate::feed::Feed;
 use crate::nats::Nats;
 use crate::random::Random;
@@ -21,9 +21,9 @@ pub(super) fn keeps_what_nobody_reads(feed: &Feed) -> bool {
     retention(*feed) != RetentionPolicy::Interest
 }
 
-impl Ground {
+impl Servers {
     pub(super) async fn stream(&self, feed: Feed) -> Stream {
-        eventually(PATIENCE, "the stream answers", async || {
+        eventually(RECOVERY_TIMEOUT, "the stream answers", async || {
             let context = async_nats::jetstream::new(self.cluster.try_client().await?);
             let stream = context.get_stream(feed.stream()).await;
             stream.map_err(|error| error.to_string())
@@ -41,7 +41,7 @@ impl Ground {
         let feed = *random.pick(&feeds);
         let hold = load.hold(feed).await;
         self.has_recorded(feed).await;
-        eventually(PATIENCE, "the stream is deleted", async || {
+        eventually(RECOVERY_TIMEOUT, "the stream is deleted", async || {
             let context = async_nats::jetstream::new(self.cluster.try_client().await?);
             match context.delete_stream(feed.stream()).await {
                 // The answer to an earlier attempt may have been lost.
@@ -68,9 +68,11 @@ impl Ground {
         let before = Feed::ALL.map(|feed| load.next_number(feed));
         drop(quiet);
         for (feed, before) in Feed::ALL.into_iter().zip(before) {
-            eventually(PATIENCE, "messages come that are taken back", async || {
-                load.next_number(feed) >= before + TAKEN
-            })
+            eventually(
+                RECOVERY_TIMEOUT,
+                "messages come that are taken back",
+                async || load.next_number(feed) >= before + TAKEN,
+            )
             .await;
         }
         let quiet = join_all(Feed::ALL.map(|feed| load.hold(feed))).await;
@@ -95,13 +97,15 @@ impl Ground {
             "SELECT count(DISTINCT pipeline) FROM sr_event_writer.stream_position
              WHERE newest_published > to_timestamp({since})"
         );
-        eventually(PATIENCE, "new messages are recorded", async || {
-            match self.primary().try_value::<i64>(&sql).await {
+        eventually(
+            RECOVERY_TIMEOUT,
+            "new messages are recorded",
+            async || match self.primary().try_value::<i64>(&sql).await {
                 Ok(noticed) if noticed == Feed::ALL.len() as i64 => Ok(()),
                 Ok(noticed) => Err(format!("by {noticed}")),
                 Err(failure) => Err(failure.to_string()),
-            }
-        })
+            },
+        )
         .await;
         self.standby_has_all().await;
     }
@@ -112,16 +116,18 @@ impl Ground {
         let number = load.next_number(feed) + random.below(BURST);
         load.will_be_unreadable(feed, number);
         drop(hold);
-        eventually(PATIENCE, "an unreadable message is there", async || {
-            load.next_number(feed) > number
-        })
+        eventually(
+            RECOVERY_TIMEOUT,
+            "an unreadable message is there",
+            async || load.next_number(feed) > number,
+        )
         .await;
     }
 
     /// Publishes messages with thousands of short headers.
     pub(super) async fn header_flood(&self, load: &Load, feed: Feed) {
         load.flood(feed, FLOOD);
-        eventually(PATIENCE, "the flood is over", async || {
+        eventually(RECOVERY_TIMEOUT, "the flood is over", async || {
             load.floods_left(feed) == 0
         })
         .await;

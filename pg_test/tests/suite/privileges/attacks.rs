@@ -2,13 +2,13 @@
 //! one place where the owner's code is called: it runs only as that owner, and leaves nothing
 //! behind. Where both COPY and INSERT call it, the test covers both.
 
+mod attack;
 mod expressions;
-mod ground;
 mod relations;
 mod sessions;
 mod triggers;
 
-use ground::{COPY, INSERT};
+use attack::{COPY, INSERT};
 use tokio_postgres::Client;
 
 const BOTH: [&str; 2] = [COPY, INSERT];

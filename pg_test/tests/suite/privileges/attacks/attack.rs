@@ -29,8 +29,8 @@ pub const COPY: &str = "COPY";
 /// The way by which the attack was called: INSERT.
 pub const INSERT: &str = "INSERT";
 
-/// The stage of one attack.
-pub struct Ground {
+/// One attack: its servers, and the state before it.
+pub struct Attack {
     /// Its servers.
     pub stack: Stack,
     rights: String,
@@ -38,7 +38,7 @@ pub struct Ground {
     ours: u64,
 }
 
-impl Ground {
+impl Attack {
     /// Destinations that are plain tables, and what the attacker has prepared: `sql` is run as
     /// `app`.
     pub async fn prepared(sql: &str) -> Self {
@@ -131,7 +131,7 @@ impl Ground {
         self.ours().await;
     }
 
-    /// [`Ground::provoke`], and then nothing was gained: the attack ran on these ways, as `app`
+    /// [`Attack::provoke`], and then nothing was gained: the attack ran on these ways, as `app`
     /// alone, and left nothing behind.
     pub async fn withstands(&mut self, ways: &[&str]) {
         self.provoke().await;

@@ -1,22 +1,22 @@
 //! By destinations that are no plain tables: rules, views, policies, partitions, foreign tables.
 
-use super::ground::{Ground, trigger};
+use super::attack::{Attack, trigger};
 use super::{BOTH, INSERTED};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_rule_beside_the_row() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "CREATE TABLE platform.also (hit boolean);
          CREATE RULE also AS ON INSERT TO platform.logs
             DO ALSO INSERT INTO platform.also VALUES (platform.attack('rule'))",
     )
     .await;
-    ground.withstands(&INSERTED).await;
+    attack.withstands(&INSERTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_rule_that_takes_the_place_of_the_row() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "ALTER TABLE platform.logs RENAME TO instead;
          CREATE TABLE platform.logs (LIKE platform.instead INCLUDING DEFAULTS);
          ALTER TABLE platform.instead ADD COLUMN hit boolean;
@@ -26,12 +26,12 @@ async fn by_a_rule_that_takes_the_place_of_the_row() {
          CREATE RULE instead_of_reading AS ON DELETE TO platform.logs DO INSTEAD NOTHING",
     )
     .await;
-    ground.ours().await;
-    ground.many_of_theirs().await;
-    ground.heard().await;
-    ground.few_of_theirs().await;
-    ground.ours().await;
-    ground.nothing_was_gained().await;
+    attack.ours().await;
+    attack.many_of_theirs().await;
+    attack.heard().await;
+    attack.few_of_theirs().await;
+    attack.ours().await;
+    attack.nothing_was_gained().await;
 }
 
 /// A table of the attacker's, behind a view of the name that is looked for.
@@ -51,15 +51,15 @@ async fn by_a_trigger_instead_of_a_views_row() {
             RETURN NEW;
          END";
     let instead = trigger("INSTEAD OF INSERT", "ROW", instead);
-    let mut ground = Ground::prepared(&format!("{}; {instead}", view("", ""))).await;
-    ground.withstands(&INSERTED).await;
+    let mut attack = Attack::prepared(&format!("{}; {instead}", view("", ""))).await;
+    attack.withstands(&INSERTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_the_condition_of_a_view() {
     let sql = view("", "WHERE platform.attack('view') WITH CHECK OPTION");
-    let mut ground = Ground::prepared(&sql).await;
-    ground.withstands(&INSERTED).await;
+    let mut attack = Attack::prepared(&sql).await;
+    attack.withstands(&INSERTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,8 +68,8 @@ async fn by_the_condition_of_a_view_that_reads_as_its_invoker() {
         "WITH (security_invoker)",
         "WHERE platform.attack('view') WITH CHECK OPTION",
     );
-    let mut ground = Ground::prepared(&sql).await;
-    ground.withstands(&INSERTED).await;
+    let mut attack = Attack::prepared(&sql).await;
+    attack.withstands(&INSERTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,9 +80,9 @@ async fn by_a_view_of_a_table_that_he_may_not_write() {
              RESET ROLE; CREATE TABLE public.behind (LIKE platform.old); SET ROLE app;
              CREATE VIEW platform.logs {options} AS SELECT * FROM public.behind"
         );
-        let mut ground = Ground::prepared(&sql).await;
-        ground.is_refused("permission denied").await;
-        let rows: i64 = ground
+        let mut attack = Attack::prepared(&sql).await;
+        attack.is_refused("permission denied").await;
+        let rows: i64 = attack
             .stack
             .pg
             .value("SELECT count(*) FROM public.behind")
@@ -93,18 +93,18 @@ async fn by_a_view_of_a_table_that_he_may_not_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_row_security_policy() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "ALTER TABLE platform.logs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
          CREATE POLICY mine ON platform.logs USING (platform.attack('using'))
             WITH CHECK (platform.attack('policy'))",
     )
     .await;
-    ground.withstands(&INSERTED).await;
+    attack.withstands(&INSERTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_partition_of_another_owner() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "ALTER TABLE platform.logs RENAME TO old;
          CREATE TABLE platform.logs (LIKE platform.old INCLUDING DEFAULTS) PARTITION BY RANGE (\"timestamp\");
          CREATE TABLE platform.part PARTITION OF platform.logs DEFAULT;
@@ -114,13 +114,13 @@ async fn by_a_partition_of_another_owner() {
          ALTER FUNCTION platform.fire OWNER TO other_owner; SET ROLE app",
     )
     .await;
-    ground.withstands(&BOTH).await;
+    attack.withstands(&BOTH).await;
 }
 
 /// A superuser would reach the other server without a password.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_foreign_table_that_comes_back_as_the_superuser() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "RESET ROLE; CREATE EXTENSION postgres_fdw;
          GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO app;
          CREATE TABLE public.behind (LIKE platform.logs); SET ROLE app;
@@ -134,7 +134,7 @@ async fn by_a_foreign_table_that_comes_back_as_the_superuser() {
             SERVER back OPTIONS (schema_name 'public', table_name 'behind')",
     )
     .await;
-    ground.is_refused("password").await;
+    attack.is_refused("password").await;
     let behind = "SELECT count(*) FROM public.behind";
-    assert_eq!(ground.stack.pg.value::<i64>(behind).await, 0);
+    assert_eq!(attack.stack.pg.value::<i64>(behind).await, 0);
 }

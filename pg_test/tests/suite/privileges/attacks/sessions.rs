@@ -1,6 +1,6 @@
 //! By what belongs to a session: that of whoever replays, and the settings of the database.
 
-use super::ground::{ATTACK_BEFORE_EACH_ROW, Ground, operators};
+use super::attack::{ATTACK_BEFORE_EACH_ROW, Attack, operators};
 use super::{BOTH, HIS_FIRST, refused};
 use pg_test::stack::{SOON, Stack};
 use tokio_postgres::Client;
@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 #[tokio::test(flavor = "multi_thread")]
 async fn by_way_of_a_replay() {
     let builder = Stack::builder().plain_tables().without_keys();
-    let mut ground = Ground::built(
+    let mut attack = Attack::built(
         builder,
         HIS_FIRST,
         &format!(
@@ -18,8 +18,8 @@ async fn by_way_of_a_replay() {
         ),
     )
     .await;
-    ground.dead_letters().await;
-    ground
+    attack.dead_letters().await;
+    attack
         .stack
         .pg
         .execute(&format!(
@@ -29,7 +29,7 @@ async fn by_way_of_a_replay() {
                 sr_event_writer_replay(text, bigint[], integer, boolean) TO other_owner"
         ))
         .await;
-    let session = ground.stack.pg.connect_as("other_owner", "postgres").await;
+    let session = attack.stack.pg.connect_as("other_owner", "postgres").await;
     session
         .batch_execute("SET application_name = 'replay'")
         .await
@@ -40,17 +40,17 @@ async fn by_way_of_a_replay() {
     assert_eq!(replay(&session).await, None);
     let after: String = session.query_one(settings, &[]).await.unwrap().get(0);
     assert_eq!(before, after);
-    ground.nothing_was_gained_in_a_session().await;
+    attack.nothing_was_gained_in_a_session().await;
 }
 
 /// Payloads are closed to whoever may only replay them, and nothing of them is lost in his session.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_temporary_table_that_a_replay_would_find() {
-    let mut ground =
-        Ground::prepared("ALTER TABLE platform.logs ADD CONSTRAINT nothing CHECK (body IS NULL)")
+    let mut attack =
+        Attack::prepared("ALTER TABLE platform.logs ADD CONSTRAINT nothing CHECK (body IS NULL)")
             .await;
-    ground.dead_letters().await;
-    ground
+    attack.dead_letters().await;
+    attack
         .stack
         .pg
         .execute(
@@ -59,7 +59,7 @@ async fn by_a_temporary_table_that_a_replay_would_find() {
                 sr_event_writer_replay(text, bigint[], integer, boolean) TO other_owner",
         )
         .await;
-    let session = ground.stack.pg.connect_as("other_owner", "postgres").await;
+    let session = attack.stack.pg.connect_as("other_owner", "postgres").await;
     session
         .batch_execute(
             "CREATE TEMP TABLE logs (\"timestamp\" timestamptz, trace_id text, span_id text, body text);
@@ -86,8 +86,8 @@ async fn by_what_the_owner_of_the_database_sets_for_its_sessions() {
          RESET ROLE; ALTER DATABASE postgres OWNER TO app; SET ROLE app",
         operators()
     );
-    let mut ground = Ground::prepared(&sql).await;
-    let session = ground.stack.pg.connect_as("app", "postgres").await;
+    let mut attack = Attack::prepared(&sql).await;
+    let session = attack.stack.pg.connect_as("app", "postgres").await;
     let set = "ALTER DATABASE postgres SET";
     for forbidden in [
         "session_preload_libraries = 'auto_explain'",
@@ -125,9 +125,9 @@ async fn by_what_the_owner_of_the_database_sets_for_its_sessions() {
             .await
             .unwrap_or_else(|error| panic!("{allowed}: {error}"));
     }
-    ground.take_stock().await;
-    let old = ground.stack.pg.worker_pid().await;
-    ground
+    attack.take_stock().await;
+    let old = attack.stack.pg.worker_pid().await;
+    attack
         .stack
         .pg
         .execute("SELECT sr_event_writer_restart()")
@@ -136,7 +136,7 @@ async fn by_what_the_owner_of_the_database_sets_for_its_sessions() {
         !pg_test::process::alive(old)
     })
     .await;
-    ground.withstands(&BOTH).await;
+    attack.withstands(&BOTH).await;
     for (name, value) in [
         ("synchronous_commit", "off"),
         ("default_transaction_read_only", "off"),
@@ -149,6 +149,6 @@ async fn by_what_the_owner_of_the_database_sets_for_its_sessions() {
             "SELECT pg_catalog.count(*) FROM public.witnessed
              WHERE pg_catalog.strpos(what, '{name}={value}') OPERATOR(pg_catalog.>) 0"
         );
-        assert!(ground.stack.pg.value::<i64>(&sql).await > 0, "{name}");
+        assert!(attack.stack.pg.value::<i64>(&sql).await > 0, "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! By triggers: on the destination, on events, and such as want to end the session.
 
-use super::ground::{ATTACK_BEFORE_EACH_ROW, Ground, operators, trigger};
+use super::attack::{ATTACK_BEFORE_EACH_ROW, Attack, operators, trigger};
 use super::{BOTH, refused};
 use pg_test::stack::Stack;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use std::time::Duration;
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_trigger_before_each_row_and_operators_for_whoever_keeps_his_search_path() {
     let sql = format!("{ATTACK_BEFORE_EACH_ROW} {}", operators());
-    let mut ground = Ground::prepared(&sql).await;
-    ground.withstands(&BOTH).await;
+    let mut attack = Attack::prepared(&sql).await;
+    attack.withstands(&BOTH).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_a_trigger_after_the_statement() {
-    let mut ground = Ground::prepared(
+    let mut attack = Attack::prepared(
         "CREATE TRIGGER fire AFTER INSERT ON platform.logs
             FOR EACH STATEMENT EXECUTE FUNCTION platform.fire('trigger')",
     )
     .await;
-    ground.withstands(&BOTH).await;
+    attack.withstands(&BOTH).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,8 +29,8 @@ async fn by_a_trigger_that_makes_the_transaction_read_only() {
             SET transaction_read_only = on;
             RETURN NULL;
          END";
-    let mut ground = Ground::prepared(&trigger("AFTER INSERT", "STATEMENT", close)).await;
-    ground.withstands(&BOTH).await;
+    let mut attack = Attack::prepared(&trigger("AFTER INSERT", "STATEMENT", close)).await;
+    attack.withstands(&BOTH).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,13 +39,13 @@ async fn by_a_constraint_trigger_that_he_puts_off_to_the_commit() {
             SET CONSTRAINTS ALL DEFERRED;
             RETURN NEW;
          END";
-    let mut ground = Ground::prepared(&format!(
+    let mut attack = Attack::prepared(&format!(
         "{} CREATE CONSTRAINT TRIGGER fire AFTER INSERT ON platform.logs DEFERRABLE INITIALLY DEFERRED
             FOR EACH ROW EXECUTE FUNCTION platform.fire('deferred trigger')",
         trigger("BEFORE INSERT", "ROW", put_off)
     ))
     .await;
-    ground.is_refused("deferred trigger").await;
+    attack.is_refused("deferred trigger").await;
 }
 
 /// Only a superuser can make one; this one calls what the attacker owns.
@@ -69,9 +69,9 @@ async fn by_an_event_trigger_that_calls_what_is_his() {
     );
     // A hypertable needs a chunk for its first row.
     let builder = Stack::builder().without_keys();
-    let mut ground = Ground::built(builder, "platform, public", &sql).await;
-    ground.withstands(&BOTH).await;
-    let session = ground.stack.pg.connect_as("app", "postgres").await;
+    let mut attack = Attack::built(builder, "platform, public", &sql).await;
+    attack.withstands(&BOTH).await;
+    let session = attack.stack.pg.connect_as("app", "postgres").await;
     let sql = "CREATE EVENT TRIGGER his ON sql_drop EXECUTE FUNCTION platform.on_event()";
     assert_eq!(refused(&session, sql).await, "42501");
 }
@@ -84,7 +84,7 @@ async fn by_a_temporary_type_that_the_code_of_another_owner_finds() {
             CREATE DOMAIN pg_temp.word AS text CHECK (platform.pure('temporary type', VALUE));
             RETURN NULL;
          END";
-    let mut ground = Ground::prepared(&format!(
+    let mut attack = Attack::prepared(&format!(
         "{} RESET ROLE; CREATE SCHEMA other AUTHORIZATION other_owner;
          CREATE DOMAIN other.word AS text;
          CREATE FUNCTION other.check_it() RETURNS trigger LANGUAGE plpgsql SET search_path = other AS $$
@@ -98,7 +98,7 @@ async fn by_a_temporary_type_that_the_code_of_another_owner_finds() {
         trigger("AFTER INSERT", "STATEMENT", hide)
     ))
     .await;
-    ground.is_refused("temporary").await;
+    attack.is_refused("temporary").await;
 }
 
 /// Code that ends a session or never ends does not stop other pipelines for good.
@@ -112,8 +112,8 @@ async fn by_a_trigger_that_wants_the_session_to_end_with_its_error() {
             END;
             RAISE EXCEPTION 'the end' USING ERRCODE = '42P01';
          END";
-    let mut ground = Ground::prepared(&trigger("BEFORE INSERT", "STATEMENT", end_it)).await;
-    ground.stops_nobody("the end").await;
+    let mut attack = Attack::prepared(&trigger("BEFORE INSERT", "STATEMENT", end_it)).await;
+    attack.stops_nobody("the end").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,8 +123,8 @@ async fn by_a_trigger_that_wants_the_session_to_end_in_time() {
             PERFORM pg_sleep(0.1);
             RETURN NEW;
          END";
-    let mut ground = Ground::prepared(&trigger("BEFORE INSERT", "STATEMENT", end_it)).await;
-    ground.stops_nobody("transaction_timeout").await;
+    let mut attack = Attack::prepared(&trigger("BEFORE INSERT", "STATEMENT", end_it)).await;
+    attack.stops_nobody("transaction_timeout").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,14 +143,14 @@ async fn by_a_trigger_that_does_not_let_itself_be_cancelled() {
             END LOOP;
          END";
     let stay = trigger("BEFORE INSERT", "STATEMENT", stay);
-    let mut ground = Ground::built(builder, "platform, public", &stay).await;
-    ground.ours().await;
-    let worker = ground.stack.pg.worker_pid().await;
-    ground.few_of_theirs().await;
-    ground.is_writing().await;
+    let mut attack = Attack::built(builder, "platform, public", &stay).await;
+    attack.ours().await;
+    let worker = attack.stack.pg.worker_pid().await;
+    attack.few_of_theirs().await;
+    attack.is_writing().await;
     // The next process may come to the same table first.
-    ground.ours_within(Duration::from_secs(100)).await;
-    let now = ground.stack.pg.worker_pid().await;
+    attack.ours_within(Duration::from_secs(100)).await;
+    let now = attack.stack.pg.worker_pid().await;
     assert_ne!(now, worker, "it takes another process");
-    ground.nothing_was_gained().await;
+    attack.nothing_was_gained().await;
 }
