@@ -122,11 +122,11 @@ fn relation(client: &Client<'_>, wanted: &str, path: &SearchPath) -> Result<Rela
     })
 }
 
-/// Returns the destination's columns.
+/// Returns the destination's columns. In `pg_attribute` a generated column has a default, too.
 fn columns(client: &Client<'_>, relation: pg_sys::Oid) -> Result<Vec<TableColumn>, Failure> {
     let query = "SELECT a.attname::pg_catalog.text, a.atttypmod,
             t.typcategory = 'S',
-            a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = ''
+            (a.attnotnull OR t.typnotnull) AND NOT a.atthasdef AND a.attidentity = ''
                 AND t.typdefault IS NULL,
             a.attgenerated = '' AND a.attidentity <> 'a', a.atttypid,
             a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL

@@ -19,7 +19,7 @@ pub struct TableColumn {
     pub is_string: bool,
     /// True if a row without a value for it gets a default, or the next number of an identity.
     pub has_default: bool,
-    /// True if each row must have a value for it: it is NOT NULL, without a default.
+    /// True if each row must have a value for it: it or its domain is NOT NULL, without a default.
     pub must_be_given: bool,
     /// True if a statement may give it a value: it is neither generated nor `GENERATED ALWAYS AS
     /// IDENTITY`.

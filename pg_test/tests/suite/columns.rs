@@ -90,6 +90,30 @@ async fn generated_and_identity_columns_fill_themselves() {
     assert_eq!(stack.pg.value::<i64>(identity).await, 105);
 }
 
+/// No message has a value for these columns. COPY would write NULL against the domain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_fills_its_column_or_makes_it_a_required_one() {
+    let stack = altered(
+        "CREATE DOMAIN filled AS text DEFAULT 'by the domain';
+         ALTER TABLE timeseries_metrics ADD COLUMN tenant filled NOT NULL;
+         CREATE DOMAIN required AS text NOT NULL;
+         ALTER TABLE netflow_metrics ADD COLUMN tenant required",
+    )
+    .await;
+    publish(&stack, Feed::Telemetry, 0..100).await;
+    publish(&stack, Feed::Netflow, 0..100).await;
+    stack.expect_rows(Feed::Telemetry, 100, SOON).await;
+    let filled = "SELECT count(*) FROM timeseries_metrics WHERE tenant = 'by the domain'";
+    assert_eq!(stack.pg.value::<i64>(filled).await, 100);
+    let named = detail_mentions("column \"tenant\" of table public.netflow_metrics is NOT NULL");
+    stream_status_where(&stack, Feed::Netflow, "that tenant is missing", named).await;
+    assert_eq!(stack.dead_letters(Feed::Netflow).await.unwrap(), 0);
+    let nullable = "ALTER DOMAIN required DROP NOT NULL";
+    stack.pg.execute(nullable).await;
+    stack.expect_rows(Feed::Netflow, 100, SOON).await;
+    assert_eq!(stack.dead_letters(Feed::Netflow).await.unwrap(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_take_no_rows_is_no_destination() {
     let stack = altered(
