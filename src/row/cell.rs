@@ -135,6 +135,34 @@ mod tests {
             }
         }
     }
+
+    /// What reads the cells here would also read them in another byte order; PostgreSQL would not.
+    #[test]
+    fn a_value_has_the_bytes_that_binary_copy_requires() {
+        let one_microsecond = Timestamp::from_postgres_micros(1).unwrap();
+        let cells: [(Cell<'_>, &[u8]); 8] = [
+            (Cell::Null, &[255; 4]),
+            (Cell::Text("ab"), b"\0\0\0\x02ab"),
+            (Cell::Json("{}"), b"\0\0\0\x03\x01{}"),
+            (
+                Cell::Timestamp(one_microsecond),
+                &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1],
+            ),
+            (Cell::Int4(-2), &[0, 0, 0, 4, 255, 255, 255, 254]),
+            (Cell::Int8(1), &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1]),
+            (
+                Cell::Float8(1.0),
+                &[0, 0, 0, 8, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0],
+            ),
+            (Cell::Bool(true), &[0, 0, 0, 1, 1]),
+        ];
+        for (cell, expected) in cells {
+            let mut bytes = Vec::new();
+            cell.encode(&mut bytes);
+            assert_eq!(bytes, expected, "{cell:?}");
+        }
+    }
+
     #[test]
     fn what_was_encoded_is_decoded() {
         let cells = [

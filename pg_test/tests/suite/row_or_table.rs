@@ -58,6 +58,28 @@ async fn a_row_that_row_level_security_refuses_costs_only_its_message() {
     assert_unharmed(&stack);
 }
 
+/// COPY would fail first, and the rows would be written in many small transactions.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_for_a_table_with_forced_row_security_are_inserted_at_once() {
+    let stack = a_hundred_for(
+        "CREATE ROLE app; GRANT USAGE ON SCHEMA public TO app;
+         ALTER TABLE timeseries_metrics OWNER TO app;
+         ALTER TABLE timeseries_metrics ENABLE ROW LEVEL SECURITY;
+         ALTER TABLE timeseries_metrics FORCE ROW LEVEL SECURITY;
+         CREATE POLICY mine ON timeseries_metrics USING (true)",
+    )
+    .await;
+    expect(&stack, Feed::Telemetry, 100, 0).await;
+    let further =
+        "SELECT (SELECT count(DISTINCT xmin::text) FROM timeseries_metrics) - batches_total
+        FROM sr_event_writer.stream_status WHERE name = 'telemetry'";
+    let what = "one transaction for each batch";
+    eventually_equal(SOON, what, 0, async || {
+        stack.pg.try_value::<i64>(further).await
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_a_trigger_calls_unsupported_cost_only_their_messages() {
     // At the end of the batch, and next to each other.

@@ -6,7 +6,7 @@ use async_nats::jetstream::consumer::{FromConsumer, pull};
 use async_nats::jetstream::stream::{RetentionPolicy, Stream};
 use pg_test::messages::{Generator, Message};
 use pg_test::nats::Access;
-use pg_test::stack::Stack;
+use pg_test::stack::{SOON, Stack};
 use pg_test::wait::eventually;
 use serde_json::{Value, json};
 
@@ -88,6 +88,8 @@ async fn limits_are_put_right(retention: RetentionPolicy) {
     expect_exactly(&stack, count).await;
 }
 
+/// The server tells what the consumer delivered last, not how far it has looked, so it seems to
+/// stand where it should.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_another_filter_passed_over_in_a_quiet_stream_are_not_forgotten() {
     let stack = builder().start().await;
@@ -102,6 +104,23 @@ async fn messages_that_another_filter_passed_over_in_a_quiet_stream_are_not_forg
     is_put_right(&stack, &before).await;
     publish(&stack.nats, 20..30).await;
     expect_exactly(&stack, 30).await;
+}
+
+/// Where a session that fails is not followed by another one soon, it must not fail.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_stands_where_it_should_is_set_there_again() {
+    let stack = builder()
+        .setting("sr_event_writer.retry_min_delay", "5min")
+        .setting("sr_event_writer.retry_max_delay", "10min")
+        .start()
+        .await;
+    publish(&stack.nats, 0..10).await;
+    stack.expect_rows(FEED, 10, RECOVERY).await;
+    stack.expect_all_acknowledged(FEED).await;
+    stack.pg.restart().await;
+    publish(&stack.nats, 10..20).await;
+    stack.expect_rows(FEED, 20, SOON).await;
+    expect_exactly(&stack, 20).await;
 }
 
 /// Pauses the consumer until a time, or resumes it.
