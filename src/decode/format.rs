@@ -82,7 +82,7 @@ pub fn decode_message(
             ))
         });
     if decoded.is_err() {
-        out.go_back();
+        out.roll_back();
     }
     decoded
 }

@@ -66,8 +66,8 @@ impl Insert {
             return self.write_group(&[], rows.iter());
         }
         let mut written = 0;
-        for stretch in rows.stretches(&self.target.defaulted()) {
-            written += self.write_group(&stretch.absent, stretch.rows.into_iter())?;
+        for group in rows.consecutive_groups(&self.target.defaulted()) {
+            written += self.write_group(&group.absent, group.rows.into_iter())?;
         }
         Ok(written)
     }

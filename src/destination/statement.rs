@@ -4,7 +4,7 @@ use super::target::{CopyTarget, OnConflict, TableColumn, WrittenColumn};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
-use row::{Column, CopyFormat, Field, Kind, SortKey, Table};
+use row::{Column, CopyFormat, CopyField, Kind, SortKey, Table};
 use std::ffi::{CStr, CString};
 
 /// The relation name under which the INSERT sees the rows of a batch.
@@ -98,7 +98,7 @@ pub fn copy_target(
             .as_ref()
             .map(|written| field(column.kind, written.column.type_oid));
         match field {
-            None => fields.push(Field::Leave),
+            None => fields.push(CopyField::Omit),
             Some(Some(field)) => fields.push(field),
             Some(None) => return Ok(None),
         }
@@ -118,17 +118,17 @@ pub fn copy_target(
 
 /// Returns how cells of this kind are copied to a column of this type; `None` if they would need a
 /// cast.
-fn field(kind: Kind, column: pg_sys::Oid) -> Option<Field> {
+fn field(kind: Kind, column: pg_sys::Oid) -> Option<CopyField> {
     let is_text = matches!(column, pg_sys::TEXTOID | pg_sys::VARCHAROID);
     match (kind, column) {
-        (Kind::Text, _) if is_text => Some(Field::Take),
-        (Kind::Json, _) if is_text => Some(Field::TakeText),
+        (Kind::Text, _) if is_text => Some(CopyField::Unchanged),
+        (Kind::Json, _) if is_text => Some(CopyField::JsonAsText),
         (Kind::Json, pg_sys::JSONBOID)
         | (Kind::Timestamp, pg_sys::TIMESTAMPTZOID)
         | (Kind::Int4, pg_sys::INT4OID)
         | (Kind::Int8, pg_sys::INT8OID)
         | (Kind::Float8, pg_sys::FLOAT8OID)
-        | (Kind::Bool, pg_sys::BOOLOID) => Some(Field::Take),
+        | (Kind::Bool, pg_sys::BOOLOID) => Some(CopyField::Unchanged),
         _ => None,
     }
 }

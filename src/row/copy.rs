@@ -11,21 +11,21 @@ const END: i16 = -1;
 
 /// The treatment of one encoded cell in the COPY data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum CopyField {
     /// It is left out, because the destination has no such column.
-    Leave,
+    Omit,
     /// It is copied unchanged.
-    Take,
+    Unchanged,
     /// It is JSON for a column of text, and is copied without the version byte that only `jsonb`
     /// requires.
-    TakeText,
+    JsonAsText,
 }
 
 /// The conversion of one table's rows into COPY data.
 #[derive(Debug)]
 pub struct CopyFormat {
     /// The treatment of each cell, in column order.
-    fields: Vec<Field>,
+    fields: Vec<CopyField>,
     /// The number of cells that are copied, as each row's field count.
     count: [u8; 2],
     /// True if every cell is copied unchanged, so that a row can be copied as a whole.
@@ -34,20 +34,20 @@ pub struct CopyFormat {
 
 impl CopyFormat {
     /// Creates a format that handles the cells of a row, in column order, as `fields` says.
-    pub fn new(fields: Vec<Field>) -> Self {
-        let taken = fields
+    pub fn new(fields: Vec<CopyField>) -> Self {
+        let copied = fields
             .iter()
-            .filter(|field| **field != Field::Leave)
+            .filter(|field| **field != CopyField::Omit)
             .count();
         Self {
-            whole: fields.iter().all(|field| *field == Field::Take),
-            count: i16::try_from(taken).unwrap_or(i16::MAX).to_be_bytes(),
+            whole: fields.iter().all(|field| *field == CopyField::Unchanged),
+            count: i16::try_from(copied).unwrap_or(i16::MAX).to_be_bytes(),
             fields,
         }
     }
 
     /// Returns the format for rows with absent cells, which are written as NULL. Use
-    /// [`Field::Leave`] for columns where NULL would be wrong.
+    /// [`CopyField::Omit`] for columns where NULL would be wrong.
     #[must_use]
     pub fn with_absent_as_null(mut self) -> Self {
         self.whole = false;
@@ -73,10 +73,10 @@ impl CopyFormat {
     fn encode_fields(&self, row: Row<'_>, out: &mut Vec<u8>) {
         for (field, value) in self.fields.iter().zip(row.fields()) {
             let value = match (field, value) {
-                (Field::Leave, _) => continue,
-                (Field::Take, value) => value.value(),
-                (Field::TakeText, Encoded::Value(json)) => json.get(1..),
-                (Field::TakeText, Encoded::Null | Encoded::Absent) => None,
+                (CopyField::Omit, _) => continue,
+                (CopyField::Unchanged, value) => value.value(),
+                (CopyField::JsonAsText, Encoded::Value(json)) => json.get(1..),
+                (CopyField::JsonAsText, Encoded::Null | Encoded::Absent) => None,
             };
             // A value is never longer than its message, which is far below 2 GiB.
             let length = value.map_or(NULL, |v| i32::try_from(v.len()).unwrap_or(i32::MAX));
@@ -101,7 +101,7 @@ mod tests {
         Table::new("t", columns, "n")
     }
 
-    fn encode(fields: [Field; 3]) -> Vec<u8> {
+    fn encode(fields: [CopyField; 3]) -> Vec<u8> {
         let cells = [Cell::Int4(7), Cell::Null, Cell::Json("{}")];
         encode_cells(&CopyFormat::new(fields.to_vec()), cells)
     }
@@ -121,14 +121,14 @@ mod tests {
         let expected = [
             0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255, 0, 0, 0, 3, 1, b'{', b'}',
         ];
-        assert_eq!(encode([Field::Take; 3]), expected);
+        assert_eq!(encode([CopyField::Unchanged; 3]), expected);
     }
 
     #[test]
     fn cells_are_left_out_and_json_becomes_text() {
         let expected = [0, 2, 255, 255, 255, 255, 0, 0, 0, 2, b'{', b'}'];
         assert_eq!(
-            encode([Field::Leave, Field::Take, Field::TakeText]),
+            encode([CopyField::Omit, CopyField::Unchanged, CopyField::JsonAsText]),
             expected
         );
     }
@@ -137,7 +137,7 @@ mod tests {
     fn a_null_that_would_be_text_stays_null() {
         let expected = [0, 1, 255, 255, 255, 255];
         assert_eq!(
-            encode([Field::Leave, Field::TakeText, Field::Leave]),
+            encode([CopyField::Omit, CopyField::JsonAsText, CopyField::Omit]),
             expected
         );
     }
@@ -145,13 +145,13 @@ mod tests {
     #[test]
     fn an_absent_cell_is_left_out_or_null() {
         let cells = [Cell::Int4(7), Cell::Absent, Cell::Absent];
-        let format = CopyFormat::new(vec![Field::Take, Field::Leave, Field::TakeText]);
+        let format = CopyFormat::new(vec![CopyField::Unchanged, CopyField::Omit, CopyField::JsonAsText]);
         let expected = [0, 2, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255];
         assert_eq!(encode_cells(&format, cells), expected);
-        let format = CopyFormat::new(vec![Field::Leave, Field::Leave, Field::Take]);
+        let format = CopyFormat::new(vec![CopyField::Omit, CopyField::Omit, CopyField::Unchanged]);
         let expected = [0, 1, 255, 255, 255, 255];
         assert_eq!(encode_cells(&format, cells), expected);
-        let format = CopyFormat::new(vec![Field::Take; 3]).with_absent_as_null();
+        let format = CopyFormat::new(vec![CopyField::Unchanged; 3]).with_absent_as_null();
         let expected = [
             0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255, 255, 255, 255, 255,
         ];

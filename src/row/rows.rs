@@ -235,7 +235,7 @@ impl RowSet {
         self.tables.iter().all(Rows::is_empty)
     }
 
-    /// Marks the current end of all tables, for [`RowSet::go_back`].
+    /// Marks the current end of all tables, for [`RowSet::roll_back`].
     pub fn mark(&mut self) {
         for rows in &mut self.tables {
             rows.mark = rows.len();
@@ -243,7 +243,7 @@ impl RowSet {
     }
 
     /// Removes everything that was appended since the last [`RowSet::mark`].
-    pub fn go_back(&mut self) {
+    pub fn roll_back(&mut self) {
         for rows in &mut self.tables {
             rows.truncate(rows.mark);
         }
@@ -320,7 +320,7 @@ mod tests {
         set.mark();
         append(set.table_mut(0).unwrap(), 2);
         set.table_mut(0).unwrap().push(cells(3)[0]);
-        set.go_back();
+        set.roll_back();
         append(set.table_mut(0).unwrap(), 4);
         let rows = &set.tables()[0];
         assert_eq!(rows.len(), 2);
@@ -375,7 +375,7 @@ mod tests {
         let rows = set.table_mut(0).unwrap();
         rows.push(Cell::Null);
         rows.push(Cell::Timestamp(Timestamp::default()));
-        set.go_back();
+        set.roll_back();
         let rows = set.table_mut(0).unwrap();
         [Cell::Null; 3].into_iter().for_each(|cell| rows.push(cell));
         assert_eq!(rows.end_row(), None);

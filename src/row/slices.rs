@@ -74,12 +74,12 @@ impl<'a> RowSlices<'a> {
     /// Groups the rows by which of the columns `defaulted` are absent in them. This changes the
     /// order between rows of different groups.
     pub fn groups(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
-        let mut places: HashMap<Vec<usize>, usize> = HashMap::new();
+        let mut indexes: HashMap<Vec<usize>, usize> = HashMap::new();
         let mut groups: Vec<Group<'a>> = Vec::new();
         for row in self.iter() {
             let absent = absent_of(row, defaulted);
-            let place = *places.entry(absent.clone()).or_insert(groups.len());
-            match groups.get_mut(place) {
+            let index = *indexes.entry(absent.clone()).or_insert(groups.len());
+            match groups.get_mut(index) {
                 Some(group) => group.rows.push(row),
                 None => groups.push(Group::begin(absent, row)),
             }
@@ -89,16 +89,16 @@ impl<'a> RowSlices<'a> {
 
     /// Splits the rows wherever it changes which of the columns `defaulted` are absent. This keeps
     /// the order of all rows.
-    pub fn stretches(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
-        let mut stretches: Vec<Group<'a>> = Vec::new();
+    pub fn consecutive_groups(&self, defaulted: &[usize]) -> Vec<Group<'a>> {
+        let mut groups: Vec<Group<'a>> = Vec::new();
         for row in self.iter() {
             let absent = absent_of(row, defaulted);
-            match stretches.last_mut() {
+            match groups.last_mut() {
                 Some(open) if open.absent == absent => open.rows.push(row),
-                _ => stretches.push(Group::begin(absent, row)),
+                _ => groups.push(Group::begin(absent, row)),
             }
         }
-        stretches
+        groups
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn stretches_keep_the_order() {
+    fn consecutive_groups_keep_the_order() {
         let rows = rows(&["", "", "a", "", "a", "a"]);
         let expected = [
             (vec![], vec![0, 1]),
@@ -195,7 +195,7 @@ mod tests {
             (vec![], vec![3]),
             (vec![1], vec![4, 5]),
         ];
-        assert_eq!(numbers(RowSlices::all(&rows).stretches(&[1, 2])), expected);
+        assert_eq!(numbers(RowSlices::all(&rows).consecutive_groups(&[1, 2])), expected);
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         assert!(!slices.has_absent());
         slices.add(&second, 0..1);
         assert_eq!((slices.len(), slices.has_absent()), (3, true));
-        let all = numbers(slices.stretches(&[]));
+        let all = numbers(slices.consecutive_groups(&[]));
         assert_eq!(all, [(vec![], vec![1, 2, 0])]);
     }
 }

@@ -5,7 +5,7 @@
 use crate::{Row, Table};
 
 /// Microseconds of an interval (one hour) whose rows stay together, since they belong to one chunk.
-const STRETCH_MICROS: i64 = 3_600_000_000;
+const INTERVAL_MICROS: i64 = 3_600_000_000;
 
 /// The columns that rows of one table are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl SortKey {
     fn key(self, row: Row<'_>) -> (i64, &[u8]) {
         let field = |number| row.fields().nth(number)?.value();
         let time = field(self.time).and_then(|bytes| bytes.try_into().ok());
-        let stretch = time.map_or(0, |time| {
-            i64::from_be_bytes(time).div_euclid(STRETCH_MICROS)
+        let interval = time.map_or(0, |time| {
+            i64::from_be_bytes(time).div_euclid(INTERVAL_MICROS)
         });
-        (stretch, field(self.column).unwrap_or_default())
+        (interval, field(self.column).unwrap_or_default())
     }
 }
 
