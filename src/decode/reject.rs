@@ -12,11 +12,11 @@ const EXCERPT: usize = 60;
 /// Boxed to keep results small: each field of each message returns one, and large values are slow
 /// to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reject(Box<Particulars>);
+pub struct Reject(Box<RejectDetails>);
 
 /// The content of a [`Reject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Particulars {
+struct RejectDetails {
     /// The index of the object in the payload's array.
     element: Option<usize>,
     /// The key or the column.
@@ -42,7 +42,7 @@ impl Reject {
     }
 
     fn new(field: Option<String>, problem: String) -> Self {
-        Self(Box::new(Particulars {
+        Self(Box::new(RejectDetails {
             element: None,
             field,
             problem,

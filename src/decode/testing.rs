@@ -24,13 +24,14 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_micros(1_767_225_600_000_001).unwrap()
 }
 
-type Row<'f> = Vec<(&'f str, String)>;
+/// A row as text: the name and value of each column that is not NULL.
+type RenderedRow<'f> = Vec<(&'f str, String)>;
 
 /// Returns the rows that a message gives in each of a format's tables, without their NULLs.
 pub(crate) fn tables_of<'f>(
     format: &'f dyn Format,
     message: &Message<'_>,
-) -> Result<Vec<Vec<Row<'f>>>, String> {
+) -> Result<Vec<Vec<RenderedRow<'f>>>, String> {
     let mut out = RowSet::new(format.tables());
     decode_message(format, message, &mut out).map_err(|reject| reject.to_string())?;
     let rows_of = |(table, rows): (&'f Arc<Table>, &Rows)| {
@@ -45,7 +46,7 @@ pub(crate) fn tables_of<'f>(
         .collect())
 }
 
-fn named<'f>(table: &'f Table, row: row::Row<'_>) -> Row<'f> {
+fn named<'f>(table: &'f Table, row: row::Row<'_>) -> RenderedRow<'f> {
     assert_eq!(row.cells().count(), table.columns.len(), "cells of a row");
     let cells = table.columns.iter().zip(row.cells());
     cells
@@ -54,14 +55,17 @@ fn named<'f>(table: &'f Table, row: row::Row<'_>) -> Row<'f> {
 }
 
 /// Returns the rows of a message, for a format with one table.
-pub(crate) fn rows_of(name: &str, message: &Message<'_>) -> Result<Vec<Row<'static>>, String> {
+pub(crate) fn rows_of(
+    name: &str,
+    message: &Message<'_>,
+) -> Result<Vec<RenderedRow<'static>>, String> {
     let tables = tables_of(&**format(name).unwrap(), message)?;
     let [rows] = <[_; 1]>::try_from(tables).unwrap();
     Ok(rows)
 }
 
 /// Returns the rows of a payload, without their NULLs.
-pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<Row<'static>>, String> {
+pub(crate) fn rows(name: &str, payload: &str) -> Result<Vec<RenderedRow<'static>>, String> {
     rows_of(name, &message(payload.as_bytes()))
 }
 

@@ -4,7 +4,7 @@ use super::target::{CopyTarget, OnConflict, TableColumn, WrittenColumn};
 use crate::pg::failure::Failure;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
-use row::{Column, CopyFormat, CopyField, Kind, SortKey, Table};
+use row::{Column, CopyField, CopyFormat, Kind, SortKey, Table};
 use std::ffi::{CStr, CString};
 
 /// The relation name under which the INSERT sees the rows of a batch.

@@ -145,7 +145,11 @@ mod tests {
     #[test]
     fn an_absent_cell_is_left_out_or_null() {
         let cells = [Cell::Int4(7), Cell::Absent, Cell::Absent];
-        let format = CopyFormat::new(vec![CopyField::Unchanged, CopyField::Omit, CopyField::JsonAsText]);
+        let format = CopyFormat::new(vec![
+            CopyField::Unchanged,
+            CopyField::Omit,
+            CopyField::JsonAsText,
+        ]);
         let expected = [0, 2, 0, 0, 0, 4, 0, 0, 0, 7, 255, 255, 255, 255];
         assert_eq!(encode_cells(&format, cells), expected);
         let format = CopyFormat::new(vec![CopyField::Omit, CopyField::Omit, CopyField::Unchanged]);

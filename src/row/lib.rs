@@ -17,7 +17,7 @@ mod table;
 mod timestamp;
 
 pub use cell::Cell;
-pub use copy::{CopyFormat, CopyField};
+pub use copy::{CopyField, CopyFormat};
 pub use merge::{Merged, merge};
 pub use rows::{Encoded, Row, RowSet, Rows};
 pub use slices::{Group, RowSlices};

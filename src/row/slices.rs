@@ -195,7 +195,10 @@ mod tests {
             (vec![], vec![3]),
             (vec![1], vec![4, 5]),
         ];
-        assert_eq!(numbers(RowSlices::all(&rows).consecutive_groups(&[1, 2])), expected);
+        assert_eq!(
+            numbers(RowSlices::all(&rows).consecutive_groups(&[1, 2])),
+            expected
+        );
     }
 
     #[test]

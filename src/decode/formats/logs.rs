@@ -5,8 +5,8 @@ use row::{Kind, Table};
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, ObjectFormat, Source, Value, columns, computed, convert, int4, json_text, text,
-    time, timestamp,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, Source, columns, computed, convert, int4,
+    json_text, text, time, timestamp,
 };
 use crate::{Preset, Reject, ids};
 
@@ -22,12 +22,12 @@ const NAME: &str = "Logs";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("logs", columns(&FIELDS), "timestamp");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("logs", columns(&MAPPINGS), "timestamp");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 13] = [
+static MAPPINGS: [ColumnMapping; 13] = [
     timestamp("timestamp", &["timestamp", "time_unix_nano"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]).or_derived(ids::trace).required(),
     text("span_id", &["span_id", "spanId"]).or_derived(ids::span).required(),
@@ -45,19 +45,20 @@ static FIELDS: [Field; 13] = [
 
 /// Returns the body if it is a string or an object, else the message. Any other body is kept as its
 /// JSON text when there is no message, so that it is not lost.
-fn body<'a>(source: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
+fn body<'a>(source: Source<'_, 'a>) -> Result<ConvertedValue<'a>, Reject> {
     let body = source.get("body");
-    if let Some(body) = body.filter(|found| matches!(found.raw, Raw::String(_) | Raw::Object(_))) {
+    if let Some(body) = body.filter(|member| matches!(member.raw, Raw::String(_) | Raw::Object(_)))
+    {
         return convert::json_text(body);
     }
-    match source.found().find(|found| found.key != "body") {
+    match source.members().find(|member| member.key != "body") {
         Some(message) => convert::text(message),
-        None => body.map_or(Ok(Value::Null), other),
+        None => body.map_or(Ok(ConvertedValue::Null), other),
     }
 }
 
 /// Converts a body that is neither a string nor an object.
-fn other(body: Found<'_>) -> Result<Value<'_>, Reject> {
+fn other(body: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
     match body.raw {
         Raw::Array(_) => convert::json_text(body),
         _ => convert::text(body),

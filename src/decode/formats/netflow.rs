@@ -5,7 +5,7 @@ use row::Table;
 
 use crate::Preset;
 use crate::json_object::{
-    Field, ObjectFormat, columns, int4, int8, json_object, text, time, timestamp,
+    ColumnMapping, ObjectFormat, columns, int4, int8, json_object, text, time, timestamp,
 };
 
 /// The default options of a pipeline of this format.
@@ -20,14 +20,14 @@ const NAME: &str = "NetFlow";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("netflow_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("netflow_metrics", columns(&MAPPINGS), "timestamp");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 16] = [
+static MAPPINGS: [ColumnMapping; 16] = [
     timestamp("timestamp", &["timestamp"], time::seconds_or_millis).required(),
-    text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id"),
+    text("poller_id", &["poller_id", "pollerId"]).alias("gateway_id"),
     text("agent_id", &["agent_id", "agentId"]),
     text("device_id", &["device_id", "deviceId"]),
     text("flow_direction", &["flow_direction", "flowDirection"]),

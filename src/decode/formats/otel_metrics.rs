@@ -6,7 +6,8 @@ use row::Cell::{Bool, Text};
 use row::{Kind, Table};
 
 use crate::json_object::{
-    Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, text, time, timestamp,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, boolean, columns, convert, converted,
+    text, time, timestamp,
 };
 use crate::{Preset, Reject};
 
@@ -22,12 +23,12 @@ const NAME: &str = "OtelMetrics";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("otel_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("otel_metrics", columns(&MAPPINGS), "timestamp");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 18] = [
+static MAPPINGS: [ColumnMapping; 18] = [
     timestamp("timestamp", &["timestamp"], time::millis_or_nanos).required(),
     text("trace_id", &["trace_id", "traceId"]),
     // Part of the key, so it cannot be NULL; '' means none, as in `db-event-writer`.
@@ -52,28 +53,28 @@ static FIELDS: [Field; 18] = [
 ];
 
 /// Converts a duration to milliseconds.
-fn milliseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let factor = if in_seconds(found) { 1000.0 } else { 1.0 };
-    finite(found, convert::number(found)? * factor)
+fn milliseconds(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    let factor = if in_seconds(member) { 1000.0 } else { 1.0 };
+    finite(member, convert::number(member)? * factor)
 }
 
 /// Converts a duration to seconds.
-fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let divisor = if in_seconds(found) { 1.0 } else { 1000.0 };
-    finite(found, convert::number(found)? / divisor)
+fn seconds(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    let divisor = if in_seconds(member) { 1.0 } else { 1000.0 };
+    finite(member, convert::number(member)? / divisor)
 }
 
 /// Returns whether the key holds seconds; the others hold milliseconds.
-fn in_seconds(found: Found<'_>) -> bool {
-    matches!(found.key, "duration_seconds" | "durationSeconds")
+fn in_seconds(member: Member<'_>) -> bool {
+    matches!(member.key, "duration_seconds" | "durationSeconds")
 }
 
 /// Rejects a duration that the conversion of its unit has made infinite.
-fn finite(found: Found<'_>, number: f64) -> Result<Value<'_>, Reject> {
+fn finite(member: Member<'_>, number: f64) -> Result<ConvertedValue<'_>, Reject> {
     if number.is_finite() {
-        Ok(Value::Float8(number))
+        Ok(ConvertedValue::Float8(number))
     } else {
-        Err(found.expected("a duration that a double can hold"))
+        Err(member.expected("a duration that a double can hold"))
     }
 }
 

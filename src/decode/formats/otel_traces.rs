@@ -6,8 +6,8 @@ use row::{Kind, Table};
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, ObjectFormat, Value, columns, converted, int4, json_text, text, time, timestamp,
-    whole,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, columns, converted, int4, json_text,
+    parse_integer, text, time, timestamp,
 };
 use crate::{Preset, Reject};
 
@@ -23,12 +23,12 @@ const NAME: &str = "OtelTraces";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("otel_traces", columns(&FIELDS), "timestamp");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("otel_traces", columns(&MAPPINGS), "timestamp");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 19] = [
+static MAPPINGS: [ColumnMapping; 19] = [
     timestamp("timestamp", &["timestamp", "start_time_unix_nano"], time::millis_or_nanos)
         .required(),
     // Part of the key, so it cannot be NULL; '' means none, as in `db-event-writer`.
@@ -56,15 +56,15 @@ static FIELDS: [Field; 19] = [
 
 /// Converts a whole number, or the one that a string starts with. It is clamped to 64 bits, because
 /// senders count unsigned. Anything else is NULL.
-fn nanoseconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let number = match found.raw {
-        Raw::Number(literal) => whole(literal),
-        Raw::String(string) => whole(leading_integer(&string.text())),
+fn nanoseconds(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    let number = match member.raw {
+        Raw::Number(literal) => parse_integer(literal),
+        Raw::String(string) => parse_integer(leading_integer(&string.text())),
         _ => None,
     };
     let clamped = |number: i128| number.clamp(i64::MIN.into(), i64::MAX.into());
     let number = number.and_then(|number| i64::try_from(clamped(number)).ok());
-    Ok(number.map_or(Value::Null, Value::Int8))
+    Ok(number.map_or(ConvertedValue::Null, ConvertedValue::Int8))
 }
 
 /// Returns the sign and digits that a text starts with.

@@ -6,8 +6,8 @@ use row::{Kind, Table};
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int8, json,
-    text, time, timestamp,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, boolean, columns, convert, converted,
+    float8, int8, json, text, time, timestamp,
 };
 use crate::{Preset, Reject};
 
@@ -23,14 +23,14 @@ const NAME: &str = "Sweep";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("sweep_host_states", columns(&FIELDS), "last_sweep_time");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("sweep_host_states", columns(&MAPPINGS), "last_sweep_time");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 16] = [
+static MAPPINGS: [ColumnMapping; 16] = [
     converted("host_ip", Kind::Text, &["host_ip", "hostIp", "ip"], host).or_reject().required(),
-    text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id").or(Text("unknown"))
+    text("poller_id", &["poller_id", "pollerId"]).alias("gateway_id").or(Text("unknown"))
         .required(),
     text("agent_id", &["agent_id", "agentId"]).or(Text("unknown")),
     text("partition", &["partition"]).or(Text("default")).required(),
@@ -51,10 +51,10 @@ static FIELDS: [Field; 16] = [
 
 /// Converts the host's address. A row is about a host, so an empty address is rejected like a
 /// missing one.
-fn host(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    match found.raw {
-        Raw::String(string) if string.text().is_empty() => Err(found.expected("an address")),
-        _ => convert::text(found),
+fn host(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    match member.raw {
+        Raw::String(string) if string.text().is_empty() => Err(member.expected("an address")),
+        _ => convert::text(member),
     }
 }
 

@@ -6,8 +6,8 @@ use row::{Kind, Table};
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, ObjectFormat, Value, boolean, columns, convert, converted, float8, int4,
-    json_object, text, time, timestamp,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, boolean, columns, convert, converted,
+    float8, int4, json_object, text, time, timestamp,
 };
 use crate::{Preset, Reject};
 
@@ -23,14 +23,14 @@ const NAME: &str = "Telemetry";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("timeseries_metrics", columns(&FIELDS), "timestamp");
-    ObjectFormat::new(NAME, table, &FIELDS)
+    let table = Table::new("timeseries_metrics", columns(&MAPPINGS), "timestamp");
+    ObjectFormat::new(NAME, table, &MAPPINGS)
 }
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 15] = [
+static MAPPINGS: [ColumnMapping; 15] = [
     timestamp("timestamp", &["timestamp"], time::seconds_or_millis).required(),
-    text("poller_id", &["poller_id", "pollerId"]).or_named("gateway_id").or(Text("unknown"))
+    text("poller_id", &["poller_id", "pollerId"]).alias("gateway_id").or(Text("unknown"))
         .required(),
     text("agent_id", &["agent_id", "agentId"]),
     text("metric_name", &["metric_name", "metricName", "name"]).or(Text("unknown")).required(),
@@ -49,19 +49,19 @@ static FIELDS: [Field; 15] = [
 
 /// Converts a number, or the one that a string starts with: "12.5ms" is 12.5. Anything else is 0,
 /// but a number beyond a double is rejected.
-fn measured(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    match found.raw {
-        Raw::Number(_) => convert::float8(found),
+fn measured(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    match member.raw {
+        Raw::Number(_) => convert::float8(member),
         Raw::String(string) => {
             let text = string.text();
             let number = leading_number(&text).parse().unwrap_or(0.0);
             if f64::is_finite(number) {
-                Ok(Value::Float8(number))
+                Ok(ConvertedValue::Float8(number))
             } else {
-                Err(found.expected("a number that a double can hold"))
+                Err(member.expected("a number that a double can hold"))
             }
         }
-        Raw::Bool(_) | Raw::Object(_) | Raw::Array(_) => Ok(Value::Float8(0.0)),
+        Raw::Bool(_) | Raw::Object(_) | Raw::Array(_) => Ok(ConvertedValue::Float8(0.0)),
     }
 }
 

@@ -9,27 +9,27 @@ pub(crate) struct Keys {
     /// The key of each slot.
     paths: Vec<&'static str>,
     /// The keys in the object itself.
-    top: Level,
+    top: ObjectKeys,
     /// The objects inside it that have keys.
-    inner: Vec<Inner>,
+    inner: Vec<InnerObject>,
 }
 
 /// The keys to find in one object.
 #[derive(Debug, Default)]
-pub(super) struct Level {
+pub(super) struct ObjectKeys {
     /// Names and their slots, by the length of the name.
     names: Vec<Vec<(&'static str, usize)>>,
 }
 
 /// A nested object: the value of another key.
 #[derive(Debug)]
-pub(super) struct Inner {
+pub(super) struct InnerObject {
     /// The key of the object.
     path: &'static str,
     /// The slot that holds the object.
     pub slot: usize,
     /// The keys to find in it.
-    pub level: Level,
+    pub keys: ObjectKeys,
 }
 
 impl Keys {
@@ -43,7 +43,7 @@ impl Keys {
                 let parent = self.inner(parent);
                 let slot = self.next_slot(path);
                 if let Some(inner) = self.inner.get_mut(parent) {
-                    inner.level.add(name, slot);
+                    inner.keys.add(name, slot);
                 }
                 slot
             }
@@ -61,12 +61,12 @@ impl Keys {
     }
 
     /// Returns the keys in the object itself.
-    pub(super) fn top(&self) -> &Level {
+    pub(super) fn top(&self) -> &ObjectKeys {
         &self.top
     }
 
     /// Returns the objects inside the top one, each before those inside it.
-    pub(super) fn inner_objects(&self) -> &[Inner] {
+    pub(super) fn inner_objects(&self) -> &[InnerObject] {
         &self.inner
     }
 
@@ -76,10 +76,10 @@ impl Keys {
             return known;
         }
         let slot = self.add(path);
-        self.inner.push(Inner {
+        self.inner.push(InnerObject {
             path,
             slot,
-            level: Level::default(),
+            keys: ObjectKeys::default(),
         });
         self.inner.len() - 1
     }
@@ -91,7 +91,7 @@ impl Keys {
     }
 }
 
-impl Level {
+impl ObjectKeys {
     /// Adds a name with its slot.
     fn add(&mut self, name: &'static str, slot: usize) {
         if self.names.len() <= name.len() {
@@ -132,7 +132,7 @@ mod tests {
             .map(|i| (i.path, i.slot))
             .collect();
         assert_eq!(inner, [("data", 0), ("data/metadata", 1)]);
-        assert_eq!(keys.inner_objects()[1].level.slot("ip"), Some(2));
+        assert_eq!(keys.inner_objects()[1].keys.slot("ip"), Some(2));
         assert_eq!(keys.top().slot("id"), Some(3));
         assert_eq!(keys.top().slot("ip"), None);
         assert_eq!(keys.top().slot("an unknown and very long name"), None);

@@ -6,11 +6,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::keys::{Keys, Level};
-use super::raw::{Quoted, Raw};
+use super::keys::{Keys, ObjectKeys};
+use super::raw::{Raw, RawString};
 use crate::Reject;
 
-/// The values found in one object, by slot. If a key occurs twice, the later value counts.
+/// The values of one object, by slot. If a key occurs twice, the later value counts.
 pub(crate) type Slots<'a> = [Option<Raw<'a>>];
 
 /// Calls `each` with the index and the values of every object: the payload itself, or the elements
@@ -24,14 +24,14 @@ pub(crate) fn each_object<'a>(
     let mut reader = serde_json::Deserializer::from_str(payload);
     match payload.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
-            let object = Object { keys, slots };
+            let object = ObjectSeed { keys, slots };
             let read = object.deserialize(&mut reader);
             read.map_err(|e| invalid(&e))?;
             reader.end().map_err(|e| invalid(&e))?;
             each(0, slots)
         }
         Some(b'[') => {
-            let mut elements = Elements {
+            let mut elements = ElementVisitor {
                 keys,
                 slots,
                 each,
@@ -60,8 +60,8 @@ fn invalid(error: &serde_json::Error) -> Reject {
     }
 }
 
-/// The objects of an array, each passed on as soon as it is read.
-struct Elements<'k, 's, 'a, F> {
+/// Reads the objects of an array, and passes each on as soon as it is read.
+struct ElementVisitor<'k, 's, 'a, F> {
     keys: &'k Keys,
     slots: &'s mut Slots<'a>,
     each: F,
@@ -71,7 +71,7 @@ struct Elements<'k, 's, 'a, F> {
     reject: Option<Reject>,
 }
 
-impl<'a, F> Visitor<'a> for &mut Elements<'_, '_, 'a, F>
+impl<'a, F> Visitor<'a> for &mut ElementVisitor<'_, '_, 'a, F>
 where
     F: FnMut(usize, &Slots<'a>) -> Result<(), Reject>,
 {
@@ -83,7 +83,7 @@ where
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut array: A) -> Result<(), A::Error> {
         loop {
-            let object = Object {
+            let object = ObjectSeed {
                 keys: self.keys,
                 slots: self.slots,
             };
@@ -100,25 +100,25 @@ where
     }
 }
 
-/// One object, of which the values of all keys are read into slots that are empty before, also
-/// those in nested objects.
-struct Object<'k, 's, 'a> {
+/// Reads the values of all keys of one object, also those in nested objects, into slots that are
+/// empty before.
+struct ObjectSeed<'k, 's, 'a> {
     keys: &'k Keys,
     slots: &'s mut Slots<'a>,
 }
 
-impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
+impl<'a> DeserializeSeed<'a> for ObjectSeed<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_map(Members {
-            level: self.keys.top(),
+        reader.deserialize_map(MemberVisitor {
+            keys: self.keys.top(),
             slots: self.slots,
         })?;
         for inner in self.keys.inner_objects() {
             if let Some(Some(Raw::Object(text))) = self.slots.get(inner.slot).copied() {
-                let members = Members {
-                    level: &inner.level,
+                let members = MemberVisitor {
+                    keys: &inner.keys,
                     slots: self.slots,
                 };
                 let mut reader = serde_json::Deserializer::from_str(text);
@@ -129,13 +129,13 @@ impl<'a> DeserializeSeed<'a> for Object<'_, '_, 'a> {
     }
 }
 
-/// The members of one object, without those of nested objects.
-struct Members<'k, 's, 'a> {
-    level: &'k Level,
+/// Reads the members of one object, without those of nested objects.
+struct MemberVisitor<'k, 's, 'a> {
+    keys: &'k ObjectKeys,
     slots: &'s mut Slots<'a>,
 }
 
-impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
+impl<'a> Visitor<'a> for MemberVisitor<'_, '_, 'a> {
     type Value = ();
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,11 +146,11 @@ impl<'a> Visitor<'a> for Members<'_, '_, 'a> {
         while let Some(key) = object.next_key::<&'a RawValue>()? {
             // Like the values, the key is read as raw text, because serde_json would fail for one
             // with an unpaired surrogate.
-            let key = Quoted::new(key.get());
+            let key = RawString::new(key.get());
             let known = self
-                .level
+                .keys
                 .slot(key.source())
-                .or_else(|| self.level.slot(&key.text()));
+                .or_else(|| self.keys.slot(&key.text()));
             match known.and_then(|slot| self.slots.get_mut(slot)) {
                 Some(slot) => *slot = Raw::new(object.next_value::<&'a RawValue>()?.get()),
                 None => drop(object.next_value::<IgnoredAny>()?),

@@ -13,7 +13,7 @@ pub(crate) enum Raw<'a> {
     /// The literal, exactly as written.
     Number(&'a str),
     /// A string, with its escapes.
-    String(Quoted<'a>),
+    String(RawString<'a>),
     /// The text from brace to brace.
     Object(&'a str),
     /// The text from bracket to bracket.
@@ -28,7 +28,7 @@ impl<'a> Raw<'a> {
             b'n' => return None,
             b't' => Raw::Bool(true),
             b'f' => Raw::Bool(false),
-            b'"' => Raw::String(Quoted::new(text)),
+            b'"' => Raw::String(RawString::new(text)),
             b'{' => Raw::Object(text),
             b'[' => Raw::Array(text),
             _ => Raw::Number(text),
@@ -36,11 +36,11 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A string as it is written in the payload, without the quotes.
+/// The text of a JSON string between its quotes, with its escapes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Quoted<'a>(&'a str);
+pub(crate) struct RawString<'a>(&'a str);
 
-impl<'a> Quoted<'a> {
+impl<'a> RawString<'a> {
     /// Creates one from the text of a valid JSON string with its quotes.
     pub fn new(text: &'a str) -> Self {
         Self(

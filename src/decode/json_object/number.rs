@@ -3,7 +3,7 @@
 
 /// Returns the whole number that a decimal notation represents: `3`, `3.0`, `30e-1`. `None` when it
 /// is not a number, not whole, or beyond 128 bits.
-pub(crate) fn whole(notation: &str) -> Option<i128> {
+pub(crate) fn parse_integer(notation: &str) -> Option<i128> {
     if let Ok(number) = notation.parse::<i64>() {
         return Some(i128::from(number));
     }
@@ -31,24 +31,27 @@ pub(crate) fn whole(notation: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    use super::whole;
+    use super::parse_integer;
 
     #[test]
     fn whole_numbers_are_exact_in_every_notation() {
         assert_eq!(
-            whole("-9223372036854775808"),
+            parse_integer("-9223372036854775808"),
             Some(-9_223_372_036_854_775_808)
         );
         assert_eq!(
-            whole("18446744073709551615"),
+            parse_integer("18446744073709551615"),
             Some(18_446_744_073_709_551_615)
         );
-        assert_eq!(whole("9007199254740993.0"), Some(9_007_199_254_740_993));
-        assert_eq!(whole("30e-1"), Some(3));
-        assert_eq!(whole("1.5E+3"), Some(1500));
-        assert_eq!(whole("-0.0"), Some(0));
         assert_eq!(
-            whole("3.0000000000000000000000000000000000000000000"),
+            parse_integer("9007199254740993.0"),
+            Some(9_007_199_254_740_993)
+        );
+        assert_eq!(parse_integer("30e-1"), Some(3));
+        assert_eq!(parse_integer("1.5E+3"), Some(1500));
+        assert_eq!(parse_integer("-0.0"), Some(0));
+        assert_eq!(
+            parse_integer("3.0000000000000000000000000000000000000000000"),
             Some(3)
         );
     }
@@ -74,7 +77,7 @@ mod tests {
             "NaN",
             "inf",
         ] {
-            assert_eq!(whole(notation), None, "{notation}");
+            assert_eq!(parse_integer(notation), None, "{notation}");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Formats whose messages are JSON objects, each of which gives one row, described by a table of
-//! fields.
+//! Formats whose messages are JSON objects, each of which gives one row, described by a
+//! mapping for each column.
 
 use std::sync::Arc;
 
 use row::Table;
 
-use super::plan::{Object, Plan};
-use super::{Field, Source};
+use super::plan::{MessageObject, Plan};
+use super::{ColumnMapping, Source};
 use crate::json::each_object;
 use crate::{Format, Message, Reject, RowSink};
 
@@ -23,27 +23,27 @@ pub(crate) struct Variant {
     pub keys: &'static [&'static str],
     /// Returns whether an object is of this kind.
     pub applies: fn(Source<'_, '_>, &Message<'_>) -> bool,
-    /// The fields that replace those of the same columns.
-    pub fields: &'static [Field],
+    /// The mappings that replace those of the same columns.
+    pub mappings: &'static [ColumnMapping],
 }
 
 impl ObjectFormat {
-    /// Creates a format that fills `table`, whose columns were created from `fields`.
-    pub fn new(name: &'static str, table: Table, fields: &'static [Field]) -> Self {
-        Self::with_variants(name, table, fields, &[])
+    /// Creates a format that fills `table`, whose columns were created from `mappings`.
+    pub fn new(name: &'static str, table: Table, mappings: &'static [ColumnMapping]) -> Self {
+        Self::with_variants(name, table, mappings, &[])
     }
 
-    /// Creates a format with special kinds of objects; the first one that applies is used.
+    /// Creates a format with variants; the first one that applies to an object is used.
     pub fn with_variants(
         name: &'static str,
         table: Table,
-        fields: &'static [Field],
+        mappings: &'static [ColumnMapping],
         variants: &'static [Variant],
     ) -> Self {
         Self {
             name,
             tables: [Arc::new(table)],
-            plan: Plan::new(fields, variants),
+            plan: Plan::new(mappings, variants),
         }
     }
 }
@@ -62,7 +62,7 @@ impl Format for ObjectFormat {
             .map_err(|error| Reject::payload(format!("not UTF-8: {error}")))?;
         let mut rows = out.table(0)?;
         each_object(payload, self.plan.keys(), |index, values| {
-            let object = Object {
+            let object = MessageObject {
                 message,
                 index,
                 values,

@@ -1,30 +1,31 @@
-//! Applies a table of fields: its keys are resolved to slots once, and each object becomes a row.
+//! Applies the mappings of a table: their keys are resolved to slots once, and each object becomes
+//! a row.
 
 use row::Cell;
 
-use super::field::{Field, Otherwise, Rule};
-use super::{Source, Value, Variant, convert};
+use super::mapping::{ColumnMapping, Fallback, Rule};
+use super::{ConvertedValue, Source, Variant, convert};
 use crate::json::{Keys, Slots};
 use crate::{Message, Reject, TableSink};
 
-/// A table of fields, with the slots of their keys.
+/// The mappings of a table, with the slots of their keys.
 pub(super) struct Plan {
     /// All keys of the format.
     keys: Keys,
-    /// The fields of ordinary objects.
+    /// The mappings of ordinary objects.
     steps: Vec<Step>,
-    /// The fields of special kinds of objects.
-    special: Vec<Special>,
+    /// The mappings of the objects that a variant applies to.
+    variant_plans: Vec<VariantPlan>,
 }
 
-/// One field, with the slots of its keys.
+/// One mapping, with the slots of its keys.
 struct Step {
-    field: &'static Field,
+    mapping: &'static ColumnMapping,
     slots: Vec<usize>,
 }
 
 /// A variant, and the steps for objects that it applies to.
-struct Special {
+struct VariantPlan {
     variant: &'static Variant,
     slots: Vec<usize>,
     steps: Vec<Step>,
@@ -32,7 +33,7 @@ struct Special {
 
 /// One object of a message.
 #[derive(Clone, Copy)]
-pub(super) struct Object<'o, 'a> {
+pub(super) struct MessageObject<'o, 'a> {
     /// The message that contains it.
     pub message: &'o Message<'o>,
     /// Its index in the message's array.
@@ -42,22 +43,22 @@ pub(super) struct Object<'o, 'a> {
 }
 
 impl Plan {
-    /// Resolves the keys of all fields and variants.
-    pub fn new(fields: &'static [Field], variants: &'static [Variant]) -> Self {
+    /// Resolves the keys of all mappings and variants.
+    pub fn new(mappings: &'static [ColumnMapping], variants: &'static [Variant]) -> Self {
         let mut keys = Keys::default();
-        let steps = resolve(&mut keys, fields, &[]);
-        let mut special = Vec::new();
+        let steps = resolve(&mut keys, mappings, &[]);
+        let mut variant_plans = Vec::new();
         for variant in variants {
-            special.push(Special {
+            variant_plans.push(VariantPlan {
                 variant,
                 slots: slots(&mut keys, variant.keys),
-                steps: resolve(&mut keys, fields, variant.fields),
+                steps: resolve(&mut keys, mappings, variant.mappings),
             });
         }
         Self {
             keys,
             steps,
-            special,
+            variant_plans,
         }
     }
 
@@ -67,27 +68,35 @@ impl Plan {
     }
 
     /// Appends the row of one object.
-    pub fn append(&self, object: Object<'_, '_>, rows: &mut TableSink<'_>) -> Result<(), Reject> {
-        let special = self.special.iter().find(|special| special.applies(object));
-        for step in special.map_or(&self.steps, |special| &special.steps) {
+    pub fn append(
+        &self,
+        object: MessageObject<'_, '_>,
+        rows: &mut TableSink<'_>,
+    ) -> Result<(), Reject> {
+        let variant = self.variant_plans.iter().find(|plan| plan.applies(object));
+        for step in variant.map_or(&self.steps, |plan| &plan.steps) {
             step.append(object, rows)?;
         }
         rows.end_row()
     }
 }
 
-/// Returns the steps for `fields`, in the order of the columns. Fields in `instead` replace those
-/// of the same column.
-fn resolve(keys: &mut Keys, fields: &'static [Field], instead: &'static [Field]) -> Vec<Step> {
-    let step = |field: &'static Field| {
-        let same_column = |other: &&Field| other.name == field.name;
-        let field = instead.iter().find(same_column).unwrap_or(field);
+/// Returns the steps for `mappings`, in the order of the columns. Mappings in `instead` replace
+/// those of the same column.
+fn resolve(
+    keys: &mut Keys,
+    mappings: &'static [ColumnMapping],
+    instead: &'static [ColumnMapping],
+) -> Vec<Step> {
+    let step = |mapping: &'static ColumnMapping| {
+        let same_column = |other: &&ColumnMapping| other.name == mapping.name;
+        let mapping = instead.iter().find(same_column).unwrap_or(mapping);
         Step {
-            field,
-            slots: slots(keys, field.keys),
+            mapping,
+            slots: slots(keys, mapping.keys),
         }
     };
-    fields.iter().map(step).collect()
+    mappings.iter().map(step).collect()
 }
 
 /// Returns the slots of keys.
@@ -95,9 +104,9 @@ fn slots(keys: &mut Keys, names: &[&'static str]) -> Vec<usize> {
     names.iter().map(|name| keys.add(name)).collect()
 }
 
-impl Special {
+impl VariantPlan {
     /// Returns whether the variant applies to an object.
-    fn applies(&self, object: Object<'_, '_>) -> bool {
+    fn applies(&self, object: MessageObject<'_, '_>) -> bool {
         let Self { variant, slots, .. } = self;
         let source = Source {
             values: object.values,
@@ -111,19 +120,23 @@ impl Special {
 
 impl Step {
     /// Appends the cell of one column.
-    fn append(&self, object: Object<'_, '_>, rows: &mut TableSink<'_>) -> Result<(), Reject> {
-        let Object {
+    fn append(
+        &self,
+        object: MessageObject<'_, '_>,
+        rows: &mut TableSink<'_>,
+    ) -> Result<(), Reject> {
+        let MessageObject {
             message,
             index,
             values,
         } = object;
         let source = Source {
             values,
-            keys: self.field.keys,
+            keys: self.mapping.keys,
             slots: &self.slots,
-            keep_false: self.field.kind == row::Kind::Bool,
+            keep_false: self.mapping.kind == row::Kind::Bool,
         };
-        let value = match self.field.rule {
+        let value = match self.mapping.rule {
             Rule::Convert(convert) => source.convert(convert)?,
             Rule::Text => match source.plain_text() {
                 Some(text) => {
@@ -136,14 +149,14 @@ impl Step {
         };
         let derived;
         rows.push(match value {
-            Value::Null => match self.field.otherwise {
-                Otherwise::Cell(cell) => cell,
-                Otherwise::Published => Cell::Timestamp(message.published),
-                Otherwise::Derived(derive) => {
+            ConvertedValue::Null => match self.mapping.fallback {
+                Fallback::Cell(cell) => cell,
+                Fallback::Published => Cell::Timestamp(message.published),
+                Fallback::Derived(derive) => {
                     derived = derive(message, index);
                     Cell::Text(&derived)
                 }
-                Otherwise::Reject => return Err(Reject::field(self.field.name, "missing")),
+                Fallback::Reject => return Err(Reject::field(self.mapping.name, "missing")),
             },
             ref value => value.cell(),
         });

@@ -5,7 +5,7 @@
 use row::Timestamp;
 use speedate::{DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
 
-use super::{Found, Value, whole};
+use super::{ConvertedValue, Member, parse_integer};
 use crate::Reject;
 use crate::json::Raw;
 
@@ -17,8 +17,8 @@ const LARGEST_MILLIS: i128 = 1_000_000_000_000_000_000;
 const MICROS: i64 = 1_000_000;
 
 /// Converts a date, or an integer in seconds or milliseconds.
-pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    instant(found, |number| {
+pub(crate) fn seconds_or_millis(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    instant(member, |number| {
         let unit = if number > LARGEST_SECONDS {
             1_000
         } else {
@@ -29,8 +29,8 @@ pub(crate) fn seconds_or_millis(found: Found<'_>) -> Result<Value<'_>, Reject> {
 }
 
 /// Converts a date, or an integer in milliseconds or nanoseconds.
-pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    instant(found, |number| {
+pub(crate) fn millis_or_nanos(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    instant(member, |number| {
         if number > LARGEST_MILLIS {
             Some(number / 1_000)
         } else {
@@ -40,30 +40,35 @@ pub(crate) fn millis_or_nanos(found: Found<'_>) -> Result<Value<'_>, Reject> {
 }
 
 /// Converts a date, or any number of seconds, truncated to a microsecond.
-pub(crate) fn seconds(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    match found.raw {
-        Raw::Number(literal) if !is_integer(literal) => in_range(found, decimal_micros(literal)),
-        _ => instant(found, |number| number.checked_mul(MICROS.into())),
+pub(crate) fn seconds(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    match member.raw {
+        Raw::Number(literal) if !is_integer(literal) => in_range(member, decimal_micros(literal)),
+        _ => instant(member, |number| number.checked_mul(MICROS.into())),
     }
 }
 
 /// Converts a date, or an integer that `micros` converts to microseconds since the Unix epoch.
-fn instant(found: Found<'_>, micros: impl Fn(i128) -> Option<i128>) -> Result<Value<'_>, Reject> {
-    match found.raw {
+fn instant(
+    member: Member<'_>,
+    micros: impl Fn(i128) -> Option<i128>,
+) -> Result<ConvertedValue<'_>, Reject> {
+    match member.raw {
         Raw::Number(literal) if is_integer(literal) => {
-            in_range(found, whole(literal).and_then(micros))
+            in_range(member, parse_integer(literal).and_then(micros))
         }
-        Raw::String(string) => Ok(date(&string.text()).map_or(Value::Null, Value::Timestamp)),
-        _ => Ok(Value::Null),
+        Raw::String(string) => {
+            Ok(date(&string.text()).map_or(ConvertedValue::Null, ConvertedValue::Timestamp))
+        }
+        _ => Ok(ConvertedValue::Null),
     }
 }
 
 /// Converts microseconds since the Unix epoch, and rejects a time that PostgreSQL cannot hold.
-fn in_range(found: Found<'_>, unix_micros: Option<i128>) -> Result<Value<'_>, Reject> {
+fn in_range(member: Member<'_>, unix_micros: Option<i128>) -> Result<ConvertedValue<'_>, Reject> {
     unix_micros
         .and_then(|micros| Timestamp::from_unix_micros(i64::try_from(micros).ok()?))
-        .map(Value::Timestamp)
-        .ok_or_else(|| found.expected("a time that PostgreSQL can hold"))
+        .map(ConvertedValue::Timestamp)
+        .ok_or_else(|| member.expected("a time that PostgreSQL can hold"))
 }
 
 /// Returns whether a number is written without fraction and exponent.

@@ -7,7 +7,7 @@ use row::{Cell, Timestamp};
 
 /// The result of a conversion: a cell that may own its text.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value<'a> {
+pub(crate) enum ConvertedValue<'a> {
     Null,
     Text(Cow<'a, str>),
     Json(Cow<'a, str>),
@@ -18,18 +18,18 @@ pub(crate) enum Value<'a> {
     Bool(bool),
 }
 
-impl Value<'_> {
+impl ConvertedValue<'_> {
     /// Returns the value as a cell that borrows its text.
     pub fn cell(&self) -> Cell<'_> {
         match self {
-            Value::Null => Cell::Null,
-            Value::Text(text) => Cell::Text(text),
-            Value::Json(text) => Cell::Json(text),
-            Value::Timestamp(time) => Cell::Timestamp(*time),
-            Value::Int4(value) => Cell::Int4(*value),
-            Value::Int8(value) => Cell::Int8(*value),
-            Value::Float8(value) => Cell::Float8(*value),
-            Value::Bool(value) => Cell::Bool(*value),
+            ConvertedValue::Null => Cell::Null,
+            ConvertedValue::Text(text) => Cell::Text(text),
+            ConvertedValue::Json(text) => Cell::Json(text),
+            ConvertedValue::Timestamp(time) => Cell::Timestamp(*time),
+            ConvertedValue::Int4(value) => Cell::Int4(*value),
+            ConvertedValue::Int8(value) => Cell::Int8(*value),
+            ConvertedValue::Float8(value) => Cell::Float8(*value),
+            ConvertedValue::Bool(value) => Cell::Bool(*value),
         }
     }
 }

@@ -8,23 +8,24 @@ use row::Kind;
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, Source, Value, Variant, computed, convert, converted, int4, text,
+    ColumnMapping, ConvertedValue, Member, Source, Variant, computed, convert, converted, int4,
+    text,
 };
 use crate::{Message, Reject};
 
 /// The keys by which such an event is recognized.
 const KEYS: &[&str] = &["type", "subject", "data"];
 /// The version that both kinds get, whatever the event contains.
-const VERSION: Field = text("version", &[]).or(Text("1.1"));
+const VERSION: ColumnMapping = text("version", &[]).or(Text("1.1"));
 
 /// A change of a poller's health.
 pub(super) const POLLER_HEALTH: Variant = Variant {
     keys: KEYS,
     applies: |event, message| {
         const TYPE: &str = "com.carverauto.serviceradar.poller.health";
-        is(event, message, TYPE, "events.poller.health")
+        has_type_or_subject(event, message, TYPE, "events.poller.health")
     },
-    fields: &[
+    mappings: &[
         converted("level", Kind::Int4, &["data/current_state"], health_level).or(Int4(6)),
         converted(
             "severity",
@@ -52,9 +53,9 @@ pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
     keys: KEYS,
     applies: |event, message| {
         const TYPE: &str = "com.carverauto.serviceradar.device.lifecycle";
-        is(event, message, TYPE, "events.devices.lifecycle")
+        has_type_or_subject(event, message, TYPE, "events.devices.lifecycle")
     },
-    fields: &[
+    mappings: &[
         text("host", &["data/device_id"]),
         int4("level", &["data/level"]).or(Int4(5)),
         text("severity", &["data/severity"]).or(Text("Medium")),
@@ -80,47 +81,52 @@ pub(super) const DEVICE_LIFECYCLE: Variant = Variant {
 
 /// Returns whether an event's `data` is an object and the event has this type or subject. An event
 /// without a subject has that of its message.
-fn is(event: Source<'_, '_>, message: &Message<'_>, event_type: &str, subject: &str) -> bool {
+fn has_type_or_subject(
+    event: Source<'_, '_>,
+    message: &Message<'_>,
+    event_type: &str,
+    subject: &str,
+) -> bool {
     let own = event.text("subject");
     let actual = if own.is_empty() {
         message.subject
     } else {
         &own
     };
-    let data = event.get("data").map(|found| found.raw);
+    let data = event.get("data").map(|member| member.raw);
     matches!(data, Some(Raw::Object(_))) && (event.text("type") == event_type || actual == subject)
 }
 
 /// Returns the syslog level of a poller's state.
-fn health_level(state: Found<'_>) -> Result<Value<'_>, Reject> {
-    health(state).map(|(level, _)| Value::Int4(level))
+fn health_level(state: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    health(state).map(|(level, _)| ConvertedValue::Int4(level))
 }
 
 /// Returns the severity of a poller's state.
-fn health_severity(state: Found<'_>) -> Result<Value<'_>, Reject> {
-    health(state).map(|(_, severity)| Value::Text(severity.into()))
+fn health_severity(state: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    health(state).map(|(_, severity)| ConvertedValue::Text(severity.into()))
 }
 
 /// Returns the syslog level and the severity of a poller's state.
-fn health(state: Found<'_>) -> Result<(i32, &'static str), Reject> {
+fn health(state: Member<'_>) -> Result<(i32, &'static str), Reject> {
     Ok(match convert::text(state)? {
-        Value::Text(state) if state == "unhealthy" => (3, "error"),
-        Value::Text(state) if state == "unknown" => (5, "notice"),
+        ConvertedValue::Text(state) if state == "unhealthy" => (3, "error"),
+        ConvertedValue::Text(state) if state == "unknown" => (5, "notice"),
         _ => (6, "info"),
     })
 }
 
 /// Composes the message of a poller's change.
-fn health_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
+fn health_message<'a>(event: Source<'_, 'a>) -> Result<ConvertedValue<'a>, Reject> {
     let poller = event.text("data/poller_id");
     let previous = event.text("data/previous_state");
     let current = event.text("data/current_state");
     let message = format!("Poller {poller} state changed from {previous} to {current}");
-    Ok(Value::Text(message.into()))
+    Ok(ConvertedValue::Text(message.into()))
 }
 
 /// Composes the message of a device's change.
-fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
+fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<ConvertedValue<'a>, Reject> {
     let device = event.text("data/device_id");
     let action = match event.text("data/action").to_lowercase() {
         action if action.is_empty() => Cow::Borrowed("updated"),
@@ -137,7 +143,7 @@ fn lifecycle_message<'a>(event: Source<'_, 'a>) -> Result<Value<'a>, Reject> {
     } else {
         format!("Device {device} {action} by {actor}")
     };
-    Ok(Value::Text(message.into()))
+    Ok(ConvertedValue::Text(message.into()))
 }
 
 /// Describes the changes of a device's aliases.

@@ -12,7 +12,8 @@ use row::{Kind, Table};
 
 use crate::json::Raw;
 use crate::json_object::{
-    Field, Found, ObjectFormat, Value, Variant, columns, convert, converted, text, time, timestamp,
+    ColumnMapping, ConvertedValue, Member, ObjectFormat, Variant, columns, convert, converted,
+    text, time, timestamp,
 };
 use crate::{Preset, Reject, ids};
 
@@ -28,17 +29,17 @@ const NAME: &str = "Events";
 
 /// Creates the format with its table.
 pub(super) fn format() -> ObjectFormat {
-    let table = Table::new("events", columns(&FIELDS), "event_timestamp").updating(
+    let table = Table::new("events", columns(&MAPPINGS), "event_timestamp").updating(
         &["event_timestamp", "id"],
         &["short_message", "level", "severity"],
     );
-    ObjectFormat::with_variants(NAME, table, &FIELDS, &VARIANTS)
+    ObjectFormat::with_variants(NAME, table, &MAPPINGS, &VARIANTS)
 }
 
 static VARIANTS: [Variant; 2] = [cloud_event::POLLER_HEALTH, cloud_event::DEVICE_LIFECYCLE];
 
 #[rustfmt::skip] // One line per column.
-static FIELDS: [Field; 13] = [
+static MAPPINGS: [ColumnMapping; 13] = [
     timestamp("event_timestamp", &["time", "timestamp", "data/timestamp"], time::seconds)
         .required(),
     text("specversion", &["specversion"]),
@@ -71,43 +72,45 @@ const SEVERITIES: [&str; 8] = [
 ];
 
 /// Converts a level, given as a number or as its word. Any other word gives NULL.
-fn level(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    let number = convert::int4(found);
-    let Raw::String(word) = found.raw else {
+fn level(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    let number = convert::int4(member);
+    let Raw::String(word) = member.raw else {
         return number;
     };
     let known = (0..)
         .zip(SEVERITIES)
         .find(|(_, known)| word.text() == *known);
     Ok(known.map_or_else(
-        || number.unwrap_or(Value::Null),
-        |(level, _)| Value::Int4(level),
+        || number.unwrap_or(ConvertedValue::Null),
+        |(level, _)| ConvertedValue::Int4(level),
     ))
 }
 
 /// Converts a severity, or returns the word for a level.
-fn severity(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    if matches!(found.key, "severity" | "data/severity") {
-        return convert::text(found);
+fn severity(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    if matches!(member.key, "severity" | "data/severity") {
+        return convert::text(member);
     }
-    let Value::Int4(level) = level(found)? else {
-        return Ok(Value::Null);
+    let ConvertedValue::Int4(level) = level(member)? else {
+        return Ok(ConvertedValue::Null);
     };
     let word = usize::try_from(level)
         .ok()
         .and_then(|level| SEVERITIES.get(level));
-    Ok(word.map_or(Value::Null, |word| Value::Text((*word).into())))
+    Ok(word.map_or(ConvertedValue::Null, |word| {
+        ConvertedValue::Text((*word).into())
+    }))
 }
 
 /// Converts a message. `data` is a message only if it is a string; an object in it may contain one
 /// under its own keys.
-fn short_message(found: Found<'_>) -> Result<Value<'_>, Reject> {
-    match found {
-        Found {
+fn short_message(member: Member<'_>) -> Result<ConvertedValue<'_>, Reject> {
+    match member {
+        Member {
             key: "data",
             raw: Raw::String(string),
-        } => Ok(Value::Text(string.text())),
-        Found { key: "data", .. } => Ok(Value::Null),
-        _ => convert::text(found),
+        } => Ok(ConvertedValue::Text(string.text())),
+        Member { key: "data", .. } => Ok(ConvertedValue::Null),
+        _ => convert::text(member),
     }
 }

@@ -1,22 +1,22 @@
-//! The lines of a format's table: a column, the keys that it is filled from in order of preference,
-//! the conversion, and the default for when no key has a value.
+//! The lines of a format: each maps a column to the keys that it is filled from in order of
+//! preference, with the conversion, and the fallback for when no key has a value.
 
 use row::{Cell, Column, Kind};
 
-use super::{Found, Source, Value, convert};
+use super::{ConvertedValue, Member, Source, convert};
 use crate::{Message, Reject};
 
 /// A function that converts the value of one key to the value of a column.
-pub(crate) type Convert = for<'a> fn(Found<'a>) -> Result<Value<'a>, Reject>;
+pub(crate) type Convert = for<'a> fn(Member<'a>) -> Result<ConvertedValue<'a>, Reject>;
 /// A function that computes the value of a column from several keys.
-pub(crate) type Compute = for<'a> fn(Source<'_, 'a>) -> Result<Value<'a>, Reject>;
+pub(crate) type Compute = for<'a> fn(Source<'_, 'a>) -> Result<ConvertedValue<'a>, Reject>;
 /// A function that derives a text from a message's place in its stream and the index of an object
 /// in it.
 pub(crate) type Derive = fn(&Message<'_>, usize) -> String;
 
 /// The rule by which one column is filled.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Field {
+pub(crate) struct ColumnMapping {
     /// The name of the column.
     pub name: &'static str,
     /// Its name in other versions of the schema.
@@ -29,8 +29,8 @@ pub(crate) struct Field {
     pub keys: &'static [&'static str],
     /// The use of the keys.
     pub rule: Rule,
-    /// The default for when the keys give no value.
-    pub otherwise: Otherwise,
+    /// What it is filled with when the keys give no value.
+    pub fallback: Fallback,
 }
 
 /// The use of a column's keys.
@@ -44,9 +44,9 @@ pub(crate) enum Rule {
     Compute(Compute),
 }
 
-/// The default of a column for when the keys give no value.
+/// What a column is filled with when the keys give no value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Otherwise {
+pub(crate) enum Fallback {
     /// This cell.
     Cell(Cell<'static>),
     /// The time at which the stream stored the message.
@@ -57,7 +57,7 @@ pub(crate) enum Otherwise {
     Reject,
 }
 
-impl Field {
+impl ColumnMapping {
     /// Creates an optional column whose default is NULL.
     const fn new(
         name: &'static str,
@@ -72,7 +72,7 @@ impl Field {
             required: false,
             keys,
             rule,
-            otherwise: Otherwise::Cell(Cell::Null),
+            fallback: Fallback::Cell(Cell::Null),
         }
     }
 
@@ -83,39 +83,39 @@ impl Field {
     }
 
     /// Sets the column's name in other versions of the schema.
-    pub const fn or_named(mut self, alias: &'static str) -> Self {
+    pub const fn alias(mut self, alias: &'static str) -> Self {
         self.alias = Some(alias);
         self
     }
 
     /// Sets the default for when the keys give no value.
     pub const fn or(mut self, cell: Cell<'static>) -> Self {
-        self.otherwise = Otherwise::Cell(cell);
+        self.fallback = Fallback::Cell(cell);
         self
     }
 
     /// Derives the value from the message's place in its stream when the keys give none.
     pub const fn or_derived(mut self, derive: Derive) -> Self {
-        self.otherwise = Otherwise::Derived(derive);
+        self.fallback = Fallback::Derived(derive);
         self
     }
 
     /// Rejects the message when the keys give no value.
     pub const fn or_reject(mut self) -> Self {
-        self.otherwise = Otherwise::Reject;
+        self.fallback = Fallback::Reject;
         self
     }
 }
 
-/// Returns the columns of a table, in the order of its fields.
-pub(crate) fn columns(fields: &[Field]) -> Vec<Column> {
-    let column = |field: &Field| Column {
-        name: field.name.to_owned(),
-        alias: field.alias.map(str::to_owned),
-        kind: field.kind,
-        required: field.required,
+/// Returns the columns that the mappings fill, in their order.
+pub(crate) fn columns(mappings: &[ColumnMapping]) -> Vec<Column> {
+    let column = |mapping: &ColumnMapping| Column {
+        name: mapping.name.to_owned(),
+        alias: mapping.alias.map(str::to_owned),
+        kind: mapping.kind,
+        required: mapping.required,
     };
-    fields.iter().map(column).collect()
+    mappings.iter().map(column).collect()
 }
 
 /// Creates a column with a conversion of its own.
@@ -124,8 +124,8 @@ pub(crate) const fn converted(
     kind: Kind,
     keys: &'static [&'static str],
     convert: Convert,
-) -> Field {
-    Field::new(name, kind, keys, Rule::Convert(convert))
+) -> ColumnMapping {
+    ColumnMapping::new(name, kind, keys, Rule::Convert(convert))
 }
 
 /// Creates a column whose value is computed from several keys.
@@ -134,8 +134,8 @@ pub(crate) const fn computed(
     kind: Kind,
     keys: &'static [&'static str],
     compute: Compute,
-) -> Field {
-    Field::new(name, kind, keys, Rule::Compute(compute))
+) -> ColumnMapping {
+    ColumnMapping::new(name, kind, keys, Rule::Compute(compute))
 }
 
 /// Creates a column of times. The default is the message's publish time. `convert` is one of the
@@ -144,48 +144,51 @@ pub(crate) const fn timestamp(
     name: &'static str,
     keys: &'static [&'static str],
     convert: Convert,
-) -> Field {
-    let mut field = converted(name, Kind::Timestamp, keys, convert);
-    field.otherwise = Otherwise::Published;
-    field
+) -> ColumnMapping {
+    let mut mapping = converted(name, Kind::Timestamp, keys, convert);
+    mapping.fallback = Fallback::Published;
+    mapping
 }
 
 /// Creates a text column.
-pub(crate) const fn text(name: &'static str, keys: &'static [&'static str]) -> Field {
-    Field::new(name, Kind::Text, keys, Rule::Text)
+pub(crate) const fn text(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
+    ColumnMapping::new(name, Kind::Text, keys, Rule::Text)
 }
 
 /// Creates a column of 32-bit integers.
-pub(crate) const fn int4(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn int4(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Int4, keys, convert::int4)
 }
 
 /// Creates a column of 64-bit integers.
-pub(crate) const fn int8(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn int8(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Int8, keys, convert::int8)
 }
 
 /// Creates a column of floating-point numbers.
-pub(crate) const fn float8(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn float8(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Float8, keys, convert::float8)
 }
 
 /// Creates a column of Booleans.
-pub(crate) const fn boolean(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn boolean(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Bool, keys, convert::boolean)
 }
 
 /// Creates a JSON column, for an object, an array, or a string that contains any JSON document.
-pub(crate) const fn json(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn json(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Json, keys, convert::json)
 }
 
 /// Creates a JSON column, for an object, or a string that contains any JSON document.
-pub(crate) const fn json_object(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn json_object(
+    name: &'static str,
+    keys: &'static [&'static str],
+) -> ColumnMapping {
     converted(name, Kind::Json, keys, convert::json_object)
 }
 
 /// Creates a text column for an object or an array, as JSON, or a string as it is.
-pub(crate) const fn json_text(name: &'static str, keys: &'static [&'static str]) -> Field {
+pub(crate) const fn json_text(name: &'static str, keys: &'static [&'static str]) -> ColumnMapping {
     converted(name, Kind::Text, keys, convert::json_text)
 }
