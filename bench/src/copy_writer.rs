@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_postgres::Client;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 
-use crate::external::{Batch, Outcome, text};
+use crate::batches::{Batch, Outcome, text};
 use crate::typed::{Cells, Shape};
 use crate::workload::{Workload, quoted};
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Statement};
 
-use crate::external::{Batch, Outcome, text};
+use crate::batches::{Batch, Outcome, text};
 use crate::typed::{Cells, Neighbours, Shape};
 use crate::workload::{Workload, quoted};
 

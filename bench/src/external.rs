@@ -1,32 +1,24 @@
-//! Shared parts of the external writers: start, arguments, reading the stream, acknowledging. They
-//! run as separate processes, `bench writer …`.
+//! Runs the external writers, each as a separate process, `bench writer …`: its start, its
+//! arguments and its connections.
 
 use std::process::Command;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::{self, Message};
-use futures_util::{StreamExt, future};
+use async_nats::jetstream::consumer::AckPolicy;
 use pg_test::feed::Feed;
 use pg_test::process::{Lifetime, Process, Signal};
 use tokio::sync::mpsc;
 use tokio_postgres::{Client, Config, NoTls};
 
+use crate::batches::{self, Batch, CONSUMER, Consumption, Outcome, text};
 use crate::fixture::Fixture;
 use crate::measure::{self, Meter, Round};
 use crate::typed::{Netflow, Shape, Telemetry};
 use crate::workload::{self, Workload};
 use crate::{copy_writer, copy_writer_tuned, insert_writer};
 
-/// Durable consumer of the external writers.
-const CONSUMER: &str = "bench-writer";
-/// Most messages in flight without an acknowledgement, the same as for the extension.
-const IN_FLIGHT: i64 = 65_536;
 /// Batches that wait between reading and writing.
 const AHEAD: usize = 4;
-
-/// A result with an error text.
-pub type Outcome<T> = Result<T, String>;
 
 /// The external writers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +55,7 @@ impl Kind {
     }
 
     /// Returns the acknowledgement policy, which may let one acknowledgement cover a whole batch.
-    fn acknowledges(self) -> AckPolicy {
+    fn ack_policy(self) -> AckPolicy {
         match self {
             Self::Copy | Self::Insert => AckPolicy::Explicit,
             Self::CopyTuned | Self::ReadOnly => AckPolicy::All,
@@ -135,9 +127,15 @@ pub async fn main(arguments: &[&str]) -> Outcome<()> {
     let database = connect(port).await?;
     let (batches, received) = mpsc::channel(AHEAD);
     let (written, to_acknowledge) = mpsc::channel(AHEAD);
-    let reading = read(nats.clone(), workload, kind, messages, batches);
+    let consumption = Consumption {
+        messages,
+        batch: kind.batch(),
+        ack_policy: kind.ack_policy(),
+    };
+    let reading = batches::read(nats.clone(), workload, consumption, batches);
     let reading = tokio::spawn(reading);
-    let acknowledging = tokio::spawn(acknowledge(nats, kind, to_acknowledge));
+    let acknowledging = batches::acknowledge(nats, consumption.ack_policy, to_acknowledge);
+    let acknowledging = tokio::spawn(acknowledging);
     match workload.feed {
         Feed::Netflow => write::<Netflow>(kind, database, port, workload, received, written).await,
         _ => write::<Telemetry>(kind, database, port, workload, received, written).await,
@@ -170,65 +168,6 @@ async fn write<S: Shape>(
     }
 }
 
-/// The messages of one transaction.
-pub type Batch = Vec<Message>;
-
-/// Reads the stream in batches, until all messages have arrived.
-async fn read(
-    nats: async_nats::Client,
-    workload: Workload,
-    kind: Kind,
-    total: u64,
-    batches: mpsc::Sender<Batch>,
-) -> Outcome<()> {
-    let stream = jetstream::new(nats)
-        .get_stream(workload.feed.stream())
-        .await;
-    let config = pull::Config {
-        durable_name: Some(CONSUMER.to_owned()),
-        ack_policy: kind.acknowledges(),
-        ack_wait: Duration::from_secs(60),
-        max_ack_pending: IN_FLIGHT,
-        ..pull::Config::default()
-    };
-    let consumer = stream
-        .map_err(text)?
-        .create_consumer(config)
-        .await
-        .map_err(text)?;
-    let messages = consumer
-        .stream()
-        .max_messages_per_batch(5000)
-        .messages()
-        .await;
-    let messages = messages.map_err(text)?.take(total as usize);
-    let mut chunks = messages.chunks(kind.batch());
-    while let Some(chunk) = chunks.next().await {
-        let batch: Result<Batch, _> = chunk.into_iter().collect();
-        if batches.send(batch.map_err(text)?).await.is_err() {
-            return Err("the writing end is gone".to_owned());
-        }
-    }
-    Ok(())
-}
-
-/// Acknowledges committed batches while the next one is being written.
-async fn acknowledge(
-    nats: async_nats::Client,
-    kind: Kind,
-    mut written: mpsc::Receiver<Batch>,
-) -> Outcome<()> {
-    while let Some(batch) = written.recv().await {
-        let first = match kind.acknowledges() {
-            AckPolicy::All => batch.len().saturating_sub(1),
-            _ => 0,
-        };
-        let acks = batch.iter().skip(first).map(Message::ack);
-        future::try_join_all(acks).await.map_err(text)?;
-    }
-    nats.flush().await.map_err(text)
-}
-
 async fn connect(port: u16) -> Outcome<Client> {
     let connected = Config::new()
         .host("127.0.0.1")
@@ -242,9 +181,4 @@ async fn connect(port: u16) -> Outcome<Client> {
     // The client reports the error to whoever uses it.
     tokio::spawn(async move { drop(connection.await) });
     Ok(client)
-}
-
-/// Returns an error as text, with the message of the database if there is one.
-pub fn text(error: impl std::fmt::Debug) -> String {
-    format!("{error:?}")
 }

@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Statement};
 
-use crate::external::{Batch, Outcome, text};
+use crate::batches::{Batch, Outcome, text};
 use crate::typed::{Cells, Shape};
 use crate::workload::{Workload, quoted};
 

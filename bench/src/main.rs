@@ -3,7 +3,8 @@
 //! `docs/performance.md` describes the measurements. Read the files in this order:
 //!
 //! - [`rounds`]: runs the contenders in turn. Each is a file: [`limit`], [`ours`], [`copy_writer`],
-//!   [`copy_writer_tuned`], [`insert_writer`]; the last three use [`external`] and [`typed`].
+//!   [`copy_writer_tuned`], [`insert_writer`]; [`external`] runs the last three, which use
+//!   [`batches`] and [`typed`].
 //! - [`fixture`]: their servers, messages and tables, which [`workload`] defines.
 //! - [`latency`], [`decode`], [`idle`]: figures without a backlog.
 //! - [`scale`], [`workers`]: backlogs of other sizes, and backlogs shared by two workers.
@@ -15,6 +16,7 @@
     reason = "a tool on the test fixtures: what goes wrong is said, and ends it"
 )]
 
+mod batches;
 mod copy_writer;
 mod copy_writer_tuned;
 mod decode;
