@@ -5,14 +5,15 @@
 //!
 //! [`servers`] and [`databases`] hold what runs, [`load`] publishes and keeps a record, [`fault`]
 //! defines and inflicts the faults, [`schedule`] orders them, [`closing`] restarts the writer a
-//! last time, [`books`] reads the database, [`account`] compares, and [`report`] prints the result.
-//! A run deliberately does not wait for recovery: the next fault comes while the writer still
-//! recovers from the last.
+//! last time, [`books`] reads the database, [`account`] compares, [`effects`] counts what the
+//! faults caused, and [`report`] prints the result. A run deliberately does not wait for recovery:
+//! the next fault comes while the writer still recovers from the last.
 
 mod account;
 mod books;
 mod closing;
 mod databases;
+mod effects;
 mod fault;
 mod load;
 mod report;
@@ -22,8 +23,9 @@ mod servers;
 use std::time::{Duration, Instant};
 
 pub use self::account::{Account, Expected, Fate, Found, Removed};
+pub use self::effects::Effects;
 pub use self::fault::{Fault, Outcome};
-pub use self::report::{Effects, Inflicted, Report};
+pub use self::report::{Inflicted, Report};
 
 use self::load::Load;
 use self::schedule::Schedule;
@@ -134,7 +136,7 @@ async fn inflict(plan: &Plan, began: Instant, servers: &Servers, load: &Load) ->
                 }
             }
         }
-        servers.notice(&mut inflicted.effects).await;
+        inflicted.effects.add(servers).await;
         servers::last(Duration::from_millis(100 + random.below(900))).await;
     }
     inflicted

@@ -3,12 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::servers::{RECOVERY_TIMEOUT, Servers};
-use crate::feed::Feed;
 use crate::postgres::Postgres;
-use crate::recorded;
 use crate::wait::{eventually, try_eventually};
 
+/// Timeout for recovery after a fault.
+pub(super) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(90);
 /// Timeout for replication to the standby.
 const REPLICATED: Duration = Duration::from_secs(5);
 
@@ -26,22 +25,20 @@ impl Databases {
             standby: Mutex::new(Arc::new(standby)),
         }
     }
-}
 
-impl Servers {
     /// Returns the server that accepts writes now.
     pub(super) fn primary(&self) -> Arc<Postgres> {
-        get(&self.databases.primary)
+        get(&self.primary)
     }
 
     /// Returns the server that takes over after a failure.
     pub(super) fn standby(&self) -> Arc<Postgres> {
-        get(&self.databases.standby)
+        get(&self.standby)
     }
 
     /// Makes this server the one that accepts writes.
     pub(super) fn set_primary(&self, server: Arc<Postgres>) {
-        set(&self.databases.primary, server);
+        set(&self.primary, server);
     }
 
     /// Replaces the standby by a new one.
@@ -53,25 +50,16 @@ impl Servers {
         }
         let standby = Arc::new(self.primary().create_standby("standby").await);
         standby.start().await;
-        set(&self.databases.standby, standby);
+        set(&self.standby, standby);
     }
 
-    /// Like [`Servers::execute_until_done`], and waits until the standby has the change.
+    /// Runs statements on the primary, and retries them until they succeed and the standby has the
+    /// change.
     pub(super) async fn lastingly(&self, sql: &str) {
         eventually(RECOVERY_TIMEOUT, sql, async || {
             let primary = self.primary();
             let done = primary.try_execute(sql).await;
             done.map_err(|failure| failure.to_string())?;
-            is_replicated(&primary).await
-        })
-        .await;
-    }
-
-    /// Waits until the primary and its standby have recorded all of a stream.
-    pub(super) async fn has_recorded(&self, feed: Feed) {
-        eventually(RECOVERY_TIMEOUT, "everything is recorded", async || {
-            let primary = self.primary();
-            recorded::everything(&primary, &self.cluster, feed).await?;
             is_replicated(&primary).await
         })
         .await;
@@ -93,7 +81,7 @@ fn get(server: &Mutex<Arc<Postgres>>) -> Arc<Postgres> {
 
 /// Succeeds if the standby has everything that this server has now. Everything seen before is then
 /// safe, whichever of the two continues. Fails if the server is replaced meanwhile.
-async fn is_replicated(primary: &Postgres) -> Result<(), String> {
+pub(super) async fn is_replicated(primary: &Postgres) -> Result<(), String> {
     let end = "SELECT pg_current_wal_insert_lsn()::text";
     let end = primary.try_value::<String>(end).await;
     let end = end.map_err(|failure| failure.to_string())?;

@@ -1,30 +1,18 @@
 //! The result of a run as a text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::account::Account;
+use super::effects::Effects;
 use super::fault::Fault;
 use crate::feed::Feed;
 
 /// Most messages that are named of each error.
 const NAMED: usize = 12;
-
-/// Figures that show whether the faults had an effect.
-#[derive(Debug, Default)]
-pub struct Effects {
-    /// Process ids of all workers that were seen.
-    pub workers: BTreeSet<i32>,
-    /// Number of connections through the proxies.
-    pub connections: usize,
-    /// Number of requests and deliveries that the proxies lost.
-    pub lost: usize,
-    /// Messages that were read again: the most that were counted between two starts of the server.
-    pub again: i64,
-}
 
 /// The faults of a run.
 #[derive(Debug, Default)]

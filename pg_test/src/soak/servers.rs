@@ -1,14 +1,14 @@
 //! The servers of a run: a primary with its synchronous standby, a cluster of three NATS servers,
 //! and a proxy in front of each NATS server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 use futures_util::future::join_all;
 
-use super::databases::Databases;
+use super::databases::{self, Databases, RECOVERY_TIMEOUT};
 use super::load::REFUSING;
-use super::report::Effects;
 use crate::feed::Feed;
 use crate::nats::{Access, Cluster};
 use crate::postgres::{Failure, Options, Postgres};
@@ -17,8 +17,6 @@ use crate::recorded;
 use crate::stack::drop_unique_keys;
 use crate::wait::{eventually, try_eventually};
 
-/// Timeout for recovery after a fault.
-pub(super) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(90);
 /// Timeout for everything that is pending after the last fault.
 const CATCH_UP: Duration = Duration::from_secs(240);
 
@@ -110,6 +108,16 @@ impl Servers {
         self.cluster.access()
     }
 
+    /// Returns the database server that accepts writes now.
+    pub(super) fn primary(&self) -> Arc<Postgres> {
+        self.databases.primary()
+    }
+
+    /// Returns the database server that takes over after a failure.
+    pub(super) fn standby(&self) -> Arc<Postgres> {
+        self.databases.standby()
+    }
+
     /// Returns everything that helps to find an error.
     pub(super) async fn log(&self) -> String {
         let mut text = self.standby().log() + &self.primary().log();
@@ -158,23 +166,6 @@ impl Servers {
         }
     }
 
-    /// Records the effects of the last fault.
-    pub(super) async fn notice(&self, effects: &mut Effects) {
-        let pids = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity
-            WHERE application_name = 'sr_event_writer'";
-        // The server may be down at the moment.
-        if let Ok(pids) = self.primary().try_value::<Vec<i32>>(pids).await {
-            effects.workers.extend(pids);
-        }
-        let again = "SELECT coalesce(sum(redelivered_total + duplicates_skipped_total), 0)::bigint
-            FROM sr_event_writer.stream_status";
-        if let Ok(again) = self.primary().try_value::<i64>(again).await {
-            effects.again = effects.again.max(again);
-        }
-        effects.connections = self.proxies.iter().map(Proxy::connections).sum();
-        effects.lost = self.proxies.iter().map(Proxy::lost).sum();
-    }
-
     /// Runs statements on the primary, and retries them until they succeed.
     pub(super) async fn execute_until_done(&self, sql: &str) {
         eventually(RECOVERY_TIMEOUT, sql, async || {
@@ -189,6 +180,16 @@ impl Servers {
             self.primary().try_value(sql).await
         })
         .await
+    }
+
+    /// Waits until the primary and its standby have recorded all of a stream.
+    pub(super) async fn has_recorded(&self, feed: Feed) {
+        eventually(RECOVERY_TIMEOUT, "everything is recorded", async || {
+            let primary = self.primary();
+            recorded::everything(&primary, &self.cluster, feed).await?;
+            databases::is_replicated(&primary).await
+        })
+        .await;
     }
 
     /// Ends all faults, so that the writer only needs time to catch up.

@@ -6,7 +6,8 @@ use async_nats::jetstream::consumer::{FromConsumer, pull};
 use async_nats::jetstream::stream::RetentionPolicy;
 use serde_json::{Value, json};
 
-use super::super::servers::{RECOVERY_TIMEOUT, Servers, retention};
+use super::super::databases::RECOVERY_TIMEOUT;
+use super::super::servers::{Servers, retention};
 use super::Outcome;
 use super::streams::keeps_what_nobody_reads;
 use crate::feed::Feed;

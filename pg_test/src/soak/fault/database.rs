@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::servers::{RECOVERY_TIMEOUT, Servers, last};
+use super::super::databases::RECOVERY_TIMEOUT;
+use super::super::servers::{Servers, last};
 use super::Outcome;
 use super::server::a_while;
 use crate::feed::Feed;
@@ -35,7 +36,8 @@ impl Servers {
         ))
         .await;
         let struck = self.has_failed(feed, &since).await;
-        self.lastingly(&format!("DROP TRIGGER IF EXISTS soak_full ON {table}"))
+        self.databases
+            .lastingly(&format!("DROP TRIGGER IF EXISTS soak_full ON {table}"))
             .await;
         struck
     }
@@ -47,10 +49,11 @@ impl Servers {
         ))
         .await;
         let struck = self.has_failed(feed, &since).await;
-        self.lastingly(&format!(
-            "ALTER TABLE IF EXISTS soak_away RENAME TO {table}"
-        ))
-        .await;
+        self.databases
+            .lastingly(&format!(
+                "ALTER TABLE IF EXISTS soak_away RENAME TO {table}"
+            ))
+            .await;
         struck
     }
 
@@ -110,10 +113,11 @@ impl Servers {
             .await;
         self.signal_worker("pg_terminate_backend").await;
         last(a_while(random)).await;
-        self.lastingly(&format!(
-            "SET {setting} = off; ALTER DATABASE postgres RESET {setting}"
-        ))
-        .await;
+        self.databases
+            .lastingly(&format!(
+                "SET {setting} = off; ALTER DATABASE postgres RESET {setting}"
+            ))
+            .await;
     }
 
     pub(super) async fn time_limits(&self, random: &mut Random) {
@@ -125,7 +129,8 @@ impl Servers {
         self.signal_worker("pg_terminate_backend").await;
         last(a_while(random)).await;
         for limit in limits {
-            self.lastingly(&format!("ALTER ROLE postgres RESET {limit}"))
+            self.databases
+                .lastingly(&format!("ALTER ROLE postgres RESET {limit}"))
                 .await;
         }
     }
@@ -169,18 +174,21 @@ impl Servers {
         self.execute_until_done("SELECT sr_event_writer_pause()")
             .await;
         last(a_while(random)).await;
-        self.lastingly("SELECT sr_event_writer_resume()").await;
+        self.databases
+            .lastingly("SELECT sr_event_writer_resume()")
+            .await;
     }
 
     /// Seeks a pipeline back. Nothing that is recorded is written again.
     pub(super) async fn seek_back(&self, feed: Feed) {
         let name = feed.name();
         // In one transaction, because another fault may resume the pipeline.
-        self.lastingly(&format!(
-            "SELECT sr_event_writer_pause('{name}'); SELECT sr_event_writer_seek('{name}', 1);
+        self.databases
+            .lastingly(&format!(
+                "SELECT sr_event_writer_pause('{name}'); SELECT sr_event_writer_seek('{name}', 1);
              SELECT sr_event_writer_resume('{name}')"
-        ))
-        .await;
+            ))
+            .await;
     }
 
     /// Drops and creates the extension under load. Its dead letters and gaps are saved for the
@@ -208,7 +216,7 @@ impl Servers {
         )
         .await;
         // A standby that takes over has no worker that remembers the positions.
-        self.standby_has_all().await;
+        self.databases.standby_has_all().await;
     }
 
     pub(super) async fn drop_other_database(&self) {

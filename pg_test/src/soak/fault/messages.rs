@@ -3,8 +3,9 @@
 use async_nats::jetstream::stream::Stream;
 
 use super::super::account::Removed;
+use super::super::databases::RECOVERY_TIMEOUT;
 use super::super::load::Load;
-use super::super::servers::{RECOVERY_TIMEOUT, Servers};
+use super::super::servers::Servers;
 use super::Outcome;
 use crate::feed::Feed;
 use crate::recorded;
@@ -74,7 +75,7 @@ impl Servers {
         let floor: i64 = self.value(&recorded::floor_of(feed, created)).await;
         // Messages that were read and are removed now cannot be read again, so the standby must
         // have their rows.
-        self.standby_has_all().await;
+        self.databases.standby_has_all().await;
         let mut messages = load.behind(feed, floor.unsigned_abs());
         messages.truncate(REMOVED as usize);
         Unread {
@@ -85,7 +86,8 @@ impl Servers {
     }
 
     async fn read_on(&self, feed: Feed) {
-        self.lastingly(&format!("SELECT sr_event_writer_resume('{}')", feed.name()))
+        self.databases
+            .lastingly(&format!("SELECT sr_event_writer_resume('{}')", feed.name()))
             .await;
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::servers::{RECOVERY_TIMEOUT, Servers, last};
+use super::super::databases::RECOVERY_TIMEOUT;
+use super::super::servers::{Servers, last};
 use super::Outcome;
 use crate::feed::Feed;
 use crate::nats::Nats;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 
+use super::super::databases::RECOVERY_TIMEOUT;
 use super::super::load::Load;
-use super::super::servers::{RECOVERY_TIMEOUT, Servers, last, retention};
+use super::super::servers::{Servers, last, retention};
 use super::Outcome;
 use crate::feed::Feed;
 use crate::postgres::Stop;
@@ -65,8 +66,9 @@ impl Servers {
         // It must not become a dead letter for another reason.
         let number = load.next_number(feed).next_multiple_of(97) + 1;
         load.will_crash(feed, number);
-        self.lastingly(&format!(
-            "CREATE OR REPLACE FUNCTION soak_crash() RETURNS trigger LANGUAGE plpgsql AS $$
+        self.databases
+            .lastingly(&format!(
+                "CREATE OR REPLACE FUNCTION soak_crash() RETURNS trigger LANGUAGE plpgsql AS $$
              BEGIN
                  EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'kill -SEGV ' || pg_backend_pid());
                  RETURN NEW;
@@ -74,8 +76,8 @@ impl Servers {
              DROP TRIGGER IF EXISTS soak_crash ON {table};
              CREATE TRIGGER soak_crash BEFORE INSERT ON {table} FOR EACH ROW
              WHEN (NEW.span_id = '{number:016x}') EXECUTE FUNCTION soak_crash()"
-        ))
-        .await;
+            ))
+            .await;
         drop(hold);
         let name = feed.name();
         let kept = format!(
@@ -93,8 +95,9 @@ impl Servers {
         )
         .await;
         // A server that takes over without the dead letter would make a row of the message.
-        self.standby_has_all().await;
-        self.lastingly(&format!("DROP TRIGGER IF EXISTS soak_crash ON {table}"))
+        self.databases.standby_has_all().await;
+        self.databases
+            .lastingly(&format!("DROP TRIGGER IF EXISTS soak_crash ON {table}"))
             .await;
     }
 
@@ -127,7 +130,7 @@ impl Servers {
     pub(super) async fn lose_power(&self) {
         self.primary().lose_power().await;
         self.primary().start().await;
-        self.new_standby().await;
+        self.databases.new_standby().await;
     }
 
     /// Kills the primary. The standby takes over, and gets a new standby.
@@ -135,8 +138,8 @@ impl Servers {
         self.primary().kill_all().await;
         let next = self.standby();
         next.promote().await;
-        self.set_primary(next);
-        self.new_standby().await;
+        self.databases.set_primary(next);
+        self.databases.new_standby().await;
     }
 
     /// Ends the worker, and waits for the next one.
@@ -174,8 +177,8 @@ impl Servers {
         self.has_recorded(kept).await;
         self.primary().kill_all().await;
         backup.start().await;
-        self.set_primary(Arc::new(backup));
-        self.new_standby().await;
+        self.databases.set_primary(Arc::new(backup));
+        self.databases.new_standby().await;
     }
 
     /// Takes the standby away for a while, so that acknowledgements have to wait.

@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 use async_nats::jetstream::stream::{RetentionPolicy, Stream};
 use futures_util::future::join_all;
 
+use super::super::databases::RECOVERY_TIMEOUT;
 use super::super::load::{BURST, Load};
-use super::super::servers::{RECOVERY_TIMEOUT, Servers, last, make_stream, retention};
+use super::super::servers::{Servers, last, make_stream, retention};
 use crate::feed::Feed;
 use crate::nats::Nats;
 use crate::random::Random;
@@ -107,7 +108,7 @@ impl Servers {
             },
         )
         .await;
-        self.standby_has_all().await;
+        self.databases.standby_has_all().await;
     }
 
     /// Publishes one message that makes the client library treat the connection as broken.
