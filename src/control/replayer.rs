@@ -48,7 +48,7 @@ impl Replayer {
         Ok(Self {
             config,
             path: search_path::of_the_worker()?,
-            constraints: SessionConstraints::fire_at_once()?,
+            constraints: SessionConstraints::set_all_immediate()?,
             looked_up: HashMap::new(),
         })
     }

@@ -7,7 +7,7 @@ use pgrx::prelude::*;
 
 /// Makes all constraints immediate until the end of the transaction. Call it before the transaction
 /// has deferred anything.
-pub fn fire_at_once() {
+pub fn set_all_immediate() {
     set(false, std::ptr::null_mut());
 }
 
@@ -28,11 +28,11 @@ impl SessionConstraints {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn fire_at_once() -> Result<Self, Failure> {
+    pub fn set_all_immediate() -> Result<Self, Failure> {
         if anything_pending()? {
             return Ok(Self::Untouched);
         }
-        fire_at_once();
+        set_all_immediate();
         Ok(Self::Immediate)
     }
 

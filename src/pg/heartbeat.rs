@@ -76,7 +76,7 @@ unsafe extern "C-unwind" fn tick() {
         && now >= until
         && OVERDUE_PERIODS.fetch_add(1, Ordering::Relaxed) >= GRACE_PERIODS
     {
-        signals::end();
+        signals::request_exit();
     }
 }
 

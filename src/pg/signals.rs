@@ -55,7 +55,7 @@ unsafe extern "C-unwind" fn stop(signal: c_int) {
 }
 
 /// Ends the process as SIGTERM does, at the next opportunity. Safe in a signal handler.
-pub fn end() {
+pub fn request_exit() {
     // SAFETY: PostgreSQL's own handler.
     unsafe { die(pg_sys::SIGTERM as c_int) };
 }
@@ -63,7 +63,7 @@ pub fn end() {
 /// Ends the process inside the handler: another process has crashed, or the server stops
 /// immediately.
 unsafe extern "C-unwind" fn quit(signal: c_int) {
-    forget();
+    clear_crash_mark();
     // SAFETY: PostgreSQL's own handler.
     unsafe { SignalHandlerForCrashExit(signal) };
 }
@@ -94,9 +94,9 @@ pub fn panicking() {
 }
 
 /// Records a regular end of the process: empties the file, unless a panic ends it.
-pub fn ending() {
+pub fn record_regular_exit() {
     if !PANICKED.load(Ordering::Relaxed) {
-        forget();
+        clear_crash_mark();
     }
 }
 
@@ -112,7 +112,7 @@ fn mark_crash() {
 }
 
 /// Empties the file. Safe in a signal handler.
-fn forget() {
+fn clear_crash_mark() {
     let descriptor = NOTE.load(Ordering::Relaxed);
     if descriptor >= 0 {
         // SAFETY: a system call that is permitted in a signal handler; a failure changes nothing.

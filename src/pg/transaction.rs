@@ -26,7 +26,7 @@ pub fn run<T>(timeout: Duration, body: impl FnOnce() -> Result<T, Failure>) -> R
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
         search_path::pin();
-        deferred::fire_at_once();
+        deferred::set_all_immediate();
         let timer = StatementTimeout::start(timeout);
         let value = body()?;
         drop(timer);

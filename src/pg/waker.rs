@@ -52,7 +52,7 @@ impl Waker {
 
     /// Lets the next [`Waker::wake`] signal again. The main thread calls this before it checks for
     /// work.
-    pub fn looking(&self) {
+    pub fn rearm(&self) {
         self.asked.store(false, Ordering::Release);
     }
 }

@@ -8,7 +8,7 @@ use super::breaker::Breaker;
 use super::pipeline::WriteResources;
 use super::refused;
 use super::report;
-use super::retention::Upkeep;
+use super::retention::DeadLetterRemoval;
 use super::schedule::Schedule;
 use super::wait_reason::{WaitEvents, WaitReason};
 use crate::catalog::position::Positions;
@@ -52,8 +52,8 @@ pub struct Worker {
     next_tick: Instant,
     /// Time when figures are reported next.
     next_show: Instant,
-    /// Upkeep of the dead letters.
-    retention: Upkeep,
+    /// Removal of dead letters that are too old or too large together.
+    dead_letter_removal: DeadLetterRemoval,
 }
 
 impl Worker {
@@ -73,7 +73,7 @@ impl Worker {
             control_changes_seen: 0,
             next_tick: now,
             next_show: now,
-            retention: Upkeep::new(),
+            dead_letter_removal: DeadLetterRemoval::new(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Worker {
         loop {
             latch::reset();
             heartbeat::beat();
-            self.waker.looking();
+            self.waker.rearm();
             self.stop_if_requested();
             #[cfg(feature = "faults")]
             self.panic_if_requested();

@@ -92,5 +92,5 @@ fn prepare_session(number: usize) {
 #[pg_guard]
 unsafe extern "C-unwind" fn ended(_code: i32, number: pg_sys::Datum) {
     status::set_pid(number.value(), 0);
-    signals::ending();
+    signals::record_regular_exit();
 }

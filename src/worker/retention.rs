@@ -1,7 +1,7 @@
-//! Upkeep of the dead letters: removes those that are too old, and the oldest ones when all
+//! Removes dead letters: those that are too old, and the oldest ones when all
 //! together are too large.
 
-use crate::catalog::dead_letter::{self, Removed};
+use crate::catalog::dead_letter::{self, ExpireProgress};
 use crate::config::WriteConfig;
 use crate::pg::failure::Failure;
 use crate::pg::transaction;
@@ -24,8 +24,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(60);
 /// below it by this part. Otherwise each new dead letter would start the removal again.
 const HEADROOM_DIVISOR: u64 = 10;
 
-/// The upkeep that one worker does.
-pub struct Upkeep {
+/// The removal of dead letters by one worker.
+pub struct DeadLetterRemoval {
     /// Time when dead letters that are too old are removed next.
     next_expire: Instant,
     /// Earliest time of the next measurement.
@@ -38,8 +38,8 @@ pub struct Upkeep {
     warned: bool,
 }
 
-impl Upkeep {
-    /// Creates the upkeep, with everything due at once.
+impl DeadLetterRemoval {
+    /// Creates the removal, due at once.
     pub fn new() -> Self {
         let now = Instant::now();
         Self {
@@ -60,7 +60,7 @@ impl Upkeep {
         }
         // One worker only, because two would remove twice as much.
         if let (0, Some(limit)) = (worker, config.dead_letter_max_size)
-            && let Err(failure) = self.make_room(limit, config.insert_timeout, until)
+            && let Err(failure) = self.limit_size(limit, config.insert_timeout, until)
         {
             warning!("sr_event_writer: the dead letters' size was not limited: {failure}");
         }
@@ -76,7 +76,7 @@ impl Upkeep {
         }
         self.next_expire = Instant::now() + EXPIRE_INTERVAL;
         let limit = config.insert_timeout;
-        while transaction::run(limit, || dead_letter::expire(age))? == Removed::Some {
+        while transaction::run(limit, || dead_letter::expire(age))? == ExpireProgress::Partial {
             if Instant::now() >= until {
                 // Batches are written in between.
                 self.next_expire = until;
@@ -87,22 +87,22 @@ impl Upkeep {
     }
 
     /// Removes the oldest dead letters while all together exceed `most` bytes.
-    fn make_room(&mut self, most: u64, limit: Duration, until: Instant) -> Result<(), Failure> {
+    fn limit_size(&mut self, most: u64, limit: Duration, until: Instant) -> Result<(), Failure> {
         if self.excess == 0 {
             self.measure(most, limit)?;
         }
         while self.excess > 0 {
             let excess = self.excess;
-            let freed = transaction::run(limit, || dead_letter::remove_oldest(excess));
-            let freed = freed.inspect_err(|_| self.give_up_for_now())?;
+            let removed = transaction::run(limit, || dead_letter::remove_oldest(excess));
+            let removed = removed.inspect_err(|_| self.postpone())?;
             status::update_worker(0, |worker| {
-                worker.dead_letters.removed += freed.dead_letters;
-                worker.dead_letters.bytes = worker.dead_letters.bytes.saturating_sub(freed.bytes);
+                worker.dead_letters.removed += removed.dead_letters;
+                worker.dead_letters.bytes = worker.dead_letters.bytes.saturating_sub(removed.bytes);
             });
-            self.excess = match freed.dead_letters {
+            self.excess = match removed.dead_letters {
                 // The remaining ones are locked by a replay.
                 0 => 0,
-                _ => excess.saturating_sub(freed.bytes),
+                _ => excess.saturating_sub(removed.bytes),
             };
             if Instant::now() >= until {
                 break;
@@ -133,7 +133,7 @@ impl Upkeep {
 
     /// Stops removing for a while. The obstacle may last, and each attempt takes time in which
     /// nothing is written.
-    fn give_up_for_now(&mut self) {
+    fn postpone(&mut self) {
         self.excess = 0;
         self.measured_count = None;
         self.next_measure = Instant::now() + RETRY_DELAY;

@@ -45,7 +45,7 @@ pub struct NewDeadLetter<'a> {
 
 impl NewDeadLetter<'_> {
     /// Returns the dead letter as a message to publish on NATS.
-    pub fn notice(&self) -> DeadLetterMessage {
+    pub fn to_message(&self) -> DeadLetterMessage {
         DeadLetterMessage {
             subject: self.message.subject.to_string(),
             stream: self.stream.to_owned(),
@@ -62,7 +62,7 @@ impl NewDeadLetter<'_> {
 }
 
 /// Writes one dead letter. Inside the transaction that records the message.
-pub fn keep(dead_letter: &NewDeadLetter<'_>) -> Result<(), Failure> {
+pub fn insert(dead_letter: &NewDeadLetter<'_>) -> Result<(), Failure> {
     let query = "INSERT INTO sr_event_writer.dead_letter
             (stream, subject, sequence, delivered, published_at, headers, payload,
              processor, stage, sqlstate, error, nats_stream, raw_headers)

@@ -5,9 +5,9 @@ mod insert;
 mod resolve;
 mod retention;
 
-pub use insert::{NewDeadLetter, Stage, keep};
+pub use insert::{NewDeadLetter, Stage, insert};
 pub use resolve::{Selection, StoredDeadLetter, discard, load, mark_replayed, unresolved};
-pub use retention::{Removed, expire, remove_oldest, size};
+pub use retention::{ExpireProgress, expire, remove_oldest, size};
 
 use crate::pg::failure::Failure;
 use crate::pg::sql_state::SqlState;

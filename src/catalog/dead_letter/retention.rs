@@ -16,18 +16,18 @@ const BYTES_AT_ONCE: u64 = 32 << 20;
 const SIZE: &str = "(200 + coalesce(pg_column_size(payload), 0) + coalesce(pg_column_size(headers), 0)
     + coalesce(pg_column_size(raw_headers), 0) + coalesce(pg_column_size(error), 0))::pg_catalog.int8";
 
-/// The dead letters that a removal by age has left.
+/// How far a removal by age has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// None that are too old, except locked ones.
-    All,
-    /// Perhaps some, because the transaction had reached its maximum.
-    Some,
+pub enum ExpireProgress {
+    /// None is left that is too old, except locked ones.
+    Complete,
+    /// Perhaps some are left, because the transaction had reached its maximum.
+    Partial,
 }
 
 /// Removes some of the dead letters that are older than `age`. Those that a replay has locked are
 /// left out, so that the worker does not wait for it.
-pub fn expire(age: Duration) -> Result<Removed, Failure> {
+pub fn expire(age: Duration) -> Result<ExpireProgress, Failure> {
     let query = format!(
         "DELETE FROM sr_event_writer.dead_letter WHERE id IN (
             SELECT id FROM sr_event_writer.dead_letter
@@ -41,14 +41,14 @@ pub fn expire(age: Duration) -> Result<Removed, Failure> {
             .map(|table| table.len())
     })?;
     Ok(match removed < REMOVED_AT_ONCE {
-        true => Removed::All,
-        false => Removed::Some,
+        true => ExpireProgress::Complete,
+        false => ExpireProgress::Partial,
     })
 }
 
 /// The result of a removal by size.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Freed {
+pub struct RemovedDeadLetters {
     /// Number of dead letters.
     pub dead_letters: u64,
     /// Bytes that they took.
@@ -57,7 +57,7 @@ pub struct Freed {
 
 /// Removes some of the oldest dead letters, until about `bytes` are free. Those that a replay has
 /// locked are left out.
-pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
+pub fn remove_oldest(bytes: u64) -> Result<RemovedDeadLetters, Failure> {
     let query = format!(
         "WITH oldest AS (
             SELECT id, {SIZE} AS size FROM sr_event_writer.dead_letter
@@ -78,7 +78,7 @@ pub fn remove_oldest(bytes: u64) -> Result<Freed, Failure> {
             .get_two::<i64, i64>()
     })?;
     let count = |found: Option<i64>| found.unwrap_or_default().unsigned_abs();
-    Ok(Freed {
+    Ok(RemovedDeadLetters {
         dead_letters: count(dead_letters),
         bytes: count(bytes),
     })

@@ -12,7 +12,7 @@ use crate::worker::breaker::Breaker;
 use crate::worker::pipeline::Pipeline;
 use crate::worker::refused;
 use crate::worker::report;
-use crate::worker::retention::Upkeep;
+use crate::worker::retention::DeadLetterRemoval;
 use crate::worker::schedule::Schedule;
 use nats::Nats;
 use pgrx::prelude::*;
@@ -33,7 +33,7 @@ impl Worker {
             return;
         }
         self.breaker = Breaker::new(config.write.breaker_failures, config.write.breaker_reset);
-        self.retention = Upkeep::new();
+        self.dead_letter_removal = DeadLetterRemoval::new();
         let (state, reason) = match config.enabled {
             false => (State::Disabled, "sr_event_writer.enabled is off".to_owned()),
             true if config.is_all_refused() => {
@@ -119,19 +119,19 @@ impl Worker {
     /// Starts the pipelines if they are not running, and applies the requests of operators.
     fn serve(&mut self, config: &Config, requests: &OperatorRequests) {
         if self.active.is_none() {
-            self.remember(config);
+            self.load_positions(config);
             self.start(config);
         }
         let Some(active) = &mut self.active else {
             return;
         };
         active.apply(requests);
-        self.retention.run_due(self.number, &config.write);
+        self.dead_letter_removal.run_due(self.number, &config.write);
     }
 
     /// Reads all recorded positions before anything else, so that this process still has them if
     /// DROP EXTENSION removes the table.
-    fn remember(&mut self, config: &Config) {
+    fn load_positions(&mut self, config: &Config) {
         match transaction::run(config.write.insert_timeout, position::load_all) {
             Ok(recorded) => self.remembered.extend(recorded),
             // Each pipeline reads its own position again.

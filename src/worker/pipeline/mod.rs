@@ -4,10 +4,10 @@
 
 mod context;
 mod destinations;
+mod failure_cause;
 mod position;
 mod readiness;
 mod selection;
-mod trust;
 mod write;
 mod writer;
 

@@ -5,8 +5,8 @@ mod transaction;
 
 use super::context::{WriteContext, WriteOutcome, Written};
 use super::destinations::Destinations;
+use super::failure_cause::{DeadLetterAllowance, FailureCause};
 use super::selection::{self, MessageRange};
-use super::trust::{Blame, Trust};
 use crate::config::PipelineConfig;
 use crate::pg;
 use crate::pg::failure::{Class, Failure};
@@ -17,12 +17,13 @@ use transaction::TransactionInput;
 /// Messages that are tried one by one before the worker concludes that a table accepts no rows.
 pub const SAMPLE_SIZE: usize = 16;
 
-/// The state of a bisection: the parts that are still to be written, and the trust in the table.
+/// The state of a bisection: the parts that are still to be written, and how far the table is
+/// trusted.
 struct Bisection<'b> {
     /// Parts to write; the last one is next.
     todo: Vec<Vec<MessageRange<'b>>>,
-    /// Trust that the table accepts rows.
-    trust: Trust,
+    /// Dead letters that may still be made before the table counts as broken.
+    allowance: DeadLetterAllowance,
 }
 
 /// Writes the fetched messages of one pipeline.
@@ -91,13 +92,13 @@ impl Writer {
         let mut outcome = WriteOutcome::default();
         let mut bisection = Bisection {
             todo: vec![ranges],
-            trust: Trust::default(),
+            allowance: DeadLetterAllowance::default(),
         };
         while let Some(ranges) = bisection.todo.pop() {
             let methods = self.destinations.methods(&ranges);
             let input = TransactionInput {
                 ranges: &ranges,
-                refused: None,
+                failed: None,
                 methods: &methods,
             };
             let written = match self.commit(&input, context) {
@@ -106,7 +107,7 @@ impl Writer {
             };
             match written {
                 Ok(written) => {
-                    bisection.trust.restore(&written);
+                    bisection.allowance.restore(&written);
                     outcome.written.add(written);
                 }
                 Err(failure) => {
@@ -134,19 +135,19 @@ impl Writer {
             return Ok(Written::default());
         }
         match (
-            self.blame(&failure, &bisection.trust),
+            self.failure_cause(&failure, &bisection.allowance),
             selection::count(input.ranges),
         ) {
-            (Blame::Row, 0 | 1) => {
-                bisection.trust.reduce(&failure);
-                self.commit_refused(input, &failure, context)
+            (FailureCause::Row, 0 | 1) => {
+                bisection.allowance.reduce(&failure);
+                self.commit_dead_letter(input, &failure, context)
             }
-            (Blame::Row, _) => {
+            (FailureCause::Row, _) => {
                 let (first, rest) = selection::split_half(input.ranges);
                 todo.extend([rest, first]);
                 Ok(Written::default())
             }
-            (Blame::RowOrTable, _) => {
+            (FailureCause::RowOrTable, _) => {
                 let open = input.ranges.iter().chain(todo.iter().flatten());
                 let open: Vec<MessageRange<'b>> = open.cloned().collect();
                 let all = TransactionInput {
@@ -157,19 +158,19 @@ impl Writer {
                 *todo = vec![selection::still_unrecorded(&open, context.position)];
                 sampled
             }
-            (Blame::NotARow, _) => Err(failure),
+            (FailureCause::NotARow, _) => Err(failure),
         }
     }
 
     /// Returns what has caused a failed write. Only if the table was looked up and fits can it be
     /// either the row or the table.
-    fn blame(&self, failure: &Failure, trust: &Trust) -> Blame {
+    fn failure_cause(&self, failure: &Failure, allowance: &DeadLetterAllowance) -> FailureCause {
         match failure.class() {
-            Class::Data => Blame::Row,
-            Class::Schema if !self.destinations.are_looked_up() => Blame::NotARow,
-            Class::Schema if trust.is_left() => Blame::Row,
-            Class::Schema => Blame::RowOrTable,
-            Class::Environment => Blame::NotARow,
+            Class::Data => FailureCause::Row,
+            Class::Schema if !self.destinations.are_looked_up() => FailureCause::NotARow,
+            Class::Schema if allowance.is_left() => FailureCause::Row,
+            Class::Schema => FailureCause::RowOrTable,
+            Class::Environment => FailureCause::NotARow,
         }
     }
 
@@ -213,9 +214,9 @@ impl Writer {
     ) -> Result<Written, Failure> {
         let input = TransactionInput {
             ranges,
-            refused: None,
+            failed: None,
             methods: &[],
         };
-        self.commit_refused(&input, failure, context)
+        self.commit_dead_letter(&input, failure, context)
     }
 }

@@ -32,7 +32,7 @@ pub fn reconcile(
         _ => stored.map(|stored| stored.position).or(remembered),
     };
     let is_new = recorded.is_none();
-    if let Some(identity) = unverified(request, newest_fetched, newest) {
+    if let Some(identity) = message_to_verify(request, newest_fetched, newest) {
         return Ok(ResumeDecision::Verify(identity));
     }
     let before = recorded.clone().unwrap_or_default();
@@ -67,7 +67,7 @@ pub fn reconcile(
 
 /// Returns the message that the stream has to verify first: the newest one that is fetched or
 /// recorded, or, if that was removed, the newest recorded one.
-fn unverified(
+fn message_to_verify(
     request: &PositionRequest,
     fetched: Option<MessageIdentity>,
     recorded: Option<MessageIdentity>,

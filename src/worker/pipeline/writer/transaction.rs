@@ -17,14 +17,14 @@ pub(super) struct TransactionInput<'s, 'b> {
     /// Messages to record.
     pub(super) ranges: &'s [MessageRange<'b>],
     /// One of these messages whose rows are not written, because it becomes a dead letter.
-    pub(super) refused: Option<&'s Refused<'s>>,
+    pub(super) failed: Option<&'s FailedMessage<'s>>,
     /// Write method of each destination, for the rows of the other messages; INSERT where there is
     /// none.
     pub(super) methods: &'s [WriteMethod],
 }
 
 /// A message that becomes a dead letter, and the reason.
-pub(super) struct Refused<'a> {
+pub(super) struct FailedMessage<'a> {
     /// Sequence of the message.
     sequence: u64,
     /// The reason.
@@ -33,7 +33,7 @@ pub(super) struct Refused<'a> {
 
 impl Writer {
     /// Writes an input that consists of one message, which becomes a dead letter.
-    pub(super) fn commit_refused(
+    pub(super) fn commit_dead_letter(
         &mut self,
         input: &TransactionInput<'_, '_>,
         failure: &Failure,
@@ -42,12 +42,12 @@ impl Writer {
         let Some(message) = input.ranges.iter().flat_map(MessageRange::iter).next() else {
             return Err(failure.clone());
         };
-        let refused = Refused {
+        let failed = FailedMessage {
             sequence: message.sequence,
             failure,
         };
         let input = TransactionInput {
-            refused: Some(&refused),
+            failed: Some(&failed),
             ..*input
         };
         self.commit(&input, context)
@@ -69,20 +69,20 @@ impl Writer {
         for message in input.ranges.iter().flat_map(MessageRange::iter) {
             next.insert(message.accounts_from, message.sequence);
         }
-        if let (None, Some(ends)) = (input.refused, selection::sequence_bounds(input.ranges)) {
+        if let (None, Some(ends)) = (input.failed, selection::sequence_bounds(input.ranges)) {
             resources
                 .crash_journal
                 .begin(&self.pipeline, stream_id, ends);
         }
         let written = transaction::run(context.timeout, || {
-            let rows = match input.refused {
+            let rows = match input.failed {
                 None => {
                     self.destinations
                         .write(input.ranges, input.methods, &mut resources.stdin)?
                 }
                 Some(_) => 0,
             };
-            let dead_letters = self.save_dead_letters(stream_id, input.ranges, input.refused)?;
+            let dead_letters = self.save_dead_letters(stream_id, input.ranges, input.failed)?;
             let newest = input.ranges.iter().flat_map(MessageRange::iter);
             let newest = newest.max_by_key(|message| message.sequence);
             self.save_position(
@@ -141,20 +141,20 @@ impl Writer {
         position::save(&self.pipeline, stream_id, next, newest)
     }
 
-    /// Keeps the messages that could not be decoded, and the refused one, as dead letters. Returns
+    /// Keeps the messages that could not be decoded, and the failed one, as dead letters. Returns
     /// what is to be published about them.
     fn save_dead_letters(
         &self,
         stream_id: &StreamId,
         ranges: &[MessageRange<'_>],
-        refused: Option<&Refused<'_>>,
+        failed: Option<&FailedMessage<'_>>,
     ) -> Result<Vec<DeadLetterMessage>, Failure> {
         let mut published = Vec::new();
         for message in ranges.iter().flat_map(MessageRange::iter) {
-            let (stage, failure) = match (&message.reject, refused) {
+            let (stage, failure) = match (&message.reject, failed) {
                 (Some(reject), _) => (Stage::Decode, dead_letter::undecodable(reject)),
-                (None, Some(refused)) if refused.sequence == message.sequence => {
-                    (Stage::Insert, refused.failure.clone())
+                (None, Some(failed)) if failed.sequence == message.sequence => {
+                    (Stage::Insert, failed.failure.clone())
                 }
                 _ => continue,
             };
@@ -166,8 +166,8 @@ impl Writer {
                 stage,
                 failure: &failure,
             };
-            dead_letter::keep(&dead_letter)?;
-            published.push(dead_letter.notice());
+            dead_letter::insert(&dead_letter)?;
+            published.push(dead_letter.to_message());
         }
         Ok(published)
     }

@@ -10,7 +10,7 @@ const MAX_UNPROVEN_DEAD_LETTERS: u32 = 16;
 
 /// The cause of a failed write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum FailureCause {
     /// A row: split the messages in half until it stands alone.
     Row,
     /// A row or the table: writing other rows decides.
@@ -21,22 +21,22 @@ pub enum Blame {
 
 /// The number of dead letters that may still be made before a table counts as broken.
 #[derive(Debug, Default)]
-pub struct Trust(u32);
+pub struct DeadLetterAllowance(u32);
 
-impl Trust {
+impl DeadLetterAllowance {
     /// Returns whether the table accepted a message recently.
     pub fn is_left(&self) -> bool {
         self.0 > 0
     }
 
-    /// Restores the trust after a transaction in which the table accepted a message.
+    /// Restores the allowance after a transaction in which the table accepted a message.
     pub fn restore(&mut self, written: &Written) {
         if written.accepted_any() {
             self.0 = MAX_UNPROVEN_DEAD_LETTERS;
         }
     }
 
-    /// Reduces the trust, before a message becomes a dead letter because of `failure`.
+    /// Reduces the allowance, before a message becomes a dead letter because of `failure`.
     pub fn reduce(&mut self, failure: &Failure) {
         if failure.class() == Class::Schema {
             self.0 = self.0.saturating_sub(1);
@@ -50,25 +50,25 @@ mod tests {
     use crate::pg::sql_state::SqlState;
 
     #[test]
-    fn a_table_that_breaks_in_the_middle_is_soon_no_longer_trusted() {
-        let mut trust = Trust::default();
-        assert!(!trust.is_left());
+    fn a_table_that_breaks_in_the_middle_soon_counts_as_broken() {
+        let mut allowance = DeadLetterAllowance::default();
+        assert!(!allowance.is_left());
         let written = Written {
             messages: 1,
             ..Written::default()
         };
-        trust.restore(&written);
+        allowance.restore(&written);
         let (row, table) = (
             Failure::new(SqlState::DATA_EXCEPTION, ""),
             Failure::new(SqlState::INSUFFICIENT_PRIVILEGE, ""),
         );
-        (0..100).for_each(|_| trust.reduce(&row));
+        (0..100).for_each(|_| allowance.reduce(&row));
         for _ in 0..MAX_UNPROVEN_DEAD_LETTERS {
-            assert!(trust.is_left());
-            trust.reduce(&table);
+            assert!(allowance.is_left());
+            allowance.reduce(&table);
         }
-        assert!(!trust.is_left());
-        trust.restore(&Written::default());
-        assert!(!trust.is_left());
+        assert!(!allowance.is_left());
+        allowance.restore(&Written::default());
+        assert!(!allowance.is_left());
     }
 }
