@@ -136,7 +136,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 
     async fn receive(&mut self, mut message: async_nats::Message) -> Result<(), SessionError> {
-        let unreadable = || SessionError::Fetch("a delivery without its particulars".into());
+        let unreadable = || SessionError::Fetch("a delivery without its metadata".into());
         let reply = message.reply.take().ok_or_else(unreadable)?;
         let delivery = Delivery::of(&reply).ok_or_else(unreadable)?;
         self.update_counts(&delivery);

@@ -23,14 +23,14 @@ impl Delivery {
     /// domain, account, stream and consumer, or of stream and consumer alone from old servers.
     /// Returns `None` if it is not a delivery of a consumer, or has an impossible time.
     pub(crate) fn of(reply: &str) -> Option<Self> {
-        let particulars = reply.strip_prefix("$JS.ACK.")?;
-        let tokens = 1 + particulars.bytes().filter(|byte| *byte == b'.').count();
+        let metadata = reply.strip_prefix("$JS.ACK.")?;
+        let tokens = 1 + metadata.bytes().filter(|byte| *byte == b'.').count();
         let names = match tokens {
             7 => 2,
             9.. => 4,
             _ => return None,
         };
-        let mut numbers = particulars.split('.').skip(names);
+        let mut numbers = metadata.split('.').skip(names);
         Some(Self {
             delivery_count: numbers.next()?.parse().ok()?,
             sequence: numbers.next()?.parse().ok()?,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reply_subject_has_the_particulars() {
+    fn the_reply_subject_has_the_metadata() {
         let numbers = "2.11.5.1767026614123456789.42";
         for names in [
             "stream.consumer",

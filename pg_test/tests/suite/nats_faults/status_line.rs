@@ -40,7 +40,7 @@ async fn a_message_with_a_status_in_its_headers_is_set_aside_and_does_not_stop_i
                   AND error LIKE 'headers: a status line (%' AND headers IS NULL
                   AND subject = 'netflow.odd' AND payload = '{}'";
     let kept: i64 = stack.pg.value(sql).await;
-    assert_eq!(kept, 5, "dead letters with their particulars");
+    assert_eq!(kept, 5, "complete dead letters");
     // Nothing of it comes again.
     let what = "nothing is left to acknowledge";
     eventually_equal(Duration::from_secs(30), what, 0, async || {

@@ -83,7 +83,7 @@ async fn messages_that_the_client_cannot_read_cost_only_themselves() {
     rows(&stack, GOOD + 10, Duration::from_secs(60)).await;
     assert!(took < PROMPT, "good messages took {took:?}");
     assert!(start.elapsed() < PROMPT, "it took {:?}", start.elapsed());
-    expect_particulars(&stack).await;
+    expect_complete_dead_letters(&stack).await;
     let log = stack.pg.log();
     let said = log[quiet..]
         .lines()
@@ -131,7 +131,7 @@ pub async fn expect_letters(stack: &Stack, feed: Feed, count: usize) {
 }
 
 /// The dead letters of one pipeline say what was wrong, and have every byte.
-async fn expect_particulars(stack: &Stack) {
+async fn expect_complete_dead_letters(stack: &Stack) {
     let sql = "SELECT stage || sqlstate, error, payload, coalesce(raw_headers, ''), headers IS NULL
                  FROM sr_event_writer.dead_letter WHERE lower(stream) = 'logs' ORDER BY sequence";
     let letters = stack.pg.query(sql, &[]).await;
