@@ -5,6 +5,7 @@
 //!
 //! - [`stack`]: both servers, the streams and the tables, ready to use. Most tests start here.
 //! - [`postgres`], [`nats`]: one server each, with the faults that a test can inflict on it.
+//! - [`secret_files`], [`certificates`]: what servers and the writer identify themselves with.
 //! - [`proxy`]: network faults between the writer and NATS.
 //! - [`feed`], [`messages`]: the seven streams, and realistic messages with unique markers.
 //! - [`soak`]: long runs with a schedule of faults, and an account at the end.
@@ -18,6 +19,7 @@
     reason = "test code: a fixture that fails ends the test, with its message"
 )]
 
+pub mod certificates;
 pub mod directory;
 pub mod feed;
 pub mod messages;
@@ -29,6 +31,7 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod recorded;
+pub mod secret_files;
 pub mod soak;
 pub mod stack;
 pub mod wait;

@@ -3,6 +3,7 @@
 
 mod access;
 mod cluster;
+mod jwt;
 mod options;
 mod publish;
 mod raw;
@@ -19,6 +20,7 @@ use async_nats::jetstream;
 pub use self::access::Access;
 use self::access::WITHIN;
 pub use self::cluster::Cluster;
+pub use self::jwt::{Operator, User};
 use self::options::PROGRAM;
 pub use self::options::{Options, old_program};
 pub use self::raw::RawPublisher;
@@ -48,12 +50,9 @@ impl Nats {
         let placement = options.placement;
         let directory = placement.directory("nats");
         let port = placement.port.unwrap_or_else(Port::reserve);
-        let login = options
-            .login
-            .map(|(user, password)| format!("{user}:{password}@"));
-        let login = login.unwrap_or_default();
         let server = Self {
-            access: Access::new(format!("nats://{login}127.0.0.1:{}", port.number()), 1),
+            access: Access::new(format!("nats://127.0.0.1:{}", port.number()), 1)
+                .with_options(options.connect),
             port,
             domain: options.domain,
             lifetime: placement.lifetime,
@@ -65,7 +64,8 @@ impl Nats {
         server
     }
 
-    fn configure(&self, lines: &str) {
+    /// Replaces the lines of [`Options::configuration`], from the next start on.
+    pub fn configure(&self, lines: &str) {
         let domain = self.domain.map(|domain| format!(", domain: {domain}"));
         let domain = domain.unwrap_or_default();
         let text = format!(

@@ -10,6 +10,9 @@ use std::ffi::{CStr, c_char, c_void};
 /// the text.
 macro_rules! check_hook {
     ($(#[$doc:meta])* $name:ident, $judge:expr) => {
+        check_hook!($(#[$doc])* $name, $judge, None);
+    };
+    ($(#[$doc:meta])* $name:ident, $judge:expr, $message:expr) => {
         $(#[$doc])*
         #[pg_guard]
         pub(super) unsafe extern "C-unwind" fn $name(
@@ -19,7 +22,7 @@ macro_rules! check_hook {
         ) -> bool {
             // SAFETY: PostgreSQL passes a pointer to the proposed value, which is NULL or a string
             // that lives until the hook returns.
-            unsafe { judge(value, $judge) }
+            unsafe { judge(value, $judge, $message) }
         }
     };
 }
@@ -30,9 +33,26 @@ check_hook!(
     |text| parse::streams(text).map(drop)
 );
 check_hook!(
-    /// Checks `sr_event_writer.nats_url`.
+    /// Checks `sr_event_writer.nats_url`. The value is not repeated, because it may hold a
+    /// password.
     servers,
-    |text| parse::servers(text).map(drop)
+    |text| parse::servers(text).map(drop),
+    Some("invalid value for parameter \"sr_event_writer.nats_url\"")
+);
+check_hook!(
+    /// Checks `sr_event_writer.nats_inbox_prefix`.
+    inbox_prefix,
+    parse::inbox_prefix
+);
+check_hook!(
+    /// Checks the settings that name a file.
+    file,
+    parse::file
+);
+check_hook!(
+    /// Checks `sr_event_writer.nats_tls_server_name`.
+    host_name,
+    parse::host_name
 );
 check_hook!(
     /// Checks `sr_event_writer.nats_domain`.
@@ -58,13 +78,15 @@ check_hook!(
     |text| parse::options(text).map(drop)
 );
 
-/// Checks a proposed value with `judge`, and sets the DETAIL if it is refused.
+/// Checks a proposed value with `judge`. If it is refused, sets the DETAIL, and replaces the
+/// primary message by `message` if there is one.
 ///
 /// # Safety
 /// `value` points to NULL or to a NUL-terminated string; the caller is a check hook.
 unsafe fn judge(
     value: *mut *mut c_char,
     judge: impl FnOnce(&str) -> Result<(), parse::ParseError>,
+    message: Option<&str>,
 ) -> bool {
     // SAFETY: see above.
     let text = unsafe { (*value).as_ref().map(|first| CStr::from_ptr(first)) };
@@ -73,8 +95,9 @@ unsafe fn judge(
         Err(_) => Err("It must be UTF-8.".to_owned()),
     };
     let Err(reason) = verdict else { return true };
-    // SAFETY: called from within a check hook. Only the DETAIL is set, so that PostgreSQL's own
-    // message still names the setting and the value.
-    unsafe { GucCheckError::default().with_detail(reason).apply() };
+    // PostgreSQL's own message names the setting and the value.
+    let error = message.map_or_else(GucCheckError::default, GucCheckError::new);
+    // SAFETY: called from within a check hook.
+    unsafe { error.with_detail(reason).apply() };
     false
 }

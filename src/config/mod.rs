@@ -3,6 +3,7 @@
 
 mod check;
 mod fault;
+mod nats_side;
 mod parse;
 mod pipelines;
 mod preset;
@@ -121,7 +122,8 @@ pub struct WriteConfig {
 
 /// Defines all settings in PostgreSQL. Call it once, from `_PG_init`.
 pub fn define() {
-    for setting in settings::SETTINGS {
+    let settings = settings::SETTINGS.iter();
+    for setting in settings.chain(settings::nats::SETTINGS) {
         setting.define();
     }
     pipelines::define();
@@ -146,24 +148,9 @@ pub fn read() -> Result<Config, ParseError> {
     }
     Ok(Config {
         enabled: settings::ENABLED.get(),
-        nats: read_nats()?,
+        nats: nats_side::read()?,
         pipelines,
         write,
-    })
-}
-
-/// Reads the settings of the NATS side.
-fn read_nats() -> Result<Settings, ParseError> {
-    let (retry_min, retry_max) = read_retry_delays();
-    let ack_wait = settings::INSERT_TIMEOUT.duration() * 2;
-    Ok(Settings {
-        servers: parse::servers(&settings::NATS_URL.get())?,
-        domain: settings::NATS_DOMAIN.non_empty(),
-        consumer_prefix: settings::CONSUMER.get(),
-        retry_min,
-        retry_max,
-        buffer_bytes: settings::BUFFER_MEMORY.size() / workers(),
-        ack_wait: ack_wait.max(Duration::from_secs(60)),
     })
 }
 

@@ -1,6 +1,8 @@
 //! All settings, each defined in one place, in the order of docs/settings.md. To add one: its
 //! static, a line in [`SETTINGS`], and a field of [`super::Config`] that is read from it. Settings
-//! of single pipelines are in [`super::pipelines`].
+//! of single pipelines are in [`super::pipelines`], those of the connection in [`nats`].
+
+pub(super) mod nats;
 
 use super::AckAfter;
 use super::check;
@@ -18,13 +20,11 @@ const AGE_MAX: i32 = 50 * 365 * DAY;
 /// Milliseconds in an hour.
 const HOUR_MS: i32 = 3_600_000;
 
-/// All settings but those of single pipelines.
+/// All settings but those of single pipelines and of the connection.
 pub(super) static SETTINGS: &[&dyn Setting] = &[
     &ENABLED,
     &DATABASE,
     &WORKERS,
-    &NATS_URL,
-    &NATS_DOMAIN,
     &CONSUMER,
     &STREAMS,
     &BATCH_SIZE,
@@ -65,17 +65,6 @@ pub(super) static WORKERS: Number = Number::new(
     Unit::Count,
 )
 .at_restart();
-
-pub(super) static NATS_URL: Text = Text::new(
-    c"sr_event_writer.nats_url",
-    c"NATS servers, separated by commas.",
-    c"nats://nats:4222",
-)
-.checked(Some(check::servers));
-
-pub(super) static NATS_DOMAIN: Text =
-    Text::new(c"sr_event_writer.nats_domain", c"JetStream domain.", c"")
-        .checked(Some(check::domain));
 
 pub(super) static CONSUMER: Text = Text::new(
     c"sr_event_writer.consumer",

@@ -4,11 +4,11 @@
 
 use crate::budget::Budget;
 use crate::connection::Connector;
+use crate::connection::state::Connection;
 use crate::publish::ack::{self, Receipt};
 use crate::publish::dead_letter::{self, DeadLetterMessage, DeadLetterQueue};
 use crate::settings::{PipelineSettings, Settings};
 use crate::shared::Shared;
-use crate::state::Connection;
 use crate::subscription::Subscription;
 use crate::threads;
 use std::sync::Arc;
@@ -56,11 +56,7 @@ impl Nats {
         shared.spawn(ack::run(ready, connector.clone()));
         shared.spawn(dead_letter::run(queued, connector.clone()));
         let settings = shared.settings.clone();
-        shared.spawn(async move {
-            if let Err(error) = connector.open(&settings).await {
-                connector.state().set_error(error.to_string());
-            }
-        });
+        shared.spawn(async move { match connector.keep_connected(&settings).await {} });
         Ok(Self {
             runtime,
             shared,

@@ -5,8 +5,8 @@
 use crate::backoff::Backoff;
 use crate::batch::Batch;
 use crate::connection::Connector;
+use crate::connection::state::LOSS_SHOWN_AFTER;
 use crate::consumer::ready::{self, ReadyConsumer};
-use crate::consumer::spec::{self, ConsumerSpec};
 use crate::consumer::stored::StoredMessages;
 use crate::consumer::{self, lookup};
 use crate::context::{Context, until_dropped};
@@ -22,12 +22,11 @@ use crate::stream_id::StreamId;
 use crate::unreadable::cuts::{Cut, CutHistory, ReadMode};
 use crate::unreadable::one_by_one::OneByOneReader;
 use crate::version;
+use crate::watch::Watch;
 use async_nats::Client;
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{Consumer, pull};
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -35,11 +34,9 @@ use tokio::time::Instant;
 /// A session that has lasted this long counts as a success for the backoff.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// A connection may be lost for this long before the status shows it.
-const DISCONNECTION_SHOWN_AFTER: Duration = Duration::from_secs(1);
-
-/// Interval at which the consumer and the stream are requested from the server.
-const COUNTS_EVERY: Duration = Duration::from_secs(5);
+/// Time in which a lost connection is noticed as such. A request that fails because of it may be
+/// faster.
+const LOSS_NOTICED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Delay after another writer has taken the consumer over. Both writers wait about this long, so
 /// that each of them makes progress.
@@ -77,24 +74,36 @@ impl Session {
         loop {
             self.context
                 .set_phase_of_a_new_session(PhaseKind::Connecting, "");
-            let client = self.connector.connected().await;
+            let client = self.connected().await;
             let started = Instant::now();
-            let ended = tokio::select! {
-                () = self.connector.state().disconnected() => Err(SessionError::Disconnected),
-                ended = self.run_once(&client, &mut history) => ended,
-            };
-            let Err(error) = ended;
+            let error = self.run_connected(&client, &mut history).await;
             if started.elapsed() >= STABLE {
                 backoff.reset();
             }
             // A missing permission shows as a request without an answer; only the error that the
             // server reports on the connection names it.
-            let reported = self.connector.state().error_since(started);
+            let reported = self
+                .connector
+                .state()
+                .error_since(started, &self.consumer());
             if matches!(error, SessionError::Disconnected) {
                 self.wait_after_cut(history.record_cut()).await;
             } else {
                 history.record_end();
                 self.wait_after(&error, reported, &mut backoff).await;
+            }
+        }
+    }
+
+    /// Waits for the connection, and returns its client. If that takes long, the status shows it
+    /// instead of what ended the last session.
+    async fn connected(&self) -> Client {
+        let connected = self.connector.connected();
+        match tokio::time::timeout(LOSS_SHOWN_AFTER, connected).await {
+            Ok(client) => client,
+            Err(_) => {
+                self.context.set_phase(PhaseKind::Connecting, "");
+                self.connector.connected().await
             }
         }
     }
@@ -122,18 +131,30 @@ impl Session {
         tokio::time::sleep(delay).await;
     }
 
-    /// Waits after a lost connection. The status changes only if the connection is not restored
-    /// soon.
+    /// Waits after a lost connection until it is restored. The status changes only if that takes
+    /// long.
     async fn wait_after_cut(&self, cut: Cut) {
-        let state = self.connector.state();
-        if tokio::time::timeout(DISCONNECTION_SHOWN_AFTER, state.connected())
-            .await
-            .is_err()
-        {
-            self.context.set_phase(PhaseKind::Connecting, "");
-        }
+        self.connected().await;
         if cut == Cut::Twice {
-            tokio::time::sleep(DISCONNECTION_SHOWN_AFTER / 5).await;
+            tokio::time::sleep(LOSS_SHOWN_AFTER / 5).await;
+        }
+    }
+
+    /// Runs one session, and returns what ended it: the loss of the connection before anything that
+    /// follows from it.
+    async fn run_connected(&self, client: &Client, history: &mut CutHistory) -> SessionError {
+        let lost = self.connector.state().disconnected();
+        tokio::pin!(lost);
+        let Err(error) = tokio::select! {
+            () = &mut lost => Err(SessionError::Disconnected),
+            ended = self.run_once(client, history) => ended,
+        };
+        if matches!(error, SessionError::Disconnected) {
+            return error;
+        }
+        match tokio::time::timeout(LOSS_NOTICED_WITHIN, lost).await {
+            Ok(()) => SessionError::Disconnected,
+            Err(_) => error,
         }
     }
 
@@ -160,13 +181,18 @@ impl Session {
             ready = reader.run(client, size.messages).await?;
         }
         self.show_fetching(&ready);
-        let (consumer, spec) = (ready.consumer.clone(), ready.spec.clone());
-        let pull = Pull::begin(client, &consumer, domain, size).await?;
-        let observed = stream.clone();
+        let watch = Watch {
+            context,
+            connector: &self.connector,
+            stream: stream.clone(),
+            consumer: ready.consumer.clone(),
+            spec: ready.spec.clone(),
+        };
+        let pull = Pull::begin(client, &watch.consumer, domain, size).await?;
         let fetch = self.fetch(stream_id, stream, ready, messages);
         history.record_fetching();
         tokio::select! {
-            changed = self.watch(&observed, &consumer, &spec) => Err(changed),
+            changed = watch.run() => Err(changed),
             ended = fetch.run(pull) => ended,
         }
     }
@@ -209,34 +235,9 @@ impl Session {
         Fetch::new(&self.context, server, batch, ready.position)
     }
 
-    /// Updates the figures that no message carries, and checks consumer and stream. Returns when
-    /// the consumer was changed, or when the stream would drop messages that it has sent.
-    async fn watch(
-        &self,
-        stream: &jetstream::stream::Stream,
-        consumer: &Consumer<pull::Config>,
-        spec: &ConsumerSpec,
-    ) -> SessionError {
-        loop {
-            tokio::time::sleep(COUNTS_EVERY).await;
-            // An unanswered request is sent again the next time; fetch itself notices real faults.
-            let Ok(info) = consumer.get_info().await else {
-                continue;
-            };
-            let ack_pending = info.num_ack_pending as u64;
-            self.context
-                .state
-                .ack_pending
-                .store(ack_pending, Ordering::Relaxed);
-            if let Err(changed) = spec.check_unchanged(&info) {
-                return changed;
-            }
-            if let Ok(now) = stream.get_info().await
-                && let Err(danger) = spec::refuse_message_loss(&now.config, &info)
-            {
-                return danger;
-            }
-        }
+    /// Returns the name of the consumer.
+    fn consumer(&self) -> String {
+        self.context.pipeline.consumer_name(&self.context.settings)
     }
 
     fn jetstream(&self, client: &Client) -> jetstream::Context {

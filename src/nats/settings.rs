@@ -6,13 +6,20 @@ use async_nats::ServerAddr;
 use async_nats::jetstream::stream;
 use decode::{FormatRef, Window};
 use row::Timestamp;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The settings that all pipelines share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Server addresses. The client tries them in random order, those that failed less often first.
+    /// Server addresses. They are tried in random order, those that failed less often first.
     pub servers: Vec<ServerAddr>,
+    /// How the worker logs in.
+    pub authentication: Authentication,
+    /// How the connection is encrypted, and the server identified.
+    pub tls: Tls,
+    /// Prefix of the subjects on which replies and messages arrive.
+    pub inbox_prefix: String,
     /// JetStream domain; `None` for the domain of the server.
     pub domain: Option<String>,
     /// Prefix of the durable consumers' names.
@@ -26,6 +33,68 @@ pub struct Settings {
     /// Time without an acknowledgement after which the server sends a message again. Longer than
     /// any batch may take.
     pub ack_wait: Duration,
+}
+
+/// How the worker logs in to NATS. Secrets are in files, which are read for each attempt to
+/// connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// It does not, or only with the client certificate of [`Tls`].
+    #[default]
+    None,
+    /// With the JWT and the nkey of a user, both in one file.
+    Credentials {
+        /// The credentials file.
+        file: PathBuf,
+    },
+    /// With the nkey of a user.
+    Nkey {
+        /// The file with its seed.
+        seed_file: PathBuf,
+    },
+    /// With a user name and a password.
+    Password {
+        /// The user name.
+        user: String,
+        /// The file with the password.
+        password_file: PathBuf,
+    },
+    /// With a token.
+    Token {
+        /// The file with the token.
+        file: PathBuf,
+    },
+}
+
+/// How the connection is encrypted, and both sides are identified. Files are in PEM format, and are
+/// read for each attempt to connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The file with the certificates of the authorities that the server's certificate may come
+    /// from; `None` for those of the operating system.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that identifies the worker.
+    pub client: Option<ClientCertificate>,
+    /// Whether TLS begins before the server has said anything.
+    pub first: bool,
+    /// The name that the server's certificate must have; `None` for the host of its address.
+    pub server_name: Option<String>,
+}
+
+impl Tls {
+    /// Returns whether any of it is set. Then each connection must use TLS.
+    pub(crate) fn is_configured(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// The certificate that identifies the worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The file with the certificate, and those of intermediate authorities after it.
+    pub cert_file: PathBuf,
+    /// The file with its private key.
+    pub key_file: PathBuf,
 }
 
 /// The settings of one pipeline: where its messages come from and how they become rows.

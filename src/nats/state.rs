@@ -1,12 +1,10 @@
 //! State of the NATS side that the status shows: plain values that the NATS thread writes and the
-//! main thread reads. Nothing blocks here, except that [`Connection`] lets a session wait for the
-//! connection.
+//! main thread reads. Nothing blocks here.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// The kind of a [`Phase`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +50,10 @@ pub struct PipelineState {
     pub in_memory: AtomicU64,
     /// Messages that were delivered, and that the server has no acknowledgement for.
     pub ack_pending: AtomicU64,
+    /// Highest stream sequence up to which the server has all acknowledgements.
+    pub(crate) ack_floor: AtomicU64,
+    /// What the server says when it refuses to take acknowledgements from this user.
+    ack_refusal: Mutex<Option<String>>,
     /// Redeliveries since the main thread last read this number and set it to 0.
     pub redelivered: AtomicU64,
     /// Deliveries of messages that this session had fetched before, counted in the same way.
@@ -69,6 +71,8 @@ impl Default for PipelineState {
             pending: AtomicU64::new(0),
             in_memory: AtomicU64::new(0),
             ack_pending: AtomicU64::new(0),
+            ack_floor: AtomicU64::new(0),
+            ack_refusal: Mutex::new(None),
             redelivered: AtomicU64::new(0),
             duplicates_in_flight: AtomicU64::new(0),
         }
@@ -79,6 +83,15 @@ impl PipelineState {
     /// Returns the current phase.
     pub fn phase(&self) -> Phase {
         self.phase.lock().clone()
+    }
+
+    /// Returns what the server says when it refuses to take acknowledgements from this user.
+    pub fn ack_refusal(&self) -> Option<String> {
+        self.ack_refusal.lock().clone()
+    }
+
+    pub(crate) fn set_ack_refusal(&self, refusal: Option<String>) {
+        *self.ack_refusal.lock() = refusal;
     }
 
     pub(crate) fn set_phase(&self, kind: PhaseKind, detail: impl Into<String>) {
@@ -118,115 +131,6 @@ impl Drop for InMemoryCount {
     fn drop(&mut self) {
         let in_memory = &self.state.in_memory;
         in_memory.fetch_sub(self.messages, Ordering::Relaxed);
-    }
-}
-
-/// State of the connection to NATS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connectivity {
-    /// Not connected; attempts are being made.
-    Disconnected,
-    /// Connected.
-    Connected,
-    /// Connected to a server that is about to shut down.
-    LameDuck,
-}
-
-/// An error that the server or the client reported, with the time of the report.
-#[derive(Debug)]
-struct ReportedError {
-    text: String,
-    at: Instant,
-}
-
-/// The connection to NATS, as the status shows it.
-#[derive(Debug)]
-pub struct Connection {
-    state: Mutex<(Connectivity, Option<ReportedError>)>,
-    server: Mutex<Option<String>>,
-    connects: AtomicU64,
-    changed: tokio::sync::watch::Sender<bool>,
-}
-
-impl Default for Connection {
-    fn default() -> Self {
-        Self {
-            state: Mutex::new((Connectivity::Disconnected, None)),
-            server: Mutex::new(None),
-            connects: AtomicU64::new(0),
-            changed: tokio::sync::watch::Sender::new(false),
-        }
-    }
-}
-
-impl Connection {
-    /// Returns whether the connection is up.
-    pub fn connectivity(&self) -> Connectivity {
-        self.state.lock().0
-    }
-
-    /// Returns the last error that was reported on the connection.
-    pub fn last_error(&self) -> Option<String> {
-        let state = self.state.lock();
-        state.1.as_ref().map(|reported| reported.text.clone())
-    }
-
-    /// Returns the last error, if it was reported at `start` or later.
-    pub(crate) fn error_since(&self, start: Instant) -> Option<String> {
-        let state = self.state.lock();
-        let last = state.1.as_ref().filter(|reported| reported.at >= start);
-        last.map(|reported| reported.text.clone())
-    }
-
-    /// Returns host and port of the server while connected.
-    pub fn server(&self) -> Option<String> {
-        self.server.lock().clone()
-    }
-
-    /// Returns whether the very first attempt to connect is still being made.
-    pub fn is_trying_first(&self) -> bool {
-        let (connectivity, error) = &*self.state.lock();
-        *connectivity == Connectivity::Disconnected
-            && error.is_none()
-            && self.connects.load(Ordering::Relaxed) == 0
-    }
-
-    /// Returns how often the connection was restored.
-    pub fn reconnects(&self) -> u64 {
-        self.connects.load(Ordering::Relaxed).saturating_sub(1)
-    }
-
-    pub(crate) fn set_connectivity(&self, connectivity: Connectivity) {
-        if connectivity == Connectivity::Connected {
-            self.connects.fetch_add(1, Ordering::Relaxed);
-        }
-        self.state.lock().0 = connectivity;
-        self.changed
-            .send_replace(connectivity != Connectivity::Disconnected);
-    }
-
-    pub(crate) fn set_error(&self, error: String) {
-        let at = Instant::now();
-        self.state.lock().1 = Some(ReportedError { text: error, at });
-    }
-
-    pub(crate) fn set_server(&self, server: Option<String>) {
-        *self.server.lock() = server;
-    }
-
-    /// Returns once the connection is up, however long that takes.
-    pub(crate) async fn connected(&self) {
-        let mut up = self.changed.subscribe();
-        // The sender lives in self, so the wait cannot fail.
-        let _ = up.wait_for(|up| *up).await;
-    }
-
-    /// Returns once the connection is down, even if it was down only for a moment.
-    pub(crate) async fn disconnected(&self) {
-        let before = self.connects.load(Ordering::Relaxed);
-        let again = || self.connects.load(Ordering::Relaxed) != before;
-        let mut up = self.changed.subscribe();
-        let _ = up.wait_for(|up| !*up || again()).await;
     }
 }
 

@@ -55,7 +55,8 @@ fn active(status: &SharedStatus) -> impl Iterator<Item = &WorkerStatus> {
     status.workers.iter().take(config::workers())
 }
 
-/// Returns the state of the connection; with several workers, that of one which is not connected,
+/// Returns the state of the connection, with detail and hint of the last error while it keeps the
+/// connection from being made; with several workers, that of one which is not connected,
 /// if there is any.
 fn nats(status: &SharedStatus) -> Value {
     let worst = active(status).max_by_key(|worker| worker.connection != ConnectionState::Connected);
@@ -68,6 +69,8 @@ fn nats(status: &SharedStatus) -> Value {
         "server": worst.and_then(|worker| worker.server.non_empty()),
         "reconnects": active(status).map(|worker| worker.reconnects).sum::<u64>(),
         "last_error": worst.and_then(|worker| worker.nats_error.non_empty()),
+        "detail": worst.and_then(|worker| worker.nats_detail.non_empty()),
+        "hint": worst.and_then(|worker| worker.nats_hint.non_empty()),
     })
 }
 

@@ -22,6 +22,8 @@ pub struct PipelineStatus {
     pub state: State,
     /// The reason for the state and what happens next, as text.
     pub detail: BoundedText<400>,
+    /// What the server log last said about state and reason.
+    pub logged: LoggedState,
     /// The creation time of `nats_stream`; 0 until a worker of this server has read it. Only then
     /// `floor` and `last_sequence` are valid.
     pub stream_created: i64,
@@ -61,6 +63,15 @@ impl PipelineStatus {
             ..Self::default()
         };
     }
+}
+
+/// A state with its reason, as the server log mentions it.
+#[derive(Clone, Copy, Default)]
+pub struct LoggedState {
+    /// The state.
+    pub state: State,
+    /// The reason for the state, as text.
+    pub detail: BoundedText<400>,
 }
 
 /// Counts of a pipeline's work since the server started.

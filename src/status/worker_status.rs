@@ -20,6 +20,10 @@ pub struct WorkerStatus {
     pub reconnects: u64,
     /// The last error that the connection reported.
     pub nats_error: BoundedText<300>,
+    /// The detail of the last error, while it keeps the connection from being made.
+    pub nats_detail: BoundedText<400>,
+    /// What to do about that.
+    pub nats_hint: BoundedText<300>,
     /// The state of its circuit breaker.
     pub breaker: BreakerState,
     /// Server errors in a row.

@@ -153,9 +153,10 @@ impl Worker {
         };
         active.show(&config.nats);
         report::worker_figures(self.number, Some(active.nats()), &self.breaker);
+        report::refusals(active.nats().connection());
         let refused = refused::names(self.own(&config.pipelines).map(|(_, pipeline)| pipeline));
-        let (state, reason) = refused::degrade(active.state(&self.breaker, now), &refused);
-        report::worker_state(self.number, state, &reason);
+        let explained = refused::degrade(active.state(&self.breaker, now), &refused);
+        report::worker_state(self.number, &explained);
     }
 
     /// Waits on the latch for something to do.

@@ -7,6 +7,7 @@
 
 mod ack_queue;
 mod breaker;
+mod explanation;
 mod main_loop;
 mod pipeline;
 mod poison;

@@ -1,5 +1,6 @@
 //! The part that refused pipelines have in the state of a worker, whose other pipelines go on.
 
+use super::explanation::Explained;
 use crate::config::PipelineDefinition;
 use crate::status::State;
 
@@ -17,19 +18,23 @@ pub fn reason(names: &[&str]) -> String {
     )
 }
 
-/// Returns the state of a worker with its reason, given the state of its running pipelines and the
-/// names of its refused ones.
-pub fn degrade((state, why): (State, String), names: &[&str]) -> (State, String) {
+/// Returns the state of a worker, given the state of its running pipelines and the names of its
+/// refused ones.
+pub fn degrade(explained: Explained, names: &[&str]) -> Explained {
     // A worker that is still starting has not shown yet how its other pipelines are.
-    if names.is_empty() || state == State::Starting {
-        return (state, why);
+    if names.is_empty() || explained.state == State::Starting {
+        return explained;
     }
     let reason = reason(names);
-    let both = match why.is_empty() {
+    let both = match explained.reason.is_empty() {
         true => reason,
-        false => format!("{why}; {reason}"),
+        false => format!("{}; {reason}", explained.reason),
     };
-    (State::Degraded, both)
+    Explained {
+        state: State::Degraded,
+        reason: both,
+        ..explained
+    }
 }
 
 #[cfg(test)]
@@ -38,7 +43,8 @@ mod tests {
     use crate::config::ParseError;
 
     fn state(state: State, why: &str, names: &[&str]) -> (State, String) {
-        degrade((state, why.to_owned()), names)
+        let explained = degrade(Explained::own(state, why), names);
+        (explained.state, explained.reason)
     }
 
     #[test]

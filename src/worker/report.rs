@@ -3,18 +3,16 @@
 
 use super::ack_queue::PendingAcks;
 use super::breaker::Breaker;
-use super::pipeline::{Blocked, Pipeline, WriteReport, configured_table};
+use super::explanation::{self, Cause, Explained};
+use super::pipeline::{Pipeline, WriteReport, configured_table};
 use crate::config::{ParseError, PipelineConfig};
 use crate::pg::clock::now;
 use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
-use nats::{Connection, Connectivity, Nats, PhaseKind, Settings};
+use nats::{Connection, Connectivity, Nats, Settings};
+use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// Separates a problem from the time of the next attempt. A change of the latter alone is no change
-/// of state.
-const NEXT: &str = "; next try";
 
 /// Reports that worker `number` is about to connect to its database. If that fails, the process
 /// ends, so only shared memory can tell the next process that an attempt has failed.
@@ -32,11 +30,11 @@ pub fn connecting(number: usize, database: &str) {
 }
 
 /// Reports the state of worker `number`, and logs it if it has changed.
-pub fn worker_state(number: usize, state: State, reason: &str) {
-    let changed = |known: State, text: &str| known != state || stable(text) != stable(reason);
+pub fn worker_state(number: usize, explained: &Explained) {
+    let (state, reason) = (explained.state, explained.reason.as_str());
     let mut log_it = false;
     status::update_worker(number, |worker| {
-        if changed(worker.state, worker.reason.get()) {
+        if !explained.is_same(worker.state, worker.reason.get()) {
             log_it = true;
             worker.state = state;
             worker.since = now();
@@ -44,8 +42,40 @@ pub fn worker_state(number: usize, state: State, reason: &str) {
         worker.reason.set(reason);
     });
     if log_it {
-        log!("sr_event_writer: {}{}", state.as_str(), colon(reason));
+        log_worker_state(explained);
     }
+}
+
+/// Writes a line to the server log. If the connection is at fault, it stands for all pipelines.
+fn log_worker_state(explained: &Explained) {
+    let state = explained.state.as_str();
+    let Cause::Connection(Some(problem)) = &explained.cause else {
+        log!("sr_event_writer: {state}{}", colon(&explained.reason));
+        return;
+    };
+    let text = format!("{state}: NATS is not connected: {}", problem.message);
+    log_warning(text, problem.detail.as_deref(), problem.hint.as_deref());
+}
+
+/// Logs the permissions that the NATS server has refused since the last call.
+pub fn refusals(connection: &Connection) {
+    for refusal in connection.new_refusals() {
+        let text = format!("NATS: {}", refusal.message);
+        log_warning(text, None, Some(&refusal.hint));
+    }
+}
+
+/// Writes a warning with DETAIL and HINT to the server log.
+fn log_warning(text: String, detail: Option<&str>, hint: Option<&str>) {
+    let text = format!("sr_event_writer: {text}");
+    let mut report = ErrorReport::new(PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE, text, "");
+    if let Some(detail) = detail {
+        report = report.set_detail(detail);
+    }
+    if let Some(hint) = hint {
+        report = report.set_hint(hint);
+    }
+    report.report(PgLogLevel::WARNING);
 }
 
 /// Reports the connection, the breaker, and the bytes of messages in memory.
@@ -57,6 +87,8 @@ pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
             worker.connection = ConnectionState::Disconnected;
             worker.server.set("");
             worker.memory_bytes = 0;
+            worker.nats_detail.set("");
+            worker.nats_hint.set("");
             return;
         };
         let connection = nats.connection();
@@ -70,6 +102,11 @@ pub fn worker_figures(number: usize, nats: Option<&Nats>, breaker: &Breaker) {
         worker
             .nats_error
             .set(&connection.last_error().unwrap_or_default());
+        let detail = connection.problem().and_then(|problem| problem.detail);
+        worker.nats_detail.set(&detail.unwrap_or_default());
+        worker
+            .nats_hint
+            .set(&connection.last_hint().unwrap_or_default());
         worker.memory_bytes = nats.memory_in_use() as u64;
     });
 }
@@ -86,6 +123,8 @@ pub fn idle_pipeline(
         status.table.set(&configured_table(config));
         status.state = state;
         status.detail.set(detail);
+        status.logged.state = state;
+        status.logged.detail.set(detail);
         status.pending = 0;
         status.ack_pending = 0;
     });
@@ -113,21 +152,28 @@ pub fn misconfigured_pipeline(slot: Slot, name: &str, reason: &str) -> bool {
     is_new
 }
 
-/// Reports a pipeline, and logs its state if that has changed.
+/// Reports a pipeline, and logs its state if that has changed. A state that is the connection's
+/// fault is logged once, by the worker; one on the way to another is not logged.
 pub fn pipeline(
     pipeline: &Pipeline,
     settings: &Settings,
     connection: &Connection,
     acks: &PendingAcks,
 ) {
-    let (state, detail) = state_of(pipeline, connection, acks);
+    let explained = explanation::of_pipeline(pipeline, connection, acks);
+    let (state, detail) = (explained.state, explained.reason.as_str());
     let mut log_it = false;
     status::update_pipeline(pipeline.slot, |status| {
-        log_it = status.state != state || stable(status.detail.get()) != stable(&detail);
+        let logged = &mut status.logged;
+        if explained.cause == Cause::Own && !explained.is_same(logged.state, logged.detail.get()) {
+            log_it = true;
+            logged.state = state;
+            logged.detail.set(detail);
+        }
         describe(status, &pipeline.config, settings);
         status.table.set(pipeline.writer.table());
         status.state = state;
-        status.detail.set(&detail);
+        status.detail.set(detail);
         show_position(status, pipeline);
         let nats_state = pipeline.subscription.state();
         let in_memory = nats_state.in_memory.load(Ordering::Relaxed);
@@ -139,7 +185,7 @@ pub fn pipeline(
     });
     if log_it {
         let name = &pipeline.config.nats.name;
-        let text = format!("{}{}", state.as_str(), colon(&detail));
+        let text = format!("{}{}", state.as_str(), colon(detail));
         match state {
             State::Degraded | State::Paused => pipeline_warning!(name, "{text}"),
             _ => pipeline_log!(name, "{text}"),
@@ -198,57 +244,6 @@ fn describe(status: &mut PipelineStatus, config: &PipelineConfig, settings: &Set
     if let Some(name) = &nats.stream {
         status.nats_stream.set(name);
     }
-}
-
-/// Returns the state of a pipeline and the explanation, as the status functions show them.
-pub fn state_of(
-    pipeline: &Pipeline,
-    connection: &Connection,
-    acks: &PendingAcks,
-) -> (State, String) {
-    let phase = pipeline.subscription.state().phase();
-    let short = match phase.kind {
-        PhaseKind::OutOfMemory => format!("; {}", phase.detail),
-        _ => String::new(),
-    };
-    match &pipeline.blocked {
-        Some(Blocked::Paused) => {
-            return (
-                State::Paused,
-                "paused by sr_event_writer_pause()".to_owned(),
-            );
-        }
-        Some(Blocked::SchemaMismatch(failure)) => {
-            return (
-                State::Paused,
-                format!("{failure}; resumes by itself when the table fits{short}"),
-            );
-        }
-        Some(Blocked::Retrying(failure)) => {
-            return (State::Degraded, format!("{failure}{NEXT} follows{short}"));
-        }
-        None => {}
-    }
-    match phase.kind {
-        PhaseKind::Fetching => match acks.standby_wait(pipeline.slot) {
-            Some(reason) => (State::Degraded, reason.to_owned()),
-            None => (State::Running, phase.detail),
-        },
-        PhaseKind::Waiting | PhaseKind::OutOfMemory => (State::Degraded, phase.detail),
-        PhaseKind::Positioning | PhaseKind::Stopped => (State::Starting, phase.detail),
-        PhaseKind::Connecting if connection.is_trying_first() => {
-            (State::Starting, "connecting to NATS".to_owned())
-        }
-        PhaseKind::Connecting => match connection.connectivity() {
-            Connectivity::Disconnected => (State::Degraded, "NATS is not connected".to_owned()),
-            Connectivity::Connected | Connectivity::LameDuck => (State::Starting, phase.detail),
-        },
-    }
-}
-
-/// Returns the part of an explanation that counts as the state.
-fn stable(detail: &str) -> &str {
-    detail.split(NEXT).next().unwrap_or(detail)
 }
 
 /// Returns the text after a colon, or nothing if it is empty.

@@ -3,6 +3,7 @@
 
 use super::ack_queue::PendingAcks;
 use super::breaker::{Breaker, Permission};
+use super::explanation::{self, Explained};
 use super::pipeline::{Pipeline, Readiness, WriteResources};
 use super::report;
 use super::wait_reason::WaitReason;
@@ -176,41 +177,31 @@ impl Schedule {
         }
     }
 
-    /// Returns the state of the worker, which is that of its worst part, with the explanation.
-    pub fn state(&self, breaker: &Breaker, now: Instant) -> (State, String) {
+    /// Returns the state of the worker, which is that of its worst part.
+    pub fn state(&self, breaker: &Breaker, now: Instant) -> Explained {
         if let Permission::Wait(_) = breaker.permission(now) {
-            return (
-                State::Degraded,
-                "the circuit breaker is open after database errors".to_owned(),
-            );
+            let reason = "the circuit breaker is open after database errors";
+            return Explained::own(State::Degraded, reason);
         }
-        if self.nats.connection().is_trying_first() {
-            return (State::Starting, "connecting to NATS".to_owned());
+        let connection = self.nats.connection();
+        if let Some(trouble) = explanation::of_connection(connection) {
+            return trouble;
         }
-        if self.wait_reason() == WaitReason::Nats {
-            let error = self.nats.connection().last_error();
-            let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            return (
-                State::Degraded,
-                format!("NATS is not connected{error}; trying on"),
-            );
-        }
-        let states: Vec<State> = self
-            .pipelines
-            .iter()
-            .map(|pipeline| report::state_of(pipeline, self.nats.connection(), &self.acks).0)
+        let pipelines = self.pipelines.iter();
+        let states: Vec<State> = pipelines
+            .map(|pipeline| explanation::of_pipeline(pipeline, connection, &self.acks).state)
             .collect();
         let all = |state| !states.is_empty() && states.iter().all(|s| *s == state);
         let any = |state| states.contains(&state);
-        match () {
-            () if all(State::Paused) => (State::Paused, "all streams are paused".to_owned()),
-            () if any(State::Degraded) => (
-                State::Degraded,
-                "a stream has trouble; see stream_status".to_owned(),
-            ),
-            () if all(State::Starting) => (State::Starting, "streams are starting".to_owned()),
-            () => (State::Running, String::new()),
-        }
+        let (state, reason) = match () {
+            () if all(State::Paused) => (State::Paused, "all streams are paused"),
+            () if any(State::Degraded) => {
+                (State::Degraded, "a stream has trouble; see stream_status")
+            }
+            () if all(State::Starting) => (State::Starting, "streams are starting"),
+            () => (State::Running, ""),
+        };
+        Explained::own(state, reason)
     }
 }
 

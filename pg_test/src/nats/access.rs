@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, consumer, stream};
 
 use crate::wait;
@@ -15,6 +16,7 @@ pub(super) const WITHIN: Duration = Duration::from_secs(30);
 pub struct Access {
     servers: String,
     replicas: usize,
+    options: ConnectOptions,
 }
 
 impl Access {
@@ -24,7 +26,13 @@ impl Access {
         Self {
             servers: servers.into(),
             replicas,
+            options: ConnectOptions::new(),
         }
+    }
+
+    /// Connects with these options.
+    pub(super) fn with_options(self, options: ConnectOptions) -> Self {
+        Self { options, ..self }
     }
 
     /// Returns host and port of each server.
@@ -36,7 +44,10 @@ impl Access {
 
     /// Opens a new connection.
     pub async fn try_client(&self) -> Result<async_nats::Client, String> {
-        async_nats::connect(self.servers.split(',').collect::<Vec<_>>())
+        let servers = self.servers.split(',').collect::<Vec<_>>();
+        let options = self.options.clone();
+        options
+            .connect(servers)
             .await
             .map_err(|error| error.to_string())
     }

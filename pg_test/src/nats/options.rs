@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use async_nats::ConnectOptions;
+
 use crate::placement::Placement;
 use crate::process::Signal;
 
@@ -28,8 +30,9 @@ pub struct Options {
     pub program: PathBuf,
     /// JetStream domain.
     pub domain: Option<&'static str>,
-    /// User and password of the tests' own connections, if the configuration restricts others.
-    pub login: Option<(&'static str, &'static str)>,
+    /// Options of the tests' own connections: a login, for example, if the configuration restricts
+    /// others. An address with user and password would not do; the client ignores them.
+    pub connect: ConnectOptions,
     /// Directory, port and lifetime.
     pub placement: Placement,
 }
@@ -40,7 +43,7 @@ impl Default for Options {
             configuration: String::new(),
             program: PathBuf::from(PROGRAM),
             domain: None,
-            login: None,
+            connect: ConnectOptions::new(),
             placement: Placement::temporary(Signal::SIGKILL),
         }
     }

@@ -15,6 +15,11 @@ pub const FAULTY_LIBRARY: (&str, &str) = (
     "$libdir/sr_event_writer_faults:$libdir",
 );
 
+/// The login of the tests' own connections, where the server has users.
+pub fn tests_login() -> async_nats::ConnectOptions {
+    async_nats::ConnectOptions::with_user_and_password("tests".to_owned(), "tests".to_owned())
+}
+
 /// Of the messages that are published here.
 const SEED: u64 = 17;
 

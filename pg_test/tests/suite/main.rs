@@ -12,6 +12,7 @@
 )]
 
 mod all_at_once;
+mod authentication;
 mod bystander;
 mod columns;
 mod control;
@@ -32,8 +33,10 @@ mod nats_taken_over;
 mod observed;
 mod one_transaction;
 mod outage;
+mod outages;
 mod packages;
 mod panics;
+mod permissions;
 mod pg_upgrade;
 mod poison;
 mod position;
@@ -52,6 +55,7 @@ mod soak;
 mod split;
 mod standby;
 mod status_counts;
+mod tls;
 mod unflushed;
 mod unresponsive;
 mod upgrade;

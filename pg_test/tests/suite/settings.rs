@@ -1,5 +1,6 @@
 //! Settings are checked when they are set.
 
+mod connection;
 mod effect;
 mod refused;
 
@@ -185,7 +186,7 @@ fn explains(failure: &Failure, words: &str) -> bool {
 async fn a_bad_value_is_refused_with_a_reason_when_it_is_set() {
     let stack = Stack::builder().without_tables().disabled().start().await;
     let mut faults = Vec::new();
-    for &(name, values) in REFUSED {
+    for &(name, values) in REFUSED.iter().chain(connection::REFUSED) {
         for &(value, word) in values {
             let refused = stack
                 .pg
@@ -212,7 +213,7 @@ async fn a_bad_value_is_refused_with_a_reason_when_it_is_set() {
 async fn a_good_value_is_accepted_and_a_misspelt_name_is_not() {
     let stack = Stack::builder().without_tables().disabled().start().await;
     let mut faults = Vec::new();
-    for &(name, values) in ACCEPTED {
+    for &(name, values) in ACCEPTED.iter().chain(connection::ACCEPTED) {
         for value in values {
             let key = format!("sr_event_writer.{name}");
             if let Err(failure) = stack.pg.try_alter_system(&key, value).await {
@@ -265,7 +266,7 @@ async fn the_defaults_are_the_documented_ones() {
     ];
     let sql = "SELECT boot_val FROM pg_settings WHERE name = 'sr_event_writer.' || $1";
     let mut faults = Vec::new();
-    for (name, value) in documented {
+    for (name, value) in documented.into_iter().chain(connection::DEFAULTS) {
         let rows = stack.pg.query(sql, &[&name]).await;
         let found: Option<String> = rows.first().and_then(|row| row.get(0));
         if found.as_deref() != Some(value) {

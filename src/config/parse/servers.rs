@@ -3,6 +3,9 @@
 use super::{ParseError, refuse};
 use nats::ServerAddr;
 
+/// Bytes of the longest host name.
+const HOST_NAME_MAX: usize = 253;
+
 /// Parses `nats_url`: server addresses separated by commas.
 pub(in crate::config) fn servers(text: &str) -> Result<Vec<ServerAddr>, ParseError> {
     let addresses = text.split(',').map(str::trim).filter(|s| !s.is_empty());
@@ -32,6 +35,15 @@ fn server(address: &str) -> Result<ServerAddr, ParseError> {
         .map_err(|error| ParseError(format!("Address \"{address}\" is not valid: {error}.")))
 }
 
+/// Checks `nats_tls_server_name`: a host name or an IP address; empty for none.
+pub(in crate::config) fn host_name(text: &str) -> Result<(), ParseError> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    match text.len() <= HOST_NAME_MAX && text.chars().all(valid) {
+        true => Ok(()),
+        false => refuse("It must be a host name or an IP address."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +60,15 @@ mod tests {
         let secret = reason(servers("nats://user:secret@a:4222"));
         assert!(secret.contains("visible") && !secret.contains("secret@"));
         assert!(reason(servers("nats://a:port")).contains("not valid"));
+    }
+
+    #[test]
+    fn a_server_name_is_a_host_name() {
+        for good in ["", "nats.example.com", "10.0.0.1", "::1", "nats_1"] {
+            assert!(host_name(good).is_ok(), "{good}");
+        }
+        for bad in ["tls://nats", "two words", "nats/1"] {
+            assert!(reason(host_name(bad)).contains("host name"), "{bad}");
+        }
     }
 }

@@ -4,13 +4,26 @@ use super::{ParseError, refuse};
 
 /// Checks `dead_letter_subject`: a subject without wildcards, or nothing.
 pub(in crate::config) fn subject_prefix(text: &str) -> Result<(), ParseError> {
-    let valid = |token: &str| {
-        !token.is_empty() && !token.contains(['*', '>', ' ']) && !token.contains(char::is_control)
-    };
-    if text.is_empty() || text.split('.').all(valid) {
+    if text.is_empty() || is_subject(text) {
         return Ok(());
     }
     refuse(format!("\"{text}\" is not a NATS subject to publish to."))
+}
+
+/// Checks `nats_inbox_prefix`: a subject without wildcards.
+pub(in crate::config) fn inbox_prefix(text: &str) -> Result<(), ParseError> {
+    match is_subject(text) {
+        true => Ok(()),
+        false => refuse("It must be a NATS subject without wildcards."),
+    }
+}
+
+/// Returns whether a text is a subject without wildcards.
+fn is_subject(text: &str) -> bool {
+    let valid = |token: &str| {
+        !token.is_empty() && !token.contains(['*', '>', ' ']) && !token.contains(char::is_control)
+    };
+    text.split('.').all(valid)
 }
 
 /// Parses the option `subject`: subject filters separated by commas.
@@ -42,6 +55,8 @@ mod tests {
         assert!(subject_prefix("").is_ok() && subject_prefix("dead.letters").is_ok());
         for bad in ["dead.", "a.*", "a.>", "a b", ".a"] {
             assert!(reason(subject_prefix(bad)).contains(bad), "{bad}");
+            assert!(reason(inbox_prefix(bad)).contains("wildcards"), "{bad}");
         }
+        assert!(inbox_prefix("_INBOX.writer").is_ok() && inbox_prefix("").is_err());
     }
 }

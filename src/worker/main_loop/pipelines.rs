@@ -9,6 +9,7 @@ use crate::pg::failure::Failure;
 use crate::pg::{activity, transaction};
 use crate::status::{self, Slot, State};
 use crate::worker::breaker::Breaker;
+use crate::worker::explanation::Explained;
 use crate::worker::pipeline::Pipeline;
 use crate::worker::refused;
 use crate::worker::report;
@@ -61,7 +62,7 @@ impl Worker {
         if let Some(active) = self.active.take() {
             self.remembered.extend(active.shut_down(SHUTDOWN_TIMEOUT));
         }
-        report::worker_state(self.number, state, reason);
+        report::worker_state(self.number, &Explained::own(state, reason));
         report::worker_figures(self.number, None, &self.breaker);
         if let Some(config) = self.config.clone() {
             for (slot, pipeline) in self.own(&config.pipelines) {
@@ -110,7 +111,7 @@ impl Worker {
             }
             Err(failure) => {
                 let reason = format!("control tables: {failure}");
-                report::worker_state(self.number, State::Degraded, &reason);
+                report::worker_state(self.number, &Explained::own(State::Degraded, reason));
             }
         }
         activity::report_idle();
@@ -155,7 +156,7 @@ impl Worker {
             }
             Err(error) => {
                 let reason = format!("threads cannot be started: {error}");
-                report::worker_state(self.number, State::Degraded, &reason);
+                report::worker_state(self.number, &Explained::own(State::Degraded, reason));
             }
         }
     }

@@ -8,6 +8,7 @@ use pg_test::wait::eventually;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 
+use crate::fixtures::tests_login;
 use crate::nats_faults::{
     FEED, RECOVERY, builder, expect_exactly, publish, publish_during, rows_go_on, status_says,
     stream_says,
@@ -107,7 +108,7 @@ async fn start_with_users() -> Stack {
     builder()
         .nats(|options| {
             options.configuration = users("nothing");
-            options.login = Some(("tests", "tests"));
+            options.connect = tests_login();
         })
         .start()
         .await

@@ -4,7 +4,7 @@ use super::super::server::{ConsumerCounts, Server};
 use super::super::*;
 use crate::budget::Budget;
 use crate::resume::MessageIdentity;
-use crate::settings::{PipelineSettings, Settings};
+use crate::settings::{Authentication, PipelineSettings, Settings, Tls};
 use crate::state::{PhaseKind, PipelineState};
 use crate::testing;
 use bytes::Bytes;
@@ -82,6 +82,9 @@ pub(super) struct Running {
 
 pub(super) fn settings() -> Settings {
     Settings {
+        authentication: Authentication::None,
+        tls: Tls::default(),
+        inbox_prefix: "_INBOX".to_owned(),
         servers: Vec::new(),
         domain: None,
         consumer_prefix: "test".to_owned(),
