@@ -116,8 +116,8 @@ pub async fn writer_is(stack: &Stack, state: &str) {
 pub fn assert_unharmed(stack: &Stack) {
     stack.pg.assert_nothing_is_broken();
     let log = stack.pg.log();
-    let crash = log.lines().find(|line| line.contains("was terminated by signal"));
-    assert_eq!(crash, None, "in the server log");
+    let crash = |line: &&str| line.contains("was terminated by signal") || line.contains("PANIC");
+    assert_eq!(log.lines().find(crash), None, "in the server log");
 }
 
 /// Interval at which [`under_load`] publishes, and the number of messages of each feed.
