@@ -124,8 +124,8 @@ test-assertions: install-18 faulty packages ## the suite on a PostgreSQL 18 with
 memcheck: ## the tests of the pure crates under valgrind
 	@$(ENTER) testbed/clean-root bash -euo pipefail -c ' \
 		{ apt-get update -q && apt-get install -q -y --no-install-recommends valgrind; } >&2; \
-		env PROPTEST_CASES=8 \
-			CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=1" \
+		host=$$(rustc -vV | sed -n "s/^host: //p" | tr a-z- A-Z_); \
+		env PROPTEST_CASES=8 "CARGO_TARGET_$${host}_RUNNER=valgrind --quiet --error-exitcode=1" \
 			cargo pure'
 
 MINUTES ?= 10
