@@ -111,23 +111,6 @@ test: install faulty packages ## the whole test suite, on PostgreSQL 18 and 17
 		debian_package durable:: install:: poison:: position:: privileges samples seven_streams \
 		shutdown:: standby:: upgrade::)
 
-# Both take Debian's packages from the network, into a copy of the testbed that vanishes.
-.PHONY: test-assertions memcheck
-test-assertions: install-18 faulty packages ## the suite on a PostgreSQL 18 with assertions, which is built first
-	@[[ -x $(TARGET)/assertions/bin/postgres ]] || \
-		$(ENTER) testbed/clean-root testbed/assertions 18 '$(TARGET)/assertions' >&2
-	@$(ENTER) env SR_PG_BIN='$(abspath $(TARGET))/assertions/bin' \
-		PGRX_PG_CONFIG_PATH='$(call pg_config,$(MAJOR))' \
-		cargo test --package pg_test --test suite --no-fail-fast -- --test-threads=3
-
-# Each case of a property test costs as much as fifty without valgrind.
-memcheck: ## the tests of the pure crates under valgrind
-	@$(ENTER) testbed/clean-root bash -euo pipefail -c ' \
-		{ apt-get update -q && apt-get install -q -y --no-install-recommends valgrind; } >&2; \
-		host=$$(rustc -vV | sed -n "s/^host: //p" | tr a-z- A-Z_); \
-		env PROPTEST_CASES=8 "CARGO_TARGET_$${host}_RUNNER=valgrind --quiet --error-exitcode=1" \
-			cargo pure'
-
 MINUTES ?= 10
 .PHONY: soak
 soak: install-$(MAJOR) ## seven live streams under faults, and an account of every message (MINUTES=10, SEED=...)

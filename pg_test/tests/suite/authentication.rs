@@ -2,6 +2,7 @@
 
 mod files;
 mod log;
+mod memory;
 mod method;
 
 use pg_test::nats;

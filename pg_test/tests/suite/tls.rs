@@ -86,14 +86,11 @@ async fn set(stack: &Stack, name: &str, value: &str) {
     stack.pg.alter_system(&name, value).await;
 }
 
-/// Makes the tests' own connections begin with TLS.
+/// Makes the tests' own connections use TLS.
 fn tests_trust(ground: &Ground) -> impl FnOnce(&mut nats::Options) + use<> {
     let ca = ground.files.path("ca.crt");
     move |options| {
         let connect = async_nats::ConnectOptions::new();
-        options.connect = connect
-            .add_root_certificates(ca)
-            .require_tls(true)
-            .tls_first();
+        options.connect = connect.add_root_certificates(ca).require_tls(true);
     }
 }

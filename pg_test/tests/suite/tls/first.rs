@@ -10,6 +10,7 @@ async fn tls_begins_first_if_both_sides_agree() {
     let stack = ground
         .builder(&first)
         .nats(tests_trust(&ground))
+        .nats(|options| options.connect = options.connect.clone().tls_first())
         .setting("sr_event_writer.nats_tls_first", "on")
         .start()
         .await;

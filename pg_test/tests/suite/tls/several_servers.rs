@@ -3,8 +3,8 @@
 use pg_test::nats::{Nats, Options};
 use pg_test::port::Port;
 
-use super::{Ground, set};
-use crate::nats_faults::{builder, status_says};
+use super::{Ground, set, tests_trust};
+use crate::nats_faults::{builder, status_says, stream_says};
 use crate::outages::Outages;
 use pg_test::stack::SOON;
 
@@ -70,4 +70,22 @@ async fn tls_in_an_address_is_required_of_that_server() {
     stack.nats.restart().await;
     outages.recovered().await;
     outages.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_that_only_the_server_requires_is_verified_with_the_authorities_of_the_system() {
+    let ground = Ground::new();
+    let required = ground.tls_alone("");
+    let trust = tests_trust(&ground);
+    let stack = builder()
+        .nats(|options| {
+            trust(options);
+            options.configuration = required;
+        })
+        .start()
+        .await;
+    let fault = "is from an unknown authority";
+    stream_says(&stack, SOON, "degraded", &["TLS certificate", fault]).await;
+    set(&stack, "nats_tls_ca_file", &ground.files.setting("ca.crt")).await;
+    Outages::begin(&stack).await.end().await;
 }
