@@ -2,6 +2,7 @@
 
 mod many;
 mod notices;
+mod outage;
 mod size;
 
 use std::time::Duration;

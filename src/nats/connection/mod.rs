@@ -133,7 +133,7 @@ fn record(state: &Connection, event: &Event, inbox_prefix: &str) {
         Event::LameDuckMode => state.set_lame_duck(),
         Event::Disconnected | Event::Closed => state.set_disconnected(),
         Event::SlowConsumer(_) | Event::ServerError(_) => {
-            state.set_error(event.to_string(), inbox_prefix);
+            state.set_error(&event.to_string(), inbox_prefix);
         }
         // Errors of the client are those of the end that it is sent to after a loss.
         Event::Connected | Event::Draining | Event::ClientError(_) => {}

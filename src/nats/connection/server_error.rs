@@ -16,6 +16,9 @@ use std::io;
 /// The client library's texts for a connection that the server has closed.
 const CUTS: [&str; 2] = ["expected INFO, got nothing", "broken pipe"];
 
+/// Most characters that are shown of what a server says. It may not be the server that is wanted.
+const MAX_SAID: usize = 200;
+
 /// Why a server cannot be used.
 #[derive(Debug)]
 pub(super) enum ServerError {
@@ -66,7 +69,7 @@ impl ServerError {
             },
             _ => match source::<async_nats::ServerError>(error) {
                 Some(async_nats::ServerError::Other(said)) => Self::of_words(said, login),
-                Some(other) => Self::Said(other.to_string()),
+                Some(other) => Self::Said(printable(&other.to_string())),
                 None => Self::of_cut(error, text, tls),
             },
         }
@@ -74,7 +77,7 @@ impl ServerError {
 
     /// Classifies the words of a server that closes the connection.
     fn of_words(said: &str, login: Option<&Login>) -> Self {
-        let said = said.to_owned();
+        let said = printable(said);
         match said.to_lowercase().contains("auth") {
             true => Self::LoginRefused {
                 said,
@@ -242,6 +245,12 @@ impl ServerError {
     }
 }
 
+/// Returns what somebody else said as one line of bounded length.
+pub(super) fn printable(said: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    said.chars().take(MAX_SAID).map(plain).collect()
+}
+
 /// Returns what the server said, and why it may have said so.
 fn with_lapse(said: &str, lapse: Option<Lapse>, subject: &str) -> String {
     let said = format!("The server said: {said}.");
@@ -273,5 +282,57 @@ fn cause(error: &ConnectError) -> String {
         None => error
             .source()
             .map_or_else(|| error.to_string(), |source| source.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(kind: ConnectErrorKind, source: impl Into<async_nats::Error>) -> ServerError {
+        ServerError::of(&ConnectError::with_source(kind, source), None, None)
+    }
+
+    fn by_tls(error: rustls::Error) -> ServerError {
+        failed(ConnectErrorKind::Io, io::Error::other(error))
+    }
+
+    #[test]
+    fn an_error_is_classified_by_its_innermost_source() {
+        let issuer = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert!(matches!(by_tls(issuer), ServerError::CertificateIssuer));
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+        assert!(matches!(
+            by_tls(alert),
+            ServerError::ClientCertificateMissing
+        ));
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let refused = failed(ConnectErrorKind::Io, refused);
+        assert!(matches!(refused, ServerError::Unreachable(_)));
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(matches!(
+            failed(ConnectErrorKind::Io, reset),
+            ServerError::Closed
+        ));
+        let nothing = failed(ConnectErrorKind::Io, CUTS[0]);
+        assert!(matches!(nothing, ServerError::Closed));
+    }
+
+    #[test]
+    fn what_a_server_says_about_a_login_is_a_refused_login() {
+        let said = |said: &str| {
+            let error = async_nats::ServerError::Other(said.to_owned());
+            failed(ConnectErrorKind::Io, error)
+        };
+        let expired = said("User Authentication Expired");
+        assert!(matches!(expired, ServerError::LoginRefused { .. }));
+        assert!(matches!(
+            said("maximum connections exceeded"),
+            ServerError::Said(_)
+        ));
+        let ServerError::Said(shown) = said(&"a\nb".repeat(1_000)) else {
+            panic!("no words about a login");
+        };
+        assert!(shown.len() == MAX_SAID && !shown.contains('\n'));
     }
 }

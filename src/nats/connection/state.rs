@@ -2,6 +2,7 @@
 //! it, and a session can wait for the connection.
 
 use super::refusals::{Refusal, Refusals};
+use super::server_error::printable;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -203,8 +204,9 @@ impl Connection {
     }
 
     /// Records an error that the server or the client reported. Inboxes begin with `inbox_prefix`.
-    pub(super) fn set_error(&self, said: String, inbox_prefix: &str) {
+    pub(super) fn set_error(&self, said: &str, inbox_prefix: &str) {
         let at = Instant::now();
+        let said = printable(said);
         let mut state = self.state.lock();
         let refusal = state.refusals.record(&said, inbox_prefix);
         let (text, hint) = match refusal {

@@ -81,9 +81,8 @@ impl DeadLetterQueue {
 /// as waiting until the network has taken it, also after it was passed to the client.
 pub(crate) async fn run(mut ready: mpsc::Receiver<Queued>, connector: Arc<Connector>) {
     while let Some(first) = ready.recv().await {
-        let Some(client) = connector.client() else {
-            continue;
-        };
+        // While there is no connection they wait, and only so many do.
+        let client = connector.connected().await;
         let mut sent: Option<OwnedSemaphorePermit> = None;
         let mut next = Some(first);
         while let Some(Queued {
