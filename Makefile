@@ -117,7 +117,7 @@ soak: install-$(MAJOR) ## seven live streams under faults, and an account of eve
 	@$(ENTER) env SR_PG_MAJOR=$(MAJOR) cargo run --release --package pg_test --bin soak -- $(MINUTES) $(SEED)
 
 # cargo-mutants changes the pure crates (.cargo/mutants.toml); it is built once, below the target
-# folder.
+# folder. A change may make a test collect values without end, so 8 GB of memory must do.
 MUTANTS := $(TARGET)/mutants
 .PHONY: mutants
 mutants: ## defects that the tests must notice, one by one, in a copy; hours (NAMES=... for some)
@@ -125,7 +125,7 @@ mutants: ## defects that the tests must notice, one by one, in a copy; hours (NA
 ifndef NAMES
 	@[[ -x $(MUTANTS)/tools/bin/cargo-mutants ]] || $(ENTER) cargo install --quiet --locked \
 		--root '$(MUTANTS)/tools' --target-dir '$(MUTANTS)/tools/target' cargo-mutants@27.1.0
-	@$(ENTER) env --unset=CARGO_TARGET_DIR nice -n 10 \
+	@ulimit -v 8388608; $(ENTER) env --unset=CARGO_TARGET_DIR nice -n 10 \
 		$(abspath $(MUTANTS))/tools/bin/cargo-mutants mutants --no-shuffle \
 		--package sr_row --package sr_decode --package sr_nats --output '$(MUTANTS)'
 endif

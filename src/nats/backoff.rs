@@ -57,6 +57,7 @@ mod tests {
         let mut backoff = Backoff::new(MIN, MAX);
         for failures in 0..40 {
             let full = MIN.saturating_mul(1 << failures.min(20)).min(MAX);
+            assert_eq!(backoff.failures(), failures);
             let delay = backoff.next_delay();
             assert!(
                 delay >= full / 2 && delay <= full,
@@ -64,6 +65,7 @@ mod tests {
             );
         }
         backoff.reset();
+        assert_eq!(backoff.failures(), 0);
         assert!(backoff.next_delay() <= MIN);
     }
 

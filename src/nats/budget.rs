@@ -183,6 +183,12 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
+    /// Reserves five bytes as often as possible, but not for ever if reservations take nothing.
+    fn fives(budget: &PipelineBudget) -> Vec<Reservation> {
+        let fives = std::iter::from_fn(|| budget.try_reserve(5));
+        fives.take(100).collect()
+    }
+
     /// Creates a budget of 100 bytes for two pipelines: 25 for each, and 50 for both.
     fn two() -> (Budget, PipelineBudget, PipelineBudget) {
         let mut budget = Budget::new(100, 2);
@@ -206,7 +212,8 @@ mod tests {
     #[test]
     fn what_one_pipeline_holds_leaves_another_its_own_part() {
         let (budget, greedy, other) = two();
-        let held: Vec<_> = std::iter::from_fn(|| greedy.try_reserve(5)).collect();
+        assert_eq!(other.own_bytes(), 25);
+        let held = fives(&greedy);
         assert_eq!((held.len(), budget.used()), (15, 75));
         let reservation = other.try_reserve(25).unwrap();
         assert!(other.try_reserve(1).is_none());
@@ -230,7 +237,7 @@ mod tests {
     fn a_pipeline_that_the_budget_is_not_divided_for_takes_nothing_from_the_others() {
         let (mut budget, first, second) = two();
         let third = budget.of_next_pipeline();
-        let held: Vec<_> = std::iter::from_fn(|| third.try_reserve(5)).collect();
+        let held = fives(&third);
         assert_eq!((held.len(), budget.used()), (10, 50));
         assert!(first.try_reserve(25).is_some() && second.try_reserve(25).is_some());
     }

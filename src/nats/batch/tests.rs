@@ -149,3 +149,34 @@ fn the_rows_of_messages_are_found_in_each_table() {
     }
     assert_eq!((batch.len(), batch.weight()), (4, 7));
 }
+
+#[test]
+fn a_batch_takes_the_bytes_of_its_messages_and_of_their_rows() {
+    let mut batch = empty(AckMode::None);
+    assert!(batch.is_empty());
+    assert_eq!((batch.bytes(), batch.payload_bytes()), (0, 0));
+    push(&mut batch, 1, [1, 0]);
+    push(&mut batch, 2, [0, 2]);
+    push(&mut batch, 3, [0, 0]);
+    assert!(!batch.is_empty());
+    assert_eq!(batch.payload_bytes(), 3 * message(1).payload.len());
+    let rows = batch.rows().size();
+    assert!(rows > 0);
+    // `push` says that each message takes two.
+    assert_eq!(batch.bytes(), 3 * 2 + rows);
+}
+
+#[test]
+fn a_batch_knows_when_its_last_message_was_published() {
+    let mut batch = empty(AckMode::None);
+    assert_eq!(batch.last_published(), None);
+    for seconds in [7, 5] {
+        let published = Timestamp::from_unix_nanos(seconds * 1_000_000_000);
+        let newest = FetchedMessage {
+            published: published.unwrap(),
+            ..message(1)
+        };
+        batch.push(newest, 2, BUDGET.try_reserve(1).unwrap());
+        assert_eq!(batch.last_published(), published);
+    }
+}
