@@ -26,6 +26,16 @@ impl Cluster {
     ///
     /// The servers do not advertise each other to clients, which would then bypass a proxy.
     pub async fn start() -> Self {
+        Self::start_with("no_advertise: true", "").await
+    }
+
+    /// Like [`Cluster::start`], but the servers advertise each other, by IP address. `lines` are
+    /// more lines of each server's configuration.
+    pub async fn start_advertised(lines: &str) -> Self {
+        Self::start_with("no_advertise: false", lines).await
+    }
+
+    async fn start_with(advertise: &str, lines: &str) -> Self {
         let routes: Vec<Port> = (0..SERVERS).map(|_| Port::reserve()).collect();
         let addresses: Vec<String> = routes
             .iter()
@@ -35,7 +45,7 @@ impl Cluster {
             Nats::create(Options {
                 configuration: format!(
                     "server_name: {}\ncluster {{ name: test, listen: \"127.0.0.1:{}\", routes: {addresses:?}, \
-                     no_advertise: true }}\n\
+                     {advertise} }}\n{lines}\n\
                      lame_duck_grace_period: 1s\nlame_duck_duration: 30s",
                     server_name(n),
                     routes[n].number(),

@@ -66,3 +66,25 @@ fn with_users(missing: &str) -> Builder {
         .setting("sr_event_writer.dead_letter_subject", DEAD_LETTERS)
         .nats(restrict)
 }
+
+#[test]
+fn the_documentation_lists_exactly_these_permissions() {
+    let text = include_str!("../../../docs/nats.md");
+    let table = text.split("| publish to | for |").nth(1).expect("a table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let subjects = rows.filter_map(|row| row.split('|').nth(1));
+    let subjects = subjects.flat_map(|subjects| subjects.split(", "));
+    let documented: Vec<&str> = subjects
+        .map(|subject| subject.trim().trim_matches('`'))
+        .collect();
+    let general = |subject: &str| match subject == "dead.netflow" {
+        true => "SUBJECT.PIPELINE".to_owned(),
+        false => subject
+            .replace("NETFLOW", "S")
+            .replace("db-writer-netflow", "C"),
+    };
+    assert_eq!(documented, PUBLISH.map(general));
+}

@@ -1,10 +1,12 @@
 //! Several servers in `nats_url`, of which some cannot be used.
 
-use pg_test::nats::{Nats, Options};
+use async_nats::jetstream::stream::RetentionPolicy;
+use pg_test::certificates::Valid;
+use pg_test::nats::{Cluster, Nats, Options};
 use pg_test::port::Port;
 
 use super::{Ground, set, tests_trust};
-use crate::nats_faults::{builder, status_says, stream_says};
+use crate::nats_faults::{FEED, RECOVERY, builder, publish, status_says, stream_says};
 use crate::outages::Outages;
 use pg_test::stack::SOON;
 
@@ -88,4 +90,32 @@ async fn tls_that_only_the_server_requires_is_verified_with_the_authorities_of_t
     stream_says(&stack, SOON, "degraded", &["TLS certificate", fault]).await;
     set(&stack, "nats_tls_ca_file", &ground.files.setting("ca.crt")).await;
     Outages::begin(&stack).await.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_only_another_one_names_is_used_under_the_name_of_that_one() {
+    let ground = Ground::new();
+    ground.put(
+        "server",
+        &ground.authority.server(&["localhost"], Valid::Now),
+    );
+    let cluster = Cluster::start_advertised(&ground.server("")).await;
+    cluster
+        .create_stream(&FEED.stream(), &[&FEED.subjects()], RetentionPolicy::Limits)
+        .await;
+    let [first, ..] = cluster.servers();
+    let only = format!("tls://localhost:{}", first.port());
+    let stack = ground
+        .builder("")
+        .without_streams()
+        .cluster(&cluster)
+        .setting("sr_event_writer.nats_url", &only)
+        .start()
+        .await;
+    publish(&cluster, 0..100).await;
+    stack.expect_rows(FEED, 100, RECOVERY).await;
+    first.stop().await;
+    publish(&cluster, 100..200).await;
+    stack.expect_rows(FEED, 200, RECOVERY).await;
+    status_says(&stack, SOON, &["\"server\":\"127.0.0.1:"]).await;
 }
