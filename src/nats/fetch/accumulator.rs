@@ -18,7 +18,8 @@ const MAX_BYTES: usize = 8 << 20;
 pub(crate) enum Release {
     /// At once.
     WhenReady,
-    /// Only when it is full or its oldest message has waited for `batch_timeout`.
+    /// When it is full, its oldest message has waited for `batch_timeout`, or the reason to hold it
+    /// back has passed.
     Later,
 }
 
@@ -32,6 +33,8 @@ pub(crate) struct BatchAccumulator {
     /// It follows a batch that was larger than `batch_size` and left a backlog, so it holds the
     /// rest.
     is_rest_of_backlog: bool,
+    /// It has enough messages, and waits only because of [`Release::Later`].
+    held_back: bool,
     /// The batch may be handed over.
     ready: bool,
 }
@@ -43,6 +46,7 @@ impl BatchAccumulator {
             first_message_at: None,
             backlog: 0,
             is_rest_of_backlog: false,
+            held_back: false,
             ready: false,
         }
     }
@@ -55,8 +59,9 @@ impl BatchAccumulator {
         // The rest of a backlog is ready as soon as it is complete.
         let enough =
             self.batch.len() >= pipeline.batch_size || self.is_rest_of_backlog && backlog == 0;
-        let more = release == Release::Later || self.grows(pipeline, backlog, first_message_at);
-        self.ready |= self.is_full(pipeline) || enough && !more;
+        let complete = enough && !self.grows(pipeline, backlog, first_message_at);
+        self.held_back = complete && release == Release::Later;
+        self.ready |= self.is_full(pipeline) || complete && release == Release::WhenReady;
     }
 
     /// Returns whether to wait for more messages. Large transactions cost less for each row, so
@@ -78,7 +83,12 @@ impl BatchAccumulator {
         self.first_message_at.map(|at| at + pipeline.batch_timeout)
     }
 
-    /// Marks it ready, because its oldest message has waited for `batch_timeout`.
+    /// Returns whether it has enough messages, and waits only because of [`Release::Later`].
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.held_back
+    }
+
+    /// Marks it ready, because it has waited long enough.
     pub(crate) fn mark_ready(&mut self) {
         self.ready = true;
     }

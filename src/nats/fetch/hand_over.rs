@@ -29,7 +29,12 @@ impl Confirmation {
 
     /// Returns whether the open batch has to wait for its confirmation. It may grow meanwhile.
     pub(super) fn is_too_early(&self) -> bool {
-        self.is_needed && self.last.elapsed() < CONFIRM_EVERY
+        self.is_needed && Instant::now() < self.earliest()
+    }
+
+    /// Returns when the next confirmation may be requested.
+    pub(super) fn earliest(&self) -> Instant {
+        self.last + CONFIRM_EVERY
     }
 }
 

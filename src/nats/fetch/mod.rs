@@ -53,7 +53,7 @@ enum Event {
     Message(Result<async_nats::Message, SessionError>),
     /// The main thread took a batch, so the next one can be handed over.
     Room,
-    /// The oldest message of the open batch has waited for `batch_timeout`.
+    /// The open batch has waited long enough.
     Due,
     /// No message came for [`Health::quiet_timeout`].
     Quiet,
@@ -122,7 +122,7 @@ impl<'a, S: Server> Fetch<'a, S> {
     }
 
     async fn wait(&self, messages: &mut impl Messages) -> Event {
-        let (until, then) = match self.accumulator.due(&self.context.pipeline) {
+        let (until, then) = match self.due() {
             Some(due) => (due, Event::Due),
             None => (Instant::now() + self.health.quiet_timeout(), Event::Quiet),
         };
@@ -133,6 +133,16 @@ impl<'a, S: Server> Fetch<'a, S> {
             Ok(_) = self.context.batches.reserve(), if ready => Event::Room,
             () = tokio::time::sleep_until(until), if !ready => then,
         }
+    }
+
+    /// Returns when the open batch has waited long enough: for `batch_timeout`, or until its
+    /// confirmation may be requested if it waits only for that. `None` without a message.
+    fn due(&self) -> Option<Instant> {
+        let due = self.accumulator.due(&self.context.pipeline)?;
+        Some(match self.accumulator.is_held_back() {
+            true => due.min(self.confirmation.earliest()),
+            false => due,
+        })
     }
 
     async fn receive(&mut self, mut message: async_nats::Message) -> Result<(), SessionError> {

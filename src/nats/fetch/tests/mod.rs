@@ -148,6 +148,15 @@ async fn batches_with_holes_are_confirmed_at_most_ten_times_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_complete_batch_waits_for_its_confirmation_and_not_for_its_timeout() {
+    let start = Instant::now();
+    let mut fetch = Running::start();
+    fetch.deliver(1, POSITION + 5);
+    assert_eq!(fetch.batch().await, [POSITION + 5]);
+    assert_eq!(start.elapsed(), Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_holes_nothing_is_confirmed_and_nothing_waits() {
     let start = Instant::now();
     let mut fetch = Running::start();
