@@ -1,7 +1,7 @@
 //! Errors of the SQL functions, each with its SQLSTATE, DETAIL and HINT.
 
 use crate::pg::failure::Failure;
-use pgrx::pg_sys::panic::ErrorReport;
+use crate::pg::message;
 use pgrx::prelude::*;
 
 /// An error that a user can act on.
@@ -121,14 +121,8 @@ impl UserError {
 
     /// Reports it with its message and DETAIL.
     fn report(&self, level: PgLogLevel, sqlstate: PgSqlErrorCode, hint: Option<String>) {
-        let mut report = ErrorReport::new(sqlstate, self.to_string(), "");
-        if let Some(detail) = self.detail() {
-            report = report.set_detail(detail);
-        }
-        if let Some(hint) = hint {
-            report = report.set_hint(hint);
-        }
-        report.report(level);
+        let (detail, hint) = (self.detail(), hint.as_deref());
+        message::send(level, sqlstate, self.to_string(), detail.as_deref(), hint);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reads the settings of the NATS side, and checks those of the connection against each other.
 
 use super::parse::{self, ParseError, refuse};
+use super::setting::Text;
 use super::{read_retry_delays, settings, workers};
 use nats::{Authentication, ClientCertificate, Settings, Tls};
 use std::path::PathBuf;
@@ -36,7 +37,6 @@ struct Login {
 
 impl Login {
     fn read() -> Self {
-        let path = |setting: &super::setting::Text| setting.non_empty().map(PathBuf::from);
         Self {
             credentials_file: path(&settings::nats::CREDENTIALS_FILE),
             nkey_seed_file: path(&settings::nats::NKEY_SEED_FILE),
@@ -83,13 +83,18 @@ impl Login {
     }
 }
 
+/// Returns the path that a setting holds; `None` if it is empty.
+fn path(setting: &Text) -> Option<PathBuf> {
+    setting.non_empty().map(PathBuf::from)
+}
+
 /// Reads the settings of TLS.
 fn tls() -> Result<Tls, ParseError> {
-    let path = |setting: &super::setting::Text| setting.non_empty().map(PathBuf::from);
-    let certificate = path(&settings::nats::TLS_CERT_FILE);
+    let cert_file = path(&settings::nats::TLS_CERT_FILE);
+    let key_file = path(&settings::nats::TLS_KEY_FILE);
     Ok(Tls {
         ca_file: path(&settings::nats::TLS_CA_FILE),
-        client: client_certificate(certificate, path(&settings::nats::TLS_KEY_FILE))?,
+        client: client_certificate(cert_file, key_file)?,
         first: settings::nats::TLS_FIRST.get(),
         server_name: settings::nats::TLS_SERVER_NAME.non_empty(),
     })
@@ -114,7 +119,7 @@ fn client_certificate(
 mod tests {
     use super::*;
 
-    fn path() -> Option<PathBuf> {
+    fn secret() -> Option<PathBuf> {
         Some(PathBuf::from("/secret"))
     }
 
@@ -123,7 +128,7 @@ mod tests {
         let nothing = Login::default();
         assert_eq!(nothing.clone().authentication(), Ok(Authentication::None));
         let token = Login {
-            token_file: path(),
+            token_file: secret(),
             ..nothing.clone()
         };
         let file = PathBuf::from("/secret");
@@ -132,7 +137,7 @@ mod tests {
             Ok(Authentication::Token { file })
         );
         let two = Login {
-            nkey_seed_file: path(),
+            nkey_seed_file: secret(),
             ..token
         };
         let reason = two.authentication().unwrap_err().0;
@@ -147,14 +152,14 @@ mod tests {
         let reason = user.clone().authentication().unwrap_err().0;
         assert_eq!(reason, "nats_user needs nats_password_file.");
         let password = Login {
-            password_file: path(),
+            password_file: secret(),
             ..nothing
         };
         let reason = password.authentication().unwrap_err().0;
         assert_eq!(reason, "nats_password_file needs nats_user.");
         assert!(
             Login {
-                password_file: path(),
+                password_file: secret(),
                 ..user
             }
             .authentication()
@@ -165,8 +170,8 @@ mod tests {
     #[test]
     fn a_certificate_needs_its_key_and_the_key_its_certificate() {
         assert!(client_certificate(None, None).unwrap().is_none());
-        assert!(client_certificate(path(), path()).unwrap().is_some());
-        assert!(client_certificate(path(), None).is_err());
-        assert!(client_certificate(None, path()).is_err());
+        assert!(client_certificate(secret(), secret()).unwrap().is_some());
+        assert!(client_certificate(secret(), None).is_err());
+        assert!(client_certificate(None, secret()).is_err());
     }
 }

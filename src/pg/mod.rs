@@ -9,6 +9,7 @@ pub mod failure;
 pub mod heartbeat;
 pub mod invalidation;
 pub mod latch;
+pub mod message;
 pub mod other_processes;
 pub mod search_path;
 pub mod server;

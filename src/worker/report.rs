@@ -7,9 +7,9 @@ use super::explanation::{self, Cause, Explained};
 use super::pipeline::{Pipeline, WriteReport, configured_table};
 use crate::config::{ParseError, PipelineConfig};
 use crate::pg::clock::now;
+use crate::pg::message;
 use crate::status::{self, ConnectionState, PipelineStatus, Slot, State};
 use nats::{Connection, Connectivity, Nats, Settings};
-use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::prelude::*;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -68,14 +68,8 @@ pub fn refusals(connection: &Connection) {
 /// Writes a warning with DETAIL and HINT to the server log.
 fn log_warning(text: String, detail: Option<&str>, hint: Option<&str>) {
     let text = format!("sr_event_writer: {text}");
-    let mut report = ErrorReport::new(PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE, text, "");
-    if let Some(detail) = detail {
-        report = report.set_detail(detail);
-    }
-    if let Some(hint) = hint {
-        report = report.set_hint(hint);
-    }
-    report.report(PgLogLevel::WARNING);
+    let sqlstate = PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE;
+    message::send(PgLogLevel::WARNING, sqlstate, text, detail, hint);
 }
 
 /// Reports the connection, the breaker, and the bytes of messages in memory.

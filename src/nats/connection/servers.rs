@@ -66,8 +66,7 @@ impl Servers {
 
     /// Counts a failed attempt.
     pub(super) fn failed(&mut self, server: &Server) {
-        let is_it = |other: &&mut Server| other.address == server.address;
-        if let Some(known) = self.0.iter_mut().find(is_it) {
+        if let Some(known) = self.known(server) {
             known.failures = known.failures.saturating_add(1);
         }
     }
@@ -77,8 +76,7 @@ impl Servers {
     pub(super) fn connected(&mut self, server: &Server, info: &ServerInfo) {
         self.0
             .retain(|other| !other.discovered || other.address == server.address);
-        let is_it = |other: &&mut Server| other.address == server.address;
-        if let Some(known) = self.0.iter_mut().find(is_it) {
+        if let Some(known) = self.known(server) {
             known.failures = 0;
         }
         for url in info.connect_urls.iter().take(MAX_DISCOVERED) {
@@ -86,6 +84,11 @@ impl Servers {
                 self.discover(server, address);
             }
         }
+    }
+
+    fn known(&mut self, server: &Server) -> Option<&mut Server> {
+        let mut servers = self.0.iter_mut();
+        servers.find(|known| known.address == server.address)
     }
 
     fn discover(&mut self, from: &Server, address: ServerAddr) {

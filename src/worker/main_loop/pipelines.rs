@@ -4,7 +4,7 @@ use super::{TICK, Worker};
 use crate::catalog::Extension;
 use crate::catalog::pipeline_control::{self, OperatorRequests};
 use crate::catalog::position;
-use crate::config::{self, Config, PipelineDefinition};
+use crate::config::{self, Config, PipelineConfig, PipelineDefinition};
 use crate::pg::failure::Failure;
 use crate::pg::{activity, transaction};
 use crate::status::{self, Slot, State};
@@ -142,10 +142,7 @@ impl Worker {
 
     /// Starts the threads, and all pipelines of this worker.
     fn start(&mut self, config: &Config) {
-        let accepted = self
-            .own(&config.pipelines)
-            .filter(|(_, own)| own.config.is_ok());
-        let number_of_pipelines = accepted.count();
+        let number_of_pipelines = self.accepted(config).count();
         let waker = self.waker.clone();
         match Nats::start(config.nats.clone(), number_of_pipelines, move || {
             waker.wake();
@@ -173,22 +170,33 @@ impl Worker {
         mine.map(|(n, pipeline)| (Slot(n), pipeline))
     }
 
+    /// Returns the pipelines of this worker whose definitions are not refused.
+    fn accepted<'a>(
+        &self,
+        config: &'a Config,
+    ) -> impl Iterator<Item = (Slot, &'a PipelineConfig)> + use<'a> {
+        let accepted = |(slot, pipeline): (Slot, &'a PipelineDefinition)| {
+            let config = pipeline.config.as_ref().ok()?;
+            Some((slot, config))
+        };
+        self.own(&config.pipelines).filter_map(accepted)
+    }
+
     /// Creates the pipelines of this worker, with their subscriptions.
     fn subscribe(&self, nats: &mut Nats, config: &Config) -> Vec<Pipeline> {
-        let new = |(slot, pipeline): (Slot, &PipelineDefinition)| {
-            let pipeline = pipeline.config.as_ref().ok()?;
+        let new = |(slot, pipeline): (Slot, &PipelineConfig)| {
             let positions = self.remembered.get(&pipeline.nats.name).cloned();
             let positions = positions.unwrap_or_default();
             let subscription = nats.subscribe(pipeline.nats.clone());
-            Some(Pipeline::new(
+            Pipeline::new(
                 slot,
                 pipeline.clone(),
                 subscription,
                 &config.write,
                 positions,
-            ))
+            )
         };
-        self.own(&config.pipelines).filter_map(new).collect()
+        self.accepted(config).map(new).collect()
     }
 }
 
