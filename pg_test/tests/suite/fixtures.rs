@@ -15,7 +15,10 @@ pub const FAULTY_LIBRARY: (&str, &str) = (
     "$libdir/sr_event_writer_faults:$libdir",
 );
 
-/// The login of the tests' own connections, where the server has users.
+/// The user in nats.conf whom the tests' own connections log in as, where the server has users.
+pub const TESTS_USER: &str = "{ user: tests, password: tests }";
+
+/// The login of the tests' own connections, as [`TESTS_USER`].
 pub fn tests_login() -> async_nats::ConnectOptions {
     async_nats::ConnectOptions::with_user_and_password("tests".to_owned(), "tests".to_owned())
 }

@@ -4,11 +4,12 @@
 mod missing;
 mod sufficient;
 
+use async_nats::jetstream::consumer::{AckPolicy, pull};
 use pg_test::nats;
-use pg_test::stack::Builder;
+use pg_test::stack::{Builder, Stack};
 
-use crate::fixtures::tests_login;
-use crate::nats_faults::builder;
+use crate::fixtures::{TESTS_USER, tests_login};
+use crate::nats_faults::{FEED, builder};
 
 /// Prefix of the writer's inboxes; it may subscribe to no other.
 const INBOX: &str = "_INBOX_writer";
@@ -45,7 +46,7 @@ fn users(missing: &str) -> String {
     };
     format!(
         "authorization {{ users: [
-            {{ user: tests, password: tests }}
+            {TESTS_USER}
             {{ user: writer, password: writer, permissions: {{
                 publish: {{ allow: {publish:?} }}, subscribe: {{ allow: [{subscribe:?}] }}
             }} }}
@@ -65,6 +66,19 @@ fn with_users(missing: &str) -> Builder {
         .setting("sr_event_writer.nats_inbox_prefix", INBOX)
         .setting("sr_event_writer.dead_letter_subject", DEAD_LETTERS)
         .nats(restrict)
+}
+
+/// Creates the writer's consumer with acknowledgements: on a stream that keeps everything, the
+/// writer deletes it and creates its own.
+async fn create_consumer_of_another_kind(stack: &Stack) {
+    let stream = stack.nats.jetstream().await.get_stream(FEED.stream()).await;
+    let consumer = pull::Config {
+        durable_name: Some(FEED.consumer()),
+        ack_policy: AckPolicy::Explicit,
+        ..pull::Config::default()
+    };
+    let created = stream.expect("the stream").create_consumer(consumer).await;
+    created.expect("a consumer");
 }
 
 #[test]

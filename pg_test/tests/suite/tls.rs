@@ -19,20 +19,23 @@ const HOST: &str = "127.0.0.1";
 const AUTHORITY: &str = "test authority";
 
 /// The certificates of both sides.
-struct Ground {
+struct Certificates {
     files: SecretFiles,
     authority: Authority,
 }
 
-impl Ground {
+impl Certificates {
     /// Makes an authority that both sides trust, and a certificate for the server.
     fn new() -> Self {
         let (files, authority) = (SecretFiles::new(), Authority::new(AUTHORITY));
         files.write("ca.crt", &authority.certificate());
         files.write("authority-of-clients.crt", &authority.certificate());
-        let ground = Self { files, authority };
-        ground.put("server", &ground.authority.server(&[HOST], Valid::Now));
-        ground
+        let certificates = Self { files, authority };
+        certificates.put(
+            "server",
+            &certificates.authority.server(&[HOST], Valid::Now),
+        );
+        certificates
     }
 
     /// Writes a certificate and its key.
@@ -87,8 +90,8 @@ async fn set(stack: &Stack, name: &str, value: &str) {
 }
 
 /// Makes the tests' own connections use TLS.
-fn tests_trust(ground: &Ground) -> impl FnOnce(&mut nats::Options) + use<> {
-    let ca = ground.files.path("ca.crt");
+fn tests_trust(certificates: &Certificates) -> impl FnOnce(&mut nats::Options) + use<> {
+    let ca = certificates.files.path("ca.crt");
     move |options| {
         let connect = async_nats::ConnectOptions::new();
         options.connect = connect.add_root_certificates(ca).require_tls(true);

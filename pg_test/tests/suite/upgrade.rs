@@ -14,13 +14,17 @@ const CATALOG: &str = include_str!("upgrade/catalog.sql");
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_from_the_first_release_on_gives_what_a_fresh_install_has() {
     let steps = steps(Options::default()).await;
-    let default = include_str!("../../../sr_event_writer.control");
-    let default = default.split_once("default_version = '").unwrap().1;
-    let (default, _) = default.split_once('\'').unwrap();
+    let default = default_version(include_str!("../../../sr_event_writer.control"));
     assert_eq!(steps.last().unwrap().version, default);
     for step in steps {
         assert_eq!(step.differences, [""; 0], "version {}", step.version);
     }
+}
+
+/// Returns the default version that a control file names.
+fn default_version(control: &str) -> &str {
+    let (_, version) = control.split_once("default_version = '").unwrap();
+    version.split_once('\'').unwrap().0
 }
 
 /// A version that a test invents.
@@ -83,8 +87,7 @@ async fn differences_of(statements: &str) -> Option<Vec<String>> {
     }
     let scripts = ScriptFolder::copy();
     let control = scripts.read("sr_event_writer.control");
-    let last = control.split_once("default_version = '").unwrap().1;
-    let last = last.split_once('\'').unwrap().0.to_owned();
+    let last = default_version(&control);
     let full = scripts.read(&format!("sr_event_writer--{last}.sql"));
     scripts.write(
         &format!("sr_event_writer--{NEXT}.sql"),

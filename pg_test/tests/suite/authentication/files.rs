@@ -59,6 +59,12 @@ async fn expect_faults(stack: &Stack, files: &SecretFiles, cases: &[(String, &st
     }
 }
 
+/// Waits until the status tells only that there is no server.
+async fn expect_nothing_wrong_but_the_server(stack: &Stack) {
+    let fault = "could not connect to NATS server";
+    stream_says(stack, SOON, "degraded", &[fault]).await;
+}
+
 /// Credentials of the first user, with the seed of the second.
 fn mixed(first: &str, second: &str) -> String {
     let (jwt, _) = first.split_once("*****").expect("two blocks");
@@ -89,13 +95,7 @@ async fn what_is_wrong_with_a_credentials_file_is_named() {
     ];
     expect_faults(&stack, &files, &cases).await;
     files.write(FILE, &user());
-    stream_says(
-        &stack,
-        SOON,
-        "degraded",
-        &["could not connect to NATS server"],
-    )
-    .await;
+    expect_nothing_wrong_but_the_server(&stack).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,11 +160,5 @@ async fn settings_that_contradict_each_other_stop_the_writer_with_the_reason() {
     )
     .await;
     log_in_with(&stack, &[]).await;
-    stream_says(
-        &stack,
-        SOON,
-        "degraded",
-        &["could not connect to NATS server"],
-    )
-    .await;
+    expect_nothing_wrong_but_the_server(&stack).await;
 }

@@ -6,7 +6,7 @@ use async_nats::{Auth, ConnectOptions};
 use nkeys::KeyPair;
 use pg_test::nats::{Nats, Operator, User};
 
-use crate::fixtures::tests_login;
+use crate::fixtures::{TESTS_USER, tests_login};
 
 /// A way of login.
 pub trait Method {
@@ -62,7 +62,7 @@ impl Method for Password {
         let password = &self.0;
         format!(
             "authorization {{ users: [
-                {{ user: tests, password: tests }}
+                {TESTS_USER}
                 {{ user: writer, password: {password:?} }}
             ] }}"
         )
@@ -167,7 +167,7 @@ impl Method for Nkey {
     fn configuration(&self) -> String {
         format!(
             "authorization {{ users: [
-                {{ user: tests, password: tests }}
+                {TESTS_USER}
                 {{ nkey: {} }}
             ] }}",
             self.0.public_key()

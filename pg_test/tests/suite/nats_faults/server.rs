@@ -8,7 +8,7 @@ use pg_test::wait::eventually;
 
 use async_nats::jetstream::stream::RetentionPolicy;
 
-use crate::fixtures::tests_login;
+use crate::fixtures::{TESTS_USER, tests_login};
 use crate::nats_faults::{
     FEED, RECOVERY, builder, expect_exactly, publish, publish_during, rows_go_on, status_says,
     stream_says,
@@ -97,7 +97,7 @@ async fn a_stream_deleted_while_messages_flow_is_named_and_its_successor_is_read
 fn users(denied: &str) -> String {
     format!(
         "authorization {{ users: [
-            {{ user: tests, password: tests }}
+            {TESTS_USER}
             {{ user: writer, password: writer, permissions: {{ publish: {{ deny: [{denied:?}] }} }} }}
         ] }}
         no_auth_user: writer"

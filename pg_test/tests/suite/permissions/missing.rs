@@ -1,10 +1,9 @@
 //! Without one of the documented permissions, the status names it.
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::stream::RetentionPolicy;
 use pg_test::stack::{SOON, Stack};
 
-use super::{INBOX, users, with_users};
+use super::{INBOX, create_consumer_of_another_kind, users, with_users};
 use crate::nats_faults::{FEED, RECOVERY, publish, status_says, stream_says};
 
 /// A writer that lacks a permission from the start says so, and goes on when it has it.
@@ -74,17 +73,7 @@ async fn to_create_a_consumer_with_a_filter() {
 async fn to_delete_a_consumer_of_another_kind() {
     let stack = with_users("$JS.API.CONSUMER.DELETE.NETFLOW.db-writer-netflow");
     let stack = stack.disabled().start().await;
-    let stream = stack.nats.jetstream().await.get_stream(FEED.stream()).await;
-    let consumer = pull::Config {
-        durable_name: Some(FEED.consumer()),
-        ack_policy: AckPolicy::Explicit,
-        ..pull::Config::default()
-    };
-    stream
-        .expect("the stream")
-        .create_consumer(consumer)
-        .await
-        .expect("a consumer");
+    create_consumer_of_another_kind(&stack).await;
     stack.enable().await;
     publish(&stack.nats, 0..10).await;
     stream_says(

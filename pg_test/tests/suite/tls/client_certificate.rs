@@ -2,16 +2,16 @@
 
 use pg_test::certificates::{Authority, Identity, Valid};
 
-use super::{Ground, set};
+use super::{Certificates, set};
 use crate::outages::Outages;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_verifies_clients_takes_a_valid_certificate_alone() {
-    let ground = Ground::new();
-    let own = &ground.authority;
-    ground.put("client", &own.client("writer", Valid::Now));
-    let builder = ground.builder(&ground.server("verify: true"));
-    let stack = ground.with_client(builder).start().await;
+    let certificates = Certificates::new();
+    let own = &certificates.authority;
+    certificates.put("client", &own.client("writer", Valid::Now));
+    let builder = certificates.builder(&certificates.server("verify: true"));
+    let stack = certificates.with_client(builder).start().await;
     let mut outages = Outages::begin(&stack).await;
     let (one, two) = (
         own.client("writer", Valid::Now),
@@ -60,13 +60,13 @@ async fn a_server_that_verifies_clients_takes_a_valid_certificate_alone() {
         ),
     ];
     for (identity, fault, hint) in cases {
-        ground.put("client", &identity);
+        certificates.put("client", &identity);
         outages.cut(stack.nats.restart(), fault, hint).await;
-        ground.put("client", &own.client("writer", Valid::Now));
+        certificates.put("client", &own.client("writer", Valid::Now));
         outages.recovered().await;
     }
     let world_readable = async {
-        ground.files.set_mode("client.key", 0o644);
+        certificates.files.set_mode("client.key", 0o644);
         stack.nats.restart().await;
     };
     outages
@@ -76,19 +76,23 @@ async fn a_server_that_verifies_clients_takes_a_valid_certificate_alone() {
             "defaultMode",
         )
         .await;
-    ground.files.set_mode("client.key", 0o600);
+    certificates.files.set_mode("client.key", 0o600);
     outages.recovered().await;
     outages.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_wants_a_certificate_is_named_if_there_is_none() {
-    let ground = Ground::new();
-    ground.put("client", &ground.authority.client("writer", Valid::Now));
-    let builder = ground.builder(&ground.server("verify: true"));
-    let stack = ground.with_client(builder).start().await;
+    let certificates = Certificates::new();
+    certificates.put(
+        "client",
+        &certificates.authority.client("writer", Valid::Now),
+    );
+    let builder = certificates.builder(&certificates.server("verify: true"));
+    let stack = certificates.with_client(builder).start().await;
     let mut outages = Outages::begin(&stack).await;
-    let [certificate, key] = Ground::names("client").map(|name| ground.files.setting(&name));
+    let [certificate, key] =
+        Certificates::names("client").map(|name| certificates.files.setting(&name));
     let none = async {
         stack
             .pg
@@ -116,27 +120,31 @@ async fn a_server_that_wants_a_certificate_is_named_if_there_is_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_is_a_login_where_the_server_maps_it_to_a_user() {
-    let ground = Ground::new();
-    let own = &ground.authority;
-    ground.put("client", &own.client("writer", Valid::Now));
-    ground.put("tests", &own.client("tests", Valid::Now));
+    let certificates = Certificates::new();
+    let own = &certificates.authority;
+    certificates.put("client", &own.client("writer", Valid::Now));
+    certificates.put("tests", &own.client("tests", Valid::Now));
     let users = "authorization { users: [ { user: \"CN=tests\" }, { user: \"CN=writer\" } ] }";
-    let configuration = format!("{}\n{users}", ground.tls_alone("verify_and_map: true"));
-    let [certificate, key] = Ground::names("tests").map(|name| ground.files.path(&name));
-    let authority = ground.files.path("authority-of-clients.crt");
-    let builder = ground.builder(&configuration).nats(|options| {
+    let configuration = format!(
+        "{}\n{users}",
+        certificates.tls_alone("verify_and_map: true")
+    );
+    let [certificate, key] =
+        Certificates::names("tests").map(|name| certificates.files.path(&name));
+    let authority = certificates.files.path("authority-of-clients.crt");
+    let builder = certificates.builder(&configuration).nats(|options| {
         options.connect = async_nats::ConnectOptions::new()
             .add_root_certificates(authority)
             .add_client_certificate(certificate, key);
     });
-    let stack = ground.with_client(builder).start().await;
+    let stack = certificates.with_client(builder).start().await;
     let mut outages = Outages::begin(&stack).await;
-    ground.put("client", &own.client("stranger", Valid::Now));
+    certificates.put("client", &own.client("stranger", Valid::Now));
     let refused = ["refused the login"];
     outages
         .cut(stack.nats.restart(), &refused, "verify_and_map")
         .await;
-    ground.put("client", &own.client("writer", Valid::Now));
+    certificates.put("client", &own.client("writer", Valid::Now));
     outages.recovered().await;
     outages.end().await;
 }

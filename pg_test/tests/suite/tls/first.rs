@@ -1,15 +1,15 @@
 //! Servers that begin with TLS, and those that speak first.
 
-use super::{Ground, set, tests_trust};
+use super::{Certificates, set, tests_trust};
 use crate::outages::Outages;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_begins_first_if_both_sides_agree() {
-    let ground = Ground::new();
-    let first = ground.tls_alone("handshake_first: true");
-    let stack = ground
+    let certificates = Certificates::new();
+    let first = certificates.tls_alone("handshake_first: true");
+    let stack = certificates
         .builder(&first)
-        .nats(tests_trust(&ground))
+        .nats(tests_trust(&certificates))
         .nats(|options| options.connect = options.connect.clone().tls_first())
         .setting("sr_event_writer.nats_tls_first", "on")
         .start()
@@ -29,8 +29,8 @@ async fn tls_begins_first_if_both_sides_agree() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_speaks_first_is_named() {
-    let ground = Ground::new();
-    let stack = ground.builder(&ground.server("")).start().await;
+    let certificates = Certificates::new();
+    let stack = certificates.builder(&certificates.server("")).start().await;
     let mut outages = Outages::begin(&stack).await;
     let on = set(&stack, "nats_tls_first", "on");
     outages

@@ -2,16 +2,16 @@
 
 use pg_test::certificates::{Authority, Valid};
 
-use super::{AUTHORITY, Ground, HOST, set};
+use super::{AUTHORITY, Certificates, HOST, set};
 use crate::outages::Outages;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_certificate_is_wrong_is_not_used_and_the_fault_is_named() {
-    let ground = Ground::new();
-    let configuration = ground.server("");
-    let stack = ground.builder(&configuration).start().await;
+    let certificates = Certificates::new();
+    let configuration = certificates.server("");
+    let stack = certificates.builder(&configuration).start().await;
     let mut outages = Outages::begin(&stack).await;
-    let own = &ground.authority;
+    let own = &certificates.authority;
     // A stranger, and one that has taken over the name.
     let (stranger, other) = (Authority::new("stranger"), Authority::new(AUTHORITY));
     let names = [HOST];
@@ -43,11 +43,11 @@ async fn a_server_whose_certificate_is_wrong_is_not_used_and_the_fault_is_named(
         ),
     ];
     for (identity, fault, hint) in cases {
-        ground.put("server", &identity);
+        certificates.put("server", &identity);
         outages
             .cut(stack.nats.restart(), &["TLS certificate", fault], hint)
             .await;
-        ground.put("server", &own.server(&names, Valid::Now));
+        certificates.put("server", &own.server(&names, Valid::Now));
         stack.nats.restart().await;
         outages.recovered().await;
     }
@@ -67,7 +67,7 @@ async fn a_server_whose_certificate_is_wrong_is_not_used_and_the_fault_is_named(
     stack.nats.restart().await;
     outages.recovered().await;
     // Another authority for both sides.
-    ground.put("server", &other.server(&names, Valid::Now));
+    certificates.put("server", &other.server(&names, Valid::Now));
     outages
         .cut(
             stack.nats.restart(),
@@ -75,29 +75,29 @@ async fn a_server_whose_certificate_is_wrong_is_not_used_and_the_fault_is_named(
             "nats_tls_ca_file",
         )
         .await;
-    ground.files.write("ca.crt", &other.certificate());
+    certificates.files.write("ca.crt", &other.certificate());
     outages.recovered().await;
     outages.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ca_file_that_is_missing_or_no_certificate_is_named() {
-    let ground = Ground::new();
-    let stack = ground.builder(&ground.server("")).start().await;
+    let certificates = Certificates::new();
+    let stack = certificates.builder(&certificates.server("")).start().await;
     let mut outages = Outages::begin(&stack).await;
-    let certificate = ground.authority.certificate();
+    let certificate = certificates.authority.certificate();
     let faults: [(&dyn Fn(), &str); 3] = [
         (
-            &|| ground.files.remove("ca.crt"),
+            &|| certificates.files.remove("ca.crt"),
             "could not open NATS TLS CA file",
         ),
         (
-            &|| ground.files.write("ca.crt", "nothing"),
+            &|| certificates.files.write("ca.crt", "nothing"),
             "contains no certificate",
         ),
         (
             &|| {
-                ground
+                certificates
                     .files
                     .write("ca.crt", &certificate.replace("MII", "MIJ"))
             },
@@ -109,7 +109,7 @@ async fn a_ca_file_that_is_missing_or_no_certificate_is_named() {
         outages
             .cut(stack.nats.restart(), &["ca.crt", text], "nats_tls_ca_file")
             .await;
-        ground.files.write("ca.crt", &certificate);
+        certificates.files.write("ca.crt", &certificate);
         outages.recovered().await;
     }
     outages.end().await;
@@ -117,13 +117,15 @@ async fn a_ca_file_that_is_missing_or_no_certificate_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_a_server_may_differ_from_the_host_of_its_address() {
-    let ground = Ground::new();
-    ground.put(
+    let certificates = Certificates::new();
+    certificates.put(
         "server",
-        &ground.authority.server(&["nats.example.com"], Valid::Now),
+        &certificates
+            .authority
+            .server(&["nats.example.com"], Valid::Now),
     );
-    let stack = ground
-        .builder(&ground.server(""))
+    let stack = certificates
+        .builder(&certificates.server(""))
         .setting("sr_event_writer.nats_tls_server_name", "nats.example.com")
         .start()
         .await;

@@ -5,7 +5,7 @@ use pg_test::certificates::Valid;
 use pg_test::nats::{Cluster, Nats, Options};
 use pg_test::port::Port;
 
-use super::{Ground, set, tests_trust};
+use super::{Certificates, set, tests_trust};
 use crate::nats_faults::{FEED, RECOVERY, builder, publish, status_says, stream_says};
 use crate::outages::Outages;
 use pg_test::stack::SOON;
@@ -43,7 +43,7 @@ async fn a_server_that_refuses_the_login_does_not_keep_the_writer_from_another()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_in_an_address_is_required_of_that_server() {
-    let ground = Ground::new();
+    let certificates = Certificates::new();
     let stack = builder().start().await;
     let mut outages = Outages::begin(&stack).await;
     let tls = stack.nats.url().replace("nats://", "tls://");
@@ -56,7 +56,7 @@ async fn tls_in_an_address_is_required_of_that_server() {
         .await;
     // An authority requires TLS, too.
     let plain = stack.nats.url();
-    let ca = ground.files.setting("ca.crt");
+    let ca = certificates.files.setting("ca.crt");
     let with_authority = async {
         stack
             .pg
@@ -68,7 +68,7 @@ async fn tls_in_an_address_is_required_of_that_server() {
     outages
         .cut(with_authority, &["does not begin with TLS"], "nats://")
         .await;
-    stack.nats.configure(&ground.server(""));
+    stack.nats.configure(&certificates.server(""));
     stack.nats.restart().await;
     outages.recovered().await;
     outages.end().await;
@@ -76,9 +76,9 @@ async fn tls_in_an_address_is_required_of_that_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_that_only_the_server_requires_is_verified_with_the_authorities_of_the_system() {
-    let ground = Ground::new();
-    let required = ground.tls_alone("");
-    let trust = tests_trust(&ground);
+    let certificates = Certificates::new();
+    let required = certificates.tls_alone("");
+    let trust = tests_trust(&certificates);
     let stack = builder()
         .nats(|options| {
             trust(options);
@@ -88,24 +88,29 @@ async fn tls_that_only_the_server_requires_is_verified_with_the_authorities_of_t
         .await;
     let fault = "is from an unknown authority";
     stream_says(&stack, SOON, "degraded", &["TLS certificate", fault]).await;
-    set(&stack, "nats_tls_ca_file", &ground.files.setting("ca.crt")).await;
+    set(
+        &stack,
+        "nats_tls_ca_file",
+        &certificates.files.setting("ca.crt"),
+    )
+    .await;
     Outages::begin(&stack).await.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_only_another_one_names_is_used_under_the_name_of_that_one() {
-    let ground = Ground::new();
-    ground.put(
+    let certificates = Certificates::new();
+    certificates.put(
         "server",
-        &ground.authority.server(&["localhost"], Valid::Now),
+        &certificates.authority.server(&["localhost"], Valid::Now),
     );
-    let cluster = Cluster::start_advertised(&ground.server("")).await;
+    let cluster = Cluster::start_advertised(&certificates.server("")).await;
     cluster
         .create_stream(&FEED.stream(), &[&FEED.subjects()], RetentionPolicy::Limits)
         .await;
     let [first, ..] = cluster.servers();
     let only = format!("tls://localhost:{}", first.port());
-    let stack = ground
+    let stack = certificates
         .builder("")
         .without_streams()
         .cluster(&cluster)
